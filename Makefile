@@ -1,0 +1,29 @@
+# make demo   everything once: environment, installation, training, quantization, conversion, proof, report
+# make test   the same, then the whole test suite
+# Another Python: make demo PYTHON=python3.12. Running either again is fine; an interrupted demo goes on.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test clean
+
+$(VENV)/installed: pyproject.toml
+	@echo "== Installing cspkeras into $(VENV): about 2 GB on disk, some minutes of downloads"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/installed
+	@echo "== Running the demo: train, quantize, convert, check, detect; under 10 minutes on 2 cores"
+	$(BIN)/cspkeras demo
+	@echo "== Open runs/demo/report.html"
+
+test: demo
+	@echo "== Running the fast tests (about 8 minutes on 2 cores), then the slow ones (about 15)"
+	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m slow
+
+clean:
+	rm -rf $(VENV) runs build

@@ -1,0 +1,5 @@
+"""What a network costs."""
+
+from .complexity import Complexity, complexity
+
+__all__ = ["Complexity", "complexity"]

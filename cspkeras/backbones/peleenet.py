@@ -1,0 +1,178 @@
+"""PeleeNet (arXiv 1804.06882) and CSPPeleeNet (arXiv 1911.11929, section 4.2).
+
+CSPPeleeNet is reconstructed from the paper's per-layer figure: all 85 readable bars agree, and so do its totals, 2.83M
+and 0.888 BFLOPs. What the published material leaves open is settled so: transitions pool by the maximum, every
+convolution ends in a leaky ReLU, and part 2 comes first in a concatenation.
+"""
+
+from dataclasses import dataclass
+
+from keras import layers
+
+from ..blocks import conv_bn_act, dense_layer_two_way
+from ..cross_stage import check_cross_stage, cross_stage
+from .assembly import Published, finish, image_input
+
+
+@dataclass(frozen=True)
+class PeleeSpec:
+    """One row a variant."""
+
+    blocks: tuple[int, ...]  # dense layers in each stage
+    cross_stage: bool
+    published: Published | None = None
+    stem: int = 32  # channels of each half of the stem
+    growth_rate: int = 32  # channels that each dense layer adds
+    bottleneck: tuple[int, ...] = (16, 32, 64, 64)  # channels of the dense layers' 1x1 convolutions, a stage
+
+
+VARIANTS = {
+    "PeleeNet": PeleeSpec(
+        blocks=(3, 4, 8, 6),
+        cross_stage=False,
+        published=Published("arXiv 1911.11929, table 3", 224, trainable=2_802_248, bflops=1.017, top1=70.7, top5=90.0),
+    ),
+    "CSPPeleeNet": PeleeSpec(
+        blocks=(2, 4, 8, 4),
+        cross_stage=True,
+        published=Published("arXiv 1911.11929, table 3", 224, trainable=2_845_480, bflops=0.888, top1=70.9, top5=90.2),
+    ),
+}
+
+
+def stem(x, spec, activation):
+    """Two ways from stride 2 to stride 4, pooling and convolution, concatenated."""
+    cba = dict(activation=activation)
+    x = conv_bn_act(x, spec.stem, 3, strides=2, **cba, name="stem_conv1")
+    strided = conv_bn_act(x, spec.stem // 2, 1, **cba, name="stem_conv2")
+    strided = conv_bn_act(strided, spec.stem, 3, strides=2, **cba, name="stem_conv3")
+    pooled = layers.MaxPooling2D(2, name="stem_pool")(x)
+    if spec.cross_stage:
+        pooled = conv_bn_act(pooled, spec.stem, 1, **cba, name="stem_conv4")
+    x = layers.Concatenate(name="stem_concat")([pooled, strided])
+    return x if spec.cross_stage else conv_bn_act(x, spec.stem, 1, **cba, name="stem_conv4")
+
+
+def stage(x, index, spec, *, fusion, gamma, activation):
+    """Stage `index` (from 1) and, but for the last, the transition that halves the resolution."""
+    name, last = f"stage{index}", index == len(spec.blocks)
+
+    def dense_layers(x):
+        for i in range(1, spec.blocks[index - 1] + 1):
+            x = dense_layer_two_way(
+                x, spec.growth_rate, spec.bottleneck[index - 1], activation=activation, name=f"{name}_block{i}"
+            )
+        return x
+
+    if spec.cross_stage:
+        pool = None if last else layers.MaxPooling2D(2, name=f"transition{index}_pool")
+        return cross_stage(
+            x,
+            dense_layers,
+            transition_name=None if last else f"transition{index}_conv",
+            pool=pool,
+            fusion=fusion,
+            gamma=gamma,
+            activation=activation,
+            name=name,
+        )
+    x = dense_layers(x)
+    x = conv_bn_act(x, x.shape[-1], 1, activation=activation, name=f"{name}_transition")
+    return x if last else layers.AveragePooling2D(2, name=f"transition{index}_pool")(x)
+
+
+def build(
+    spec,
+    *,
+    include_top=True,
+    weights=None,
+    input_tensor=None,
+    input_shape=(224, 224, 3),
+    pooling=None,
+    classes=1000,
+    classifier_activation="softmax",
+    activation="leaky_relu",
+    fusion="csp",
+    gamma=0.5,
+    name="peleenet",
+):
+    """Build any network of the family from its `PeleeSpec`; see `CSPPeleeNet` for the arguments."""
+    check_cross_stage(fusion, gamma)
+    image = image_input(input_shape, input_tensor)
+    x = stem(image, spec, activation)
+    for index in range(1, len(spec.blocks) + 1):
+        x = stage(x, index, spec, fusion=fusion, gamma=gamma, activation=activation)
+    return finish(
+        image,
+        x,
+        include_top=include_top,
+        pooling=pooling,
+        classes=classes,
+        classifier_activation=classifier_activation,
+        weights=weights,
+        name=name,
+    )
+
+
+def PeleeNet(
+    include_top=True,
+    weights=None,
+    input_tensor=None,
+    input_shape=(224, 224, 3),
+    pooling=None,
+    classes=1000,
+    classifier_activation="softmax",
+    activation="leaky_relu",
+    name="peleenet",
+):
+    """PeleeNet, the base of CSPPeleeNet (arXiv 1804.06882): 2,802,248 trainable parameters with 1,000 classes.
+
+    Args:
+        include_top: whether to end in global average pooling and the classifier.
+        weights: None, or a .keras or .weights.h5 file.
+        input_tensor: KerasTensor to build upon, RGB in 0..1.
+        input_shape: (height, width, channels); height and width None or multiples of 32.
+        pooling: without the top: None for the last feature map, "avg" or "max".
+        classes: classes of the classifier.
+        classifier_activation: "softmax", or None for logits.
+        activation: one of `cspkeras.blocks.ACTIVATIONS`.
+        name: the model's name.
+
+    Returns:
+        A functional `keras.Model`.
+    """
+    return build(VARIANTS["PeleeNet"], **locals())
+
+
+def CSPPeleeNet(
+    include_top=True,
+    weights=None,
+    input_tensor=None,
+    input_shape=(224, 224, 3),
+    pooling=None,
+    classes=1000,
+    classifier_activation="softmax",
+    activation="leaky_relu",
+    fusion="csp",
+    gamma=0.5,
+    name="csppeleenet",
+):
+    """CSPPeleeNet: 2,845,480 trainable parameters with 1,000 classes, 0.888 BFLOPs at 224x224.
+
+    Args:
+        include_top: whether to end in global average pooling and the classifier.
+        weights: None, or a .keras or .weights.h5 file.
+        input_tensor: KerasTensor to build upon, RGB in 0..1.
+        input_shape: (height, width, channels); height and width None or multiples of 32.
+        pooling: without the top: None for the last feature map, "avg" or "max".
+        classes: classes of the classifier.
+        classifier_activation: "softmax", or None for logits.
+        activation: one of `cspkeras.blocks.ACTIVATIONS`.
+        fusion: "csp", "fusion_first" or "fusion_last" (the paper's figure 3).
+        gamma: the share of each stage's channels that bypasses its dense layers, 0 < gamma < 1.
+        name: the model's name.
+
+    Returns:
+        A functional `keras.Model`.
+    """
+    return build(VARIANTS["CSPPeleeNet"], **locals())

@@ -1,0 +1,154 @@
+"""The small parts that every network here is made of.
+
+Convolutions follow Darknet: no bias before a batch-norm, epsilon 1e-5, activation last, and a strided 3x3 is
+padded by one on top and left, so published weights give published outputs.
+"""
+
+import keras
+from keras import layers
+
+BN_EPSILON = 1e-5
+BN_MOMENTUM = 0.97
+LEAKY_SLOPE = 0.1
+
+ACTIVATIONS = ("leaky_relu", "mish", "swish", "relu", "relu6", "hard_swish", "linear")
+
+
+def activate(x, activation, name):
+    """Apply one of `ACTIVATIONS`; "linear" (or None) gives `x` itself.
+
+    Args:
+        x: KerasTensor.
+        activation: one of `ACTIVATIONS` or None.
+        name: name of the activation's layer.
+
+    Raises:
+        ValueError: for an activation that is not in `ACTIVATIONS`.
+    """
+    if activation in (None, "linear"):
+        return x
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}. Received: activation={activation!r}")
+    if activation == "leaky_relu":
+        return layers.LeakyReLU(negative_slope=LEAKY_SLOPE, name=name)(x)
+    return layers.Activation(activation, name=name)(x)
+
+
+def conv_bn_act(x, filters, kernel=1, *, strides=1, activation="leaky_relu", name):
+    """Convolution, batch-norm and activation, padded as Darknet pads.
+
+    Args:
+        x: KerasTensor (N, H, W, C).
+        filters: output channels.
+        kernel: side of the square kernel in pixels.
+        strides: 1 or 2.
+        activation: one of `ACTIVATIONS` or None for a linear output.
+        name: prefix; the layers are called `{name}`, `{name}_bn` and `{name}_act`.
+
+    Returns:
+        KerasTensor (N, H / strides, W / strides, filters).
+    """
+    padding = "same"
+    if strides > 1 and kernel > 1:
+        # TensorFlow's "same" would put the odd pixel below and right; Darknet has it above and left.
+        x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
+        padding = "valid"
+    x = layers.Conv2D(filters, kernel, strides=strides, padding=padding, use_bias=False, name=name)(x)
+    x = layers.BatchNormalization(epsilon=BN_EPSILON, momentum=BN_MOMENTUM, name=f"{name}_bn")(x)
+    return activate(x, activation, f"{name}_act")
+
+
+def dense_layer_two_way(x, growth_rate, bottleneck, *, activation="leaky_relu", name):
+    """PeleeNet's dense layer (arXiv 1804.06882, figure 1b): two ways of different reach, concatenated to the input.
+
+    Args:
+        x: KerasTensor (N, H, W, C).
+        growth_rate: channels added; half of them by each way.
+        bottleneck: channels of each way's 1x1 convolution.
+        activation: one of `ACTIVATIONS`.
+        name: prefix of the layers' names.
+
+    Returns:
+        KerasTensor (N, H, W, C + growth_rate).
+    """
+    half = growth_rate // 2
+    cba = dict(activation=activation)
+    far = conv_bn_act(x, bottleneck, 1, **cba, name=f"{name}_far_conv1")
+    far = conv_bn_act(far, half, 3, **cba, name=f"{name}_far_conv2")
+    far = conv_bn_act(far, half, 3, **cba, name=f"{name}_far_conv3")
+    near = conv_bn_act(x, bottleneck, 1, **cba, name=f"{name}_near_conv1")
+    near = conv_bn_act(near, half, 3, **cba, name=f"{name}_near_conv2")
+    return layers.Concatenate(name=f"{name}_concat")([x, far, near])
+
+
+def spatial_attention(x, *, name):
+    """SAM as YOLOv4 has it (and the paper's EFM(SAM)): a 1x1 convolution's logistic gates its own input."""
+    gate = conv_bn_act(x, x.shape[-1], 1, activation=None, name=f"{name}_sam")
+    gate = layers.Activation("sigmoid", name=f"{name}_sam_gate")(gate)
+    return layers.Multiply(name=f"{name}_sam_multiply")([x, gate])
+
+
+@keras.saving.register_keras_serializable("cspkeras")
+class Maxout(layers.Layer):
+    """Cross-channel pooling (maxout): `out[g] = max over k of in[g + k * filters]`.
+
+    The paper's section 3.3 compresses the feature pyramid by it. Written as the maximum of channel slices: a
+    reshape to five dimensions would say the same, but no mobile GPU takes five dimensions.
+
+    Args:
+        filters: output channels; the input's channels must be a multiple.
+    """
+
+    def __init__(self, filters, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = filters
+
+    def build(self, input_shape):
+        if input_shape[-1] % self.filters:
+            raise ValueError(
+                f"Maxout to {self.filters} channels needs a multiple of {self.filters} as input. "
+                f"Received: input_shape={tuple(input_shape)}"
+            )
+        self.built = True
+
+    def call(self, x):
+        slices = [x[..., k : k + self.filters] for k in range(0, x.shape[-1], self.filters)]
+        out = slices[0]
+        for one in slices[1:]:
+            out = keras.ops.maximum(out, one)
+        return out
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.filters)
+
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters}
+
+
+@keras.saving.register_keras_serializable("cspkeras")
+class Upsample(layers.Layer):
+    """Nearest-neighbour upsampling by a whole factor, in the form that mobile GPUs take.
+
+    Keras' UpSampling2D becomes a reshape and tile in five dimensions, which no GPU delegate accepts; this one becomes
+    RESIZE_NEAREST_NEIGHBOR.
+
+    Args:
+        size: the factor, for height and width alike.
+    """
+
+    def __init__(self, size=2, **kwargs):
+        super().__init__(**kwargs)
+        self.size = size
+
+    def call(self, x):
+        height, width = keras.ops.shape(x)[1:3]
+        return keras.ops.image.resize(
+            x, (height * self.size, width * self.size), interpolation="nearest", data_format="channels_last"
+        )
+
+    def compute_output_shape(self, input_shape):
+        n, h, w, c = input_shape
+        return (n, h and h * self.size, w and w * self.size, c)
+
+    def get_config(self):
+        return {**super().get_config(), "size": self.size}

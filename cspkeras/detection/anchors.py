@@ -1,0 +1,93 @@
+"""The anchors of a YOLO head and the grid that they lie on."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+# Published for 416 pixels (yolov3.cfg and the paper's base detectors), width x height.
+YOLO_416 = ((10, 13), (16, 30), (33, 23), (30, 61), (62, 45), (59, 119), (116, 90), (156, 198), (373, 326))
+LEVELS = ("P3", "P4", "P5")
+
+
+@dataclass(frozen=True)
+class Anchors:
+    """The anchor boxes of each pyramid level.
+
+    Attributes:
+        size: (height, width) of the network's input in pixels.
+        boxes: for each level, finest first, its anchors as (width, height) in pixels of that input.
+        strides: the levels' strides in pixels.
+        scale_xy: for each level, how far a centre may leave its cell (Darknet's scale_x_y; 1 keeps it inside).
+    """
+
+    size: tuple[int, int]
+    boxes: tuple[tuple[tuple[float, float], ...], ...]
+    strides: tuple[int, ...] = (8, 16, 32)
+    scale_xy: tuple[float, ...] = (1.0, 1.0, 1.0)
+
+    @classmethod
+    def of(cls, pairs, size, **options):
+        """Spread `pairs` of (width, height), any order, over three levels by area; the finest gets the smallest.
+
+        Raises:
+            ValueError: where the pairs are no multiple of three or not positive.
+        """
+        pairs = sorted((tuple(map(float, p)) for p in pairs), key=lambda p: p[0] * p[1])
+        if not pairs or len(pairs) % len(LEVELS) or min(map(min, pairs)) <= 0:
+            raise ValueError(
+                f"anchors must be a multiple of {len(LEVELS)} pairs of positive (width, height). Received: {pairs}"
+            )
+        n = len(pairs) // len(LEVELS)
+        return cls(tuple(size), tuple(tuple(pairs[i * n : i * n + n]) for i in range(len(LEVELS))), **options)
+
+    @classmethod
+    def published(cls, size):
+        """The nine anchors of YOLOv3 and the paper's base detectors, scaled from 416 pixels to `size`."""
+        height, width = size
+        return cls.of([(w * width / 416, h * height / 416) for w, h in YOLO_416], size)
+
+    @property
+    def pairs(self):
+        """All anchors (A, 2) as (width, height) in pixels, finest level first."""
+        return np.array([pair for level in self.boxes for pair in level], "float32")
+
+    @lru_cache  # noqa: B019 - frozen, and a program knows few of them
+    def grid(self):
+        """Where each of the network's predictions lies, in parts of the input: a `Grid` of float32 arrays."""
+        cells, origins, sizes, scales = [], [], [], []
+        height, width = self.size
+        for boxes, stride, scale in zip(self.boxes, self.strides, self.scale_xy, strict=True):
+            rows, columns = height // stride, width // stride
+            y, x, a = np.meshgrid(np.arange(rows), np.arange(columns), np.arange(len(boxes)), indexing="ij")
+            origins.append(np.stack([x, y], -1).reshape(-1, 2) * stride / [width, height])
+            cells.append(np.full((x.size, 2), stride) / [width, height])
+            sizes.append(np.array(boxes)[a.reshape(-1)] / [width, height])
+            scales.append(np.full((x.size, 1), scale))
+        return Grid(*(np.concatenate(v).astype("float32") for v in (origins, cells, sizes, scales)))
+
+    def offsets(self):
+        """Index of each level's first prediction."""
+        height, width = self.size
+        counts = [height // s * (width // s) * len(b) for s, b in zip(self.strides, self.boxes, strict=True)]
+        return np.cumsum([0, *counts[:-1]])
+
+    def get_config(self):
+        return {"size": self.size, "boxes": self.boxes, "strides": self.strides, "scale_xy": self.scale_xy}
+
+    @classmethod
+    def from_config(cls, config):
+        def frozen(value):
+            return tuple(map(frozen, value)) if isinstance(value, (list, tuple)) else value
+
+        return cls(**{key: frozen(value) for key, value in config.items()})
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Arrays over all predictions, in the order level, row, column, anchor; x before y; in parts of the input."""
+
+    origins: np.ndarray  # (P, 2) the cells' left upper corners
+    cells: np.ndarray  # (P, 2) the cells' sizes
+    sizes: np.ndarray  # (P, 2) the anchors' sizes
+    scales: np.ndarray  # (P, 1) scale_xy

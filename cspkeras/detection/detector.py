@@ -1,0 +1,160 @@
+"""The Detector: a backbone, a neck and YOLO heads as one functional `keras.Model`."""
+
+import os
+
+import keras
+import numpy as np
+
+from ..backbones import pyramid
+from .anchors import LEVELS, Anchors
+from .boxes import corners, decode_boxes, decode_scores, flatten_heads
+from .heads import yolo_head
+from .losses import YoloLoss
+from .necks import NECKS
+from .pictures import check_picture, letterbox, to_picture
+from .suppression import suppress
+
+
+@keras.saving.register_keras_serializable("cspkeras")
+class Detector(keras.Model):
+    """A one-stage detector; its outputs are the raw head maps (N, H, W, anchors * (5 + classes)), finest first.
+
+    It is trained on batches of (image (N, H, W, 3) RGB in 0..1, {"boxes": (N, M, 4), "labels": (N, M)}), boxes as x1,
+    y1, x2, y2 in parts of the input, labels below 0 for padding.
+
+    Args:
+        backbone: a model of this library without its top, with a fixed input shape.
+        neck: one of `necks.NECKS`.
+        classes: number of classes, or a sequence of their names.
+        anchors: None for the published ones, pairs of (width, height) in pixels of the input, or `Anchors`.
+        neck_options: keyword arguments of the neck.
+        activation: of the neck's convolutions.
+        name: the model's name.
+
+    Raises:
+        ValueError: for an unknown neck, no classes, or a backbone without a fixed input size.
+    """
+
+    def __init__(
+        self,
+        backbone,
+        neck="efm",
+        classes=80,
+        *,
+        anchors=None,
+        neck_options=None,
+        activation="leaky_relu",
+        name=None,
+    ):
+        if neck not in NECKS:
+            raise ValueError(f"neck must be one of {', '.join(NECKS)}. Received: neck={neck!r}")
+        class_names = tuple(map(str, range(classes) if isinstance(classes, int) else classes))
+        if not class_names:
+            raise ValueError(f"classes must be a positive number or a sequence of names. Received: {classes!r}")
+        size = backbone.input_shape[1:3]
+        if None in size:
+            raise ValueError(f"a detector's backbone needs a fixed input size. Received: {backbone.input_shape}")
+        if not isinstance(anchors, Anchors):
+            anchors = Anchors.of(anchors, size) if anchors is not None else Anchors.published(size)
+        options = dict(neck_options or {})
+        features = NECKS[neck](pyramid(backbone), activation=activation, **options)
+        heads = [
+            yolo_head(features[level], len(boxes), len(class_names), name=f"head_{level.lower()}")
+            for level, boxes in zip(LEVELS, anchors.boxes, strict=True)
+        ]
+        super().__init__(inputs=backbone.input, outputs=heads, name=name or f"{backbone.name}_{neck}")
+        self.class_names, self.anchors = class_names, anchors
+        self._recipe = dict(neck=neck, neck_options=options, activation=activation)
+        # By name: a sub-model as an attribute would save every weight a second time.
+        self._backbone = (backbone.name, backbone.output._keras_history.operation.name)
+
+    @property
+    def backbone(self):
+        """The backbone as a model of its own, sharing this one's weights."""
+        name, last = self._backbone
+        return keras.Model(self.input, self.get_layer(last).output, name=name)
+
+    def compile(self, optimizer="adam", loss=None, **kwargs):
+        """As `keras.Model.compile`; the default loss is `YoloLoss`."""
+        # XLA has no gradient of the nearest resize on a CPU.
+        super().compile(optimizer=optimizer, **{"jit_compile": False, **kwargs})
+        self._yolo_loss = loss or YoloLoss(self.anchors, len(self.class_names))
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        return sum(self.losses, self._yolo_loss(y, y_pred))
+
+    def detect(self, images, score_threshold=0.25, iou_threshold=0.5):
+        """Find objects in pictures of any size.
+
+        Args:
+            images: sequence of (h, w, 3) uint8 RGB arrays, or one array (N, h, w, 3).
+            score_threshold: 0..1; detections score more than this.
+            iou_threshold: 0..1; of two boxes of a class that overlap by more than this the better one is kept.
+
+        Returns:
+            For each picture a dict: "boxes" (N, 4) float32 x1, y1, x2, y2 in the picture's pixels, "labels" (N,) int32
+            and "scores" (N,) float32, best first.
+        """
+        return detect(self.predict_on_batch, self.anchors, images, score_threshold, iou_threshold)
+
+    def get_config(self):
+        return {
+            "backbone": keras.saving.serialize_keras_object(self.backbone),
+            "classes": list(self.class_names),
+            "anchors": self.anchors.get_config(),
+            "name": self.name,
+            **self._recipe,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        backbone = keras.saving.deserialize_keras_object(config["backbone"], custom_objects=custom_objects)
+        return cls(**{**config, "backbone": backbone, "anchors": Anchors.from_config(config["anchors"])})
+
+
+def load_detector(path):
+    """Load a `Detector` from a .keras file.
+
+    Raises:
+        ValueError: naming the file, where it is none or holds another model.
+    """
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"{path}: missing; expected a .keras file with a detector")
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except Exception as e:  # Keras raises what the zip and HDF5 readers below it happen to raise
+        raise ValueError(f"{path}: not a .keras file that can be loaded ({str(e).splitlines()[0]})") from e
+    if not isinstance(model, Detector):
+        raise ValueError(f"{path}: holds a {type(model).__name__} called {model.name!r}, expected a cspkeras Detector")
+    return model
+
+
+def detect(predict, anchors, images, score_threshold=0.25, iou_threshold=0.5, batch_size=16):
+    """`Detector.detect` for any function from a batch of images in 0..1 to raw heads."""
+    found = []
+    for start in range(0, len(images), batch_size):
+        batch = images[start : start + batch_size]
+        for image in batch:
+            check_picture(image)
+        boxed, placements = zip(*(letterbox(image, anchors.size) for image in batch), strict=True)
+        heads = predict(np.stack(boxed).astype("float32") / 255)
+        classes = heads[0].shape[-1] // len(anchors.boxes[0]) - 5
+        raw_boxes, raw_scores = flatten_heads(heads, classes)
+        boxes = corners(decode_boxes(raw_boxes, anchors.grid()))
+        out = suppress(boxes, decode_scores(raw_scores), score_threshold, iou_threshold)
+        to_pixels = np.float32([*anchors.size[::-1]] * 2)
+        for image, placement, box, label, score, kept in zip(
+            batch, placements, *map(keras.ops.convert_to_numpy, out), strict=True
+        ):
+            found.append(
+                {
+                    "boxes": to_picture(box[kept] * to_pixels, placement, image.shape),
+                    "labels": label[kept],
+                    "scores": score[kept],
+                }
+            )
+    return found

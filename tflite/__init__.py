@@ -1,0 +1,6 @@
+"""TFLite files: conversion, metadata, proof on LiteRT, and the device's script."""
+
+from .check import check
+from .convert import convert
+
+__all__ = ["check", "convert"]

@@ -1,0 +1,144 @@
+"""Models to .tflite files for phones.
+
+A detector's file takes one picture (1, H, W, 3), RGB in 0..1, and gives "boxes" (1, P, 4), centre y, centre x, height
+and width in parts of the input, and "scores" (1, P, C) in 0..1: two tensors, since one would share one quantization
+scale. The decoding is inside the file, in floats behind the int8 network; suppression is outside, where no GPU delegate
+minds. Any other model's file gives its outputs as they are.
+"""
+
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from ..detection.boxes import decode_boxes, decode_scores
+from ..detection.detector import Detector
+from ..detection.heads import RawHead
+from ..detection.pictures import FILL
+from ..files import replacing
+from . import litert, metadata
+
+PRECISIONS = ("float32", "float16", "dynamic", "int8")
+
+
+def convert(model, path, precision="float32", calibration=None):
+    """Write a model as a .tflite file; it is loaded and run before it gets its name.
+
+    Args:
+        model: a Keras 3 model with a fixed input size, or what `quantize_aware` made of one (int8 then).
+        path: the file to write; it is replaced where it exists.
+        precision: "float32", "float16" (weights), "dynamic" (int8 weights, floats between) or "int8".
+        calibration: for "int8" from a Keras 3 model: iterable of input batches (1, H, W, 3) in 0..1, some dozens of
+            real pictures.
+
+    Returns:
+        The file's `pathlib.Path`.
+
+    Raises:
+        ValueError: for an unknown precision, int8 without calibration, or a model without a fixed input size.
+        RuntimeError: where the written file does not run.
+    """
+    path = Path(path)
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}. Received: precision={precision!r}")
+    if None in model.inputs[0].shape[1:]:
+        raise ValueError(f"a phone needs a fixed input size. Received: {model.name} with {model.inputs[0].shape}")
+    if isinstance(model, keras.Model) and precision == "int8":
+        if calibration is None:
+            raise ValueError(
+                "int8 needs a model from cspkeras.training.quantize_aware, or calibration pictures. Received: "
+                f"{model.name}, calibration=None"
+            )
+        from ..training.quantization import calibrate, quantize_aware
+
+        model = calibrate(quantize_aware(model), calibration)
+    elif not isinstance(model, keras.Model) and precision != "int8":
+        raise ValueError(f"a quantization-aware model converts to int8. Received: precision={precision!r}")
+
+    content = _to_flatbuffer(model, precision)
+    if hasattr(model, "anchors"):
+        content = metadata.attach(content, _settings(model, precision), model.class_names)
+    with replacing(path) as aside:
+        aside.write_bytes(content)
+        litert.run_cpu(aside, images=None, threads=1, runs=1, timeout=300)
+    return path
+
+
+def reference(model):
+    """What a model's file should answer, computed by Keras: a function of a batch (1, H, W, 3) to {name: array}."""
+    serve = _exported(model)
+    return lambda x: {name: np.asarray(value) for name, value in serve(ops.convert_to_tensor(x, "float32")).items()}
+
+
+def _exported(model):
+    """The function that the file computes: of a KerasTensor or tf.Tensor to {output's name: tensor}."""
+    if not hasattr(model, "anchors"):
+        names = [f"output_{i}" for i in range(len(model.outputs))]
+        return lambda x: dict(zip(names, _as_list(model(x, training=False)), strict=True))
+    parts = [part for head in _raw_heads(model) for part in head.input]
+    network = type(model).__mro__[1](model.inputs, parts)  # keras.Model or tf_keras.Model
+    grid = model.anchors.grid()
+
+    def serve(x):
+        parts = network(x, training=False)
+        boxes = ops.concatenate([ops.reshape(b, (1, -1, 4)) for b in parts[0::2]], axis=1)
+        depth = 1 + len(model.class_names)
+        scores = ops.concatenate([ops.reshape(s, (1, -1, depth)) for s in parts[1::2]], axis=1)
+        return {"boxes": decode_boxes(boxes, grid), "scores": decode_scores(scores)}
+
+    return serve
+
+
+def _raw_heads(model):
+    if isinstance(model, Detector):
+        return [layer for layer in model.layers if isinstance(layer, RawHead)]
+    from ..training.quantization import unwrap
+
+    return [layer for layer in model.layers if isinstance(getattr(unwrap(layer), "operation", None), RawHead)]
+
+
+def _as_list(outputs):
+    return keras.tree.flatten(outputs)
+
+
+def _to_flatbuffer(model, precision):
+    serve, shape = _exported(model), (1, *model.inputs[0].shape[1:])
+    module = tf.Module()
+    # The variables alone: saving a tf-keras model would save every layer's functions too.
+    module.held = [
+        getattr(weight, "value", weight) if isinstance(model, keras.Model) else weight for weight in model.weights
+    ]
+    module.serve = tf.function(serve, input_signature=[tf.TensorSpec(shape, tf.float32, "image")])
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(module, folder, signatures=module.serve)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        if precision != "float32":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if precision == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        return converter.convert()
+
+
+def _settings(model, precision):
+    height, width = model.anchors.size
+    return {
+        "format": 1,
+        "task": "detection",
+        "model": model.name,
+        "precision": precision,
+        "input": {
+            "height": height,
+            "width": width,
+            "colors": "RGB",
+            "mean": 0.0,
+            "scale": 1 / 255,
+            "resize": "letterbox",
+            "fill": FILL,
+        },
+        "boxes": "cyxhw",
+        "score_threshold": 0.25,
+        "iou_threshold": 0.5,
+    }

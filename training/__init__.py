@@ -1,0 +1,28 @@
+"""Data, augmentation, training, evaluation and quantization-aware training."""
+
+from importlib import import_module
+
+# Loaded when they are asked for: albumentations and tfmot are extras, and slow to import.
+_HOMES = {
+    "DetectionData": "data",
+    "Example": "data",
+    "Recipe": "trainer",
+    "calibrate": "quantization",
+    "estimate_anchors": "anchors",
+    "evaluate": "evaluation",
+    "fit": "trainer",
+    "quantize_aware": "quantization",
+    "read_voc": "data",
+    "training_batches": "pipeline",
+}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name):
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__():
+    return __all__
