@@ -23,7 +23,7 @@ demo: $(VENV)/installed
 test: demo
 	@echo "== Running the fast tests (about 8 minutes on 2 cores), then the slow ones (about 15)"
 	$(BIN)/python -m pytest
-	$(BIN)/python -m pytest -m slow
+	CSPKERAS_DEMO_RUN=runs/demo $(BIN)/python -m pytest -m slow
 
 clean:
 	rm -rf $(VENV) runs build

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import os
 import sys
 from pathlib import Path
@@ -9,15 +10,15 @@ from pathlib import Path
 
 def main(arguments=None):
     """Run the command line; returns the exit status."""
-    parser = _parser()
+    parser = make_parser()
     options = parser.parse_args(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         return options.run(options) or 0
     except KeyboardInterrupt:
-        return _failed("interrupted", 130)
-    except ModuleNotFoundError as e:
-        return _failed(f"{e}; install it with: pip install 'cspkeras[all]'")
+        return _failed(f"interrupted{_going_on(options)}", 130)
+    except ImportError as e:
+        return _failed(f"{e}; install what is missing with: pip install 'cspkeras[all]'")
     except (OSError, ValueError, RuntimeError) as e:
         if options.traceback:
             raise
@@ -29,8 +30,46 @@ def _failed(message, status=1):
     return status
 
 
-def _parser():
-    parser = argparse.ArgumentParser(prog="cspkeras", description="CSP networks in Keras, from training to the phone.")
+def _going_on(options):
+    if options.run is _demo:
+        return "; the same command goes on"
+    from .training.state import LAST
+
+    return "; go on with --resume" if "resume" in options and (options.folder / LAST).exists() else ""
+
+
+class _Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose errors are one line, as all others are."""
+
+    def error(self, message):
+        self.exit(2, f"cspkeras: {message}; see {self.prog} --help\n")
+
+
+def _number(kind, least, most=sys.maxsize):
+    """A function that reads a number in least..most from text, for argparse."""
+
+    def number(text):
+        value = kind(text)
+        if not least <= value <= most:
+            limits = f"at least {least}" if most == sys.maxsize else f"from {least} to {most}"
+            raise argparse.ArgumentTypeError(f"must be {limits}, received {text}")
+        return value
+
+    return number
+
+
+_count, _rate, _probability = _number(int, 1), _number(float, 0.0), _number(float, 0.0, 1.0)
+
+
+def _side(text):
+    value = _count(text)
+    if value % 32:
+        raise argparse.ArgumentTypeError(f"must be a multiple of 32, received {text}")
+    return value
+
+
+def make_parser():
+    parser = _Parser(prog="cspkeras", description="CSP networks in Keras, from training to the phone.")
     parser.add_argument("--traceback", action="store_true", help="show where in the code an error comes from")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -39,28 +78,16 @@ def _parser():
         sub.set_defaults(run=run)
         return sub
 
-    def number(kind, least):
-        def parse(text):
-            value = kind(text)
-            if value < least:
-                raise argparse.ArgumentTypeError(f"must be at least {least}, received {text}")
-            return value
-
-        parse.__name__ = "number"
-        return parse
-
-    count, rate = number(int, 1), number(float, 0.0)
-
     train = command("train", _train, "Train CSPPeleeNetEFM on a Pascal VOC folder.")
     train.add_argument("--data", type=Path, required=True, help="Pascal VOC folder")
     train.add_argument(
         "--run", dest="folder", type=Path, default=Path("runs/train"), help="folder of the run [%(default)s]"
     )
-    train.add_argument("--size", type=count, default=416, help="side of the input in pixels [%(default)s]")
+    train.add_argument("--size", type=_side, help="side of the input in pixels [416, or that of --weights]")
     train.add_argument("--weights", type=Path, help="a .keras detector to start from")
     train.add_argument("--train-split", default="train", help="[%(default)s]")
     train.add_argument("--val-split", default="val", help="[%(default)s]")
-    _add_recipe(train, count, rate, epochs=100, learning_rate=2e-3, mosaic=0.5)
+    _add_recipe(train, epochs=100, learning_rate=2e-3, mosaic=0.5)
 
     quantize = command("quantize", _quantize, "Quantization-aware training of a detector, and its int8 file.")
     quantize.add_argument("--model", type=Path, required=True, help="a .keras detector")
@@ -68,7 +95,7 @@ def _parser():
     quantize.add_argument("--run", dest="folder", type=Path, default=Path("runs/quantize"), help="[%(default)s]")
     quantize.add_argument("--train-split", default="train", help="[%(default)s]")
     quantize.add_argument("--val-split", default="val", help="[%(default)s]")
-    _add_recipe(quantize, count, rate, epochs=10, learning_rate=2e-4, mosaic=0.2)
+    _add_recipe(quantize, epochs=10, learning_rate=2e-4, mosaic=0.2)
 
     evaluate = command("evaluate", _evaluate, "COCO mAP of a .keras or .tflite detector.")
     evaluate.add_argument("--model", type=Path, required=True, help="a .keras or .tflite detector")
@@ -95,13 +122,13 @@ def _parser():
     return parser
 
 
-def _add_recipe(parser, count, rate, *, epochs, learning_rate, mosaic):
-    parser.add_argument("--epochs", type=count, default=epochs, help="[%(default)s]")
-    parser.add_argument("--batch-size", type=count, default=16, help="[%(default)s]")
-    parser.add_argument("--learning-rate", type=rate, default=learning_rate, help="[%(default)s]")
-    parser.add_argument("--mosaic", type=rate, default=mosaic, help="probability [%(default)s]")
-    parser.add_argument("--flip", type=rate, default=0.5, help="probability of mirroring [%(default)s]")
-    parser.add_argument("--seed", type=int, default=0, help="[%(default)s]")
+def _add_recipe(parser, *, epochs, learning_rate, mosaic):
+    parser.add_argument("--epochs", type=_count, default=epochs, help="[%(default)s]")
+    parser.add_argument("--batch-size", type=_count, default=16, help="[%(default)s]")
+    parser.add_argument("--learning-rate", type=_rate, default=learning_rate, help="[%(default)s]")
+    parser.add_argument("--mosaic", type=_probability, default=mosaic, help="probability [%(default)s]")
+    parser.add_argument("--flip", type=_probability, default=0.5, help="probability of mirroring [%(default)s]")
+    parser.add_argument("--seed", type=_number(int, 0, 2**32 - 1), default=0, help="[%(default)s]")
     parser.add_argument("--resume", action="store_true", help="go on from the last state in the run's folder")
 
 
@@ -122,10 +149,15 @@ def _read(folder, split, class_names=None):
 
     data = read_voc(folder, split, class_names)
     for problem in data.problems:
-        print(problem, file=sys.stderr)
+        _note(problem)
     boxes = sum(len(example.boxes) for example in data.examples)
-    print(f"{folder} {split}: {len(data.examples)} pictures, {boxes} boxes, {len(data.problems)} problems")
+    _note(f"{folder} {split}: {len(data.examples)} pictures, {boxes} boxes, {len(data.problems)} problems")
     return data
+
+
+def _note(line):
+    """Print a line beside a command's result, which alone goes to the standard output."""
+    print(line, file=sys.stderr)
 
 
 def _train(options):
@@ -138,11 +170,14 @@ def _train(options):
 
     keras.utils.set_random_seed(options.seed)
     start = load_detector(options.weights) if options.weights else None
+    if start and options.size and start.anchors.size != (options.size, options.size):
+        height, width = start.anchors.size
+        raise ValueError(f"--size {options.size}: {options.weights} takes {width}x{height}; leave --size out")
     train = _read(options.data, options.train_split, start and start.class_names)
     val = _read(options.data, options.val_split, train.class_names)
     model = start
     if model is None:
-        size = (options.size, options.size)
+        size = (options.size or 416,) * 2
         model = CSPPeleeNetEFM(train.class_names, (*size, 3), anchors=estimate_anchors(train, size))
     fit(model, train, val, options.folder, _recipe(options), resume=options.resume)
     print(f"best model: {options.folder / 'best.keras'}")
@@ -166,11 +201,13 @@ def _evaluate(options):
     from .training.evaluation import evaluate, load_detect
 
     detect, class_names = load_detect(options.model)
-    measured = evaluate(detect, _read(options.data, options.split, class_names))
-    if options.json:
-        print(json.dumps(measured, indent=2))
+    measured = evaluate(detect, _read(options.data, options.split, class_names), report=_note)
+    per_class = measured.pop("per_class")
+    if options.json:  # which knows no NaN
+        known = {name: None if math.isnan(value) else value for name, value in per_class.items()}
+        print(json.dumps({**measured, "per_class": known}, indent=2))
         return
-    for name, value in {**measured, **measured.pop("per_class")}.items():
+    for name, value in (*measured.items(), *per_class.items()):
         print(f"{name:12} {value:.4f}")
 
 
@@ -185,7 +222,8 @@ def _export(options):
 
         if options.data is None:
             raise ValueError("--precision int8 needs --data, the pictures that calibrate it")
-        calibration = images(_read(options.data, options.train_split, model.class_names), model.anchors.size, 100)
+        data = _read(options.data, options.train_split, model.class_names)
+        calibration = images(data, model.anchors.size, 100, report=_note)
     print(convert(model, options.output, options.precision, calibration))
 
 

@@ -14,10 +14,15 @@ def replacing(path):
         path: the final name. Its folder is made where it is missing.
 
     Raises:
-        OSError: where the folder can't be written.
+        OSError: where the folder can't be made or written, or `path` is a folder.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path}: is a folder, expected the name of a file to write")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as e:
+        raise NotADirectoryError(f"{path.parent}: is no folder, expected one to write {path.name} into") from e
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
         # The same name in a folder of its own: writers that look at the ending see the right one.
         aside = Path(folder) / path.name

@@ -36,7 +36,19 @@ def small_detector(size=64, classes=3, width=64):
     return Detector(backbone, "efm", classes, neck_options={"width": width, "sam": True})
 
 
-@pytest.fixture
+def enliven(model, images):
+    """Spread an untrained detector's raw heads as widely as a trained one's, on a batch of images in 0..1."""
+    import keras
+
+    for layer in model.layers:
+        if layer.name.endswith(("_boxes", "_scores")):
+            layer.bias.assign(0 * layer.bias.value)
+            spread = float(keras.ops.std(keras.Model(model.input, layer.output)(images)))
+            layer.kernel.assign(layer.kernel.value * (2 if layer.name.endswith("_scores") else 0.5) / spread)
+    return model
+
+
+@pytest.fixture(scope="session")
 def make_detector():
     """`small_detector`, a function."""
     return small_detector
@@ -49,3 +61,58 @@ def detector():
 
     keras.utils.set_random_seed(0)
     return small_detector()
+
+
+OBJECT = "<object><name>{}</name><bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox></object>"
+ANNOTATION = "<annotation><size><width>{}</width><height>{}</height></size>{}</annotation>"
+COLORS = {"blue": (40, 60, 220), "green": (30, 200, 60), "red": (220, 50, 30)}  # a class and its objects' colour
+
+
+def small_voc(folder, train=6, val=2, size=(64, 48)):
+    """A Pascal VOC folder of made-up pictures, `size` (width, height), with a solid rectangle of each of `COLORS`."""
+    import numpy as np
+    from PIL import Image
+
+    for part in ("Annotations", "ImageSets/Main", "JPEGImages"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    width, height = size
+    rng = np.random.default_rng(0)
+    for split, count in (("train", train), ("val", val)):
+        names = [f"{split}{i}" for i in range(count)]
+        (folder / f"ImageSets/Main/{split}.txt").write_text("".join(f"{name}\n" for name in names))
+        for name in names:
+            image, objects = np.full((height, width, 3), 128, "uint8"), ""
+            for column, (label, color) in enumerate(COLORS.items()):
+                x, y = column * width // 3 + rng.integers(1, width // 12), rng.integers(1, height // 3)
+                w, h = rng.integers(width // 6, width // 4), rng.integers(height // 3, height // 2)
+                image[y : y + h, x : x + w] = color
+                objects += OBJECT.format(label, x, y, x + w, y + h)
+            Image.fromarray(image).save(folder / f"JPEGImages/{name}.png")
+            (folder / f"Annotations/{name}.xml").write_text(ANNOTATION.format(width, height, objects))
+    return folder
+
+
+@pytest.fixture
+def make_voc(tmp_path):
+    """`small_voc` in a folder of the test's own, a function of its other arguments."""
+    return lambda **options: small_voc(tmp_path / "voc", **options)
+
+
+@pytest.fixture
+def one_error(capsys):
+    """A function that runs the `cspkeras` command, which must fail, and gives its one line on the standard error."""
+    from cspkeras.cli import main
+
+    def run(*arguments):
+        try:
+            status = main([str(argument) for argument in arguments])
+        except SystemExit as e:  # argparse's own
+            status = e.code
+        captured = capsys.readouterr()
+        assert status not in (0, None), captured
+        assert not captured.out, captured.out
+        (line,) = captured.err.splitlines()
+        assert line.startswith("cspkeras: ")
+        return line
+
+    return run

@@ -77,9 +77,9 @@ def _exported(model):
     """The function that the file computes: of a KerasTensor or tf.Tensor to {output's name: tensor}."""
     if not hasattr(model, "anchors"):
         names = [f"output_{i}" for i in range(len(model.outputs))]
-        return lambda x: dict(zip(names, _as_list(model(x, training=False)), strict=True))
+        return lambda x: dict(zip(names, keras.tree.flatten(model(x, training=False)), strict=True))
     parts = [part for head in _raw_heads(model) for part in head.input]
-    network = type(model).__mro__[1](model.inputs, parts)  # keras.Model or tf_keras.Model
+    network = _kit(model).Model(model.inputs, parts)
     grid = model.anchors.grid()
 
     def serve(x):
@@ -92,16 +92,21 @@ def _exported(model):
     return serve
 
 
+def _kit(model):
+    """The Keras that a model is of: keras or tf_keras."""
+    if isinstance(model, keras.Model):
+        return keras
+    import tf_keras
+
+    return tf_keras
+
+
 def _raw_heads(model):
     if isinstance(model, Detector):
         return [layer for layer in model.layers if isinstance(layer, RawHead)]
     from ..training.quantization import unwrap
 
     return [layer for layer in model.layers if isinstance(getattr(unwrap(layer), "operation", None), RawHead)]
-
-
-def _as_list(outputs):
-    return keras.tree.flatten(outputs)
 
 
 def _to_flatbuffer(model, precision):

@@ -107,7 +107,7 @@ def run_gpu(path, cpu: CPURun, timeout: float = 600) -> GPURun:
         else:
             return GPURun(None, None, "", [], {})
         if report is None:
-            return GPURun(device[1], False, f"the delegate does not survive this file: {end}", [], {})
+            return GPURun(device[1], False, f"the delegate fails on this file: {end}", [], {})
         rejected = _rejected(log)
         if "error" in report:
             split = re.search(r"^.*operations? will run on the GPU.*$", log, re.M)

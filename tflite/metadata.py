@@ -84,9 +84,7 @@ def read(path: str | os.PathLike) -> tuple[dict, list[str]]:
                 settings = dict(json.loads(archive.read(SETTINGS_ENTRY)))
                 labels = archive.read(LABELS_ENTRY).decode().splitlines()
         except (zipfile.BadZipFile, KeyError) as error:
-            raise ValueError(
-                f"{path}: carries no cspkeras settings; export it with cspkeras.tflite.convert"
-            ) from error
+            raise ValueError(f"{path}: carries no cspkeras settings; export it with cspkeras.tflite.convert") from error
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path}: its cspkeras settings are damaged: {error}") from error
     if settings.get("format") != FORMAT:

@@ -6,7 +6,7 @@ from ..detection.anchors import Anchors
 
 
 def estimate_anchors(data, size, count=9, seed=0, rounds=100):
-    """k-means on the shapes of a data set's boxes, with 1 - IoU as the distance (YOLOv2, arXiv 1612.08242).
+    """k-means++ on the shapes of a data set's boxes, with 1 - IoU as the distance (YOLOv2, arXiv 1612.08242).
 
     Args:
         data: `DetectionData`.
@@ -18,7 +18,7 @@ def estimate_anchors(data, size, count=9, seed=0, rounds=100):
     Returns:
         `Anchors`, or the published ones where the data set has fewer than `count` different shapes.
     """
-    shapes = []
+    shapes = [np.zeros((0, 2))]
     for example in data.examples:
         if len(example.boxes):
             w, h = example.size
@@ -27,7 +27,10 @@ def estimate_anchors(data, size, count=9, seed=0, rounds=100):
     if len(np.unique(shapes, axis=0)) < count:
         return Anchors.published(size)
     rng = np.random.default_rng(seed)
-    centres = shapes[rng.choice(len(shapes), count, replace=False)]
+    centres = rng.choice(shapes, 1)
+    while len(centres) < count:  # k-means++: far from those that there are
+        far = (1 - _iou(shapes, centres).max(axis=1)).clip(0) ** 2
+        centres = np.append(centres, rng.choice(shapes, 1, p=far / far.sum()), axis=0)
     for _ in range(rounds):
         nearest = _iou(shapes, centres).argmax(axis=1)
         moved = np.array(

@@ -7,9 +7,9 @@ import keras
 
 from ..files import replacing
 from .evaluation import evaluate
-from .state import save_state
+from .state import BEST, LAST, save_state
 
-LAST, BEST, RESULTS = "last.npz", "best.npz", "results.csv"
+RESULTS = "results.csv"
 
 
 class Callback(keras.callbacks.Callback):
@@ -64,12 +64,13 @@ class Recorder(Callback):
         folder: the run's folder.
         monitor: the log of which the largest value is best.
         rows: what an earlier part of the run has recorded.
+        run: what the last state says of the run, a dict that JSON can hold.
         export: function of a path, called for the best model as well; None for none.
     """
 
-    def __init__(self, folder, monitor="val_mAP", rows=(), export=None):
+    def __init__(self, folder, monitor="val_mAP", rows=(), run=None, export=None):
         super().__init__()
-        self.folder, self.monitor, self.rows, self.export = folder, monitor, list(rows), export
+        self.folder, self.monitor, self.rows, self.run, self.export = folder, monitor, list(rows), run, export
 
     def on_epoch_end(self, epoch, logs=None):
         best = max((row.get(self.monitor, -1.0) for row in self.rows), default=-1.0)
@@ -78,9 +79,10 @@ class Recorder(Callback):
         if self.rows[-1].get(self.monitor, -1.0) > best:
             save_state(self.folder / BEST, self.model, {"epoch": epoch + 1})
             if self.export:
-                self.export(self.folder / "best.keras")
+                with replacing(self.folder / "best.keras") as aside:
+                    self.export(aside)
         # Last of all: where a run is killed before this line, it resumes from the epoch before.
-        save_state(self.folder / LAST, self.model, {"epoch": epoch + 1, "rows": self.rows})
+        save_state(self.folder / LAST, self.model, {"epoch": epoch + 1, "rows": self.rows, "run": self.run})
 
 
 def write_results(path, rows):

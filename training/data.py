@@ -1,11 +1,14 @@
 """What a detection data set is, and readers that report what they had to leave out."""
 
 import xml.etree.ElementTree as ElementTree
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
+
+from ..tflite.detect import load_picture  # the device's, so that a network is trained on what it will see
 
 ORIENTATION = 0x0112  # EXIF tag; from 5 on the picture lies on its side
 
@@ -39,22 +42,27 @@ class Example:
         """
         if isinstance(self.image, np.ndarray):
             return self.image
-        try:
-            with Image.open(self.image) as picture:
-                return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as e:
-            raise OSError(f"{self.image}: not a readable picture ({e})") from e
+        with _naming(self.image):
+            return np.asarray(load_picture(self.image))
 
 
 def upright_size(path):
     """(width, height) of a picture file in pixels, its EXIF orientation applied; reads the header alone.
 
     Raises:
-        OSError: for a missing or broken file.
+        OSError: for a missing or broken file, naming it.
     """
-    with Image.open(path) as picture:
+    with _naming(path), Image.open(path) as picture:
         turned = picture.getexif().get(ORIENTATION, 1) >= 5
         return picture.size[::-1] if turned else picture.size
+
+
+@contextmanager
+def _naming(path):
+    try:
+        yield
+    except Exception as e:  # whatever a broken file makes a decoder raise
+        raise OSError(f"{path}: not a readable picture ({getattr(e, 'strerror', None) or e})") from e
 
 
 @dataclass(frozen=True)
@@ -69,9 +77,11 @@ class DetectionData:
 def read_voc(folder, split, class_names=None):
     """Read one split of a Pascal VOC folder (ImageSets/Main, Annotations, JPEGImages).
 
-    What can't be used is left out and reported in `problems`, a line each: a picture that is missing or broken, an
-    annotation that is missing, broken or without a size, an object of an unknown class, and a box of no area or outside
-    the picture (a box that reaches over the edge is cut there).
+    What can't be used is left out and reported in `problems`, a line each: a picture that is missing, broken or of
+    another size than its annotation says, an annotation that is missing, broken or without a size, an object without a
+    name or of an unknown class, and a box of no area or outside the picture (a box that reaches over the edge is cut
+    there). Pictures are not decoded here: one that breaks off behind its header is skipped, and reported, when its
+    pixels are needed.
 
     Args:
         folder: the VOC folder.
@@ -89,7 +99,7 @@ def read_voc(folder, split, class_names=None):
     listing = root / "ImageSets" / "Main" / f"{split}.txt"
     if not listing.is_file():
         raise FileNotFoundError(f"{listing}: missing; a Pascal VOC folder lists its {split} pictures there")
-    names = [line.split()[0] for line in listing.read_text().splitlines() if line.strip()]
+    names = [line.split()[0] for line in listing.read_text("utf-8", "replace").splitlines() if line.strip()]
     problems, read = [], []
     for name in names:
         try:
@@ -123,7 +133,7 @@ def _read_annotation(root, name, problems):
         raise ValueError(f"{xml}: missing, picture left out")
     try:
         tree = ElementTree.parse(xml).getroot()
-    except ElementTree.ParseError as e:
+    except (ElementTree.ParseError, LookupError, ValueError) as e:  # the latter two for unknown encodings
         raise ValueError(f"{xml}: not valid XML ({e}), picture left out") from e
     try:
         width, height = (int(tree.find("size").findtext(side)) for side in ("width", "height"))
@@ -133,16 +143,22 @@ def _read_annotation(root, name, problems):
     try:
         size = upright_size(image)
     except OSError as e:
-        raise ValueError(f"{image}: not a readable picture, left out") from e
+        raise ValueError(f"{e}, left out") from e
     if size != (width, height):
-        raise ValueError(f"{xml}: says {width}x{height}, but {image.name} has {size[0]}x{size[1]}; picture left out")
+        upright = f"{image.name} is {size[0]}x{size[1]} (upright)"
+        raise ValueError(f"{xml}: says {width}x{height}, but {upright}; picture left out")
     objects = []
     for thing in tree.iter("object"):
-        label, bounds = (thing.findtext("name") or "").strip(), thing.find("bndbox")
+        label, bounds = " ".join((thing.findtext("name") or "").split()), thing.find("bndbox")
+        if not label:
+            problems.append(f"{xml}: an object without a name, left out")
+            continue
         try:
             box = [float(bounds.findtext(side)) for side in ("xmin", "ymin", "xmax", "ymax")]
         except (AttributeError, TypeError, ValueError):
-            problems.append(f"{xml}: an object {label!r} without xmin, ymin, xmax and ymax, left out")
+            box = [np.nan]
+        if not np.isfinite(box).all():
+            problems.append(f"{xml}: an object {label!r} without xmin, ymin, xmax and ymax in numbers, left out")
             continue
         inside = [*np.clip(box[0::2], 0, width), *np.clip(box[1::2], 0, height)]
         inside = [float(inside[i]) for i in (0, 2, 1, 3)]
@@ -157,7 +173,8 @@ def _read_annotation(root, name, problems):
 
 def _picture(root, name, filename):
     folder = root / "JPEGImages"
-    for candidate in (filename, *(name + suffix for suffix in (".jpg", ".jpeg", ".png", ".bmp"))):
+    # Its own name first: the one inside an annotation that was copied or renamed is another picture's.
+    for candidate in (*(name + suffix for suffix in (".jpg", ".jpeg", ".png", ".bmp")), filename):
         if candidate and (folder / candidate).is_file():
             return folder / candidate
     raise ValueError(f"{folder / name}.jpg: missing, picture left out")

@@ -19,13 +19,13 @@ def evaluate(detect, data, batch_size=16, report=print):
         report: called with a line for each picture that can't be read; it is skipped.
 
     Returns:
-        {"mAP": AP at IoU 0.50 to 0.95, "mAP50", "mAP75", "per_class": {name: AP}}, in 0..1.
+        {"mAP": AP at IoU 0.50 to 0.95, "mAP50", "mAP75", "per_class": {name: AP}}, in 0..1. A class that does not
+        occur has NaN, and no part in the means.
 
     Raises:
         ValueError: where no picture can be read.
     """
-    pictures, truths = [], []
-    found = []
+    pictures, truths, found = [], [], []
 
     def flush():
         found.extend(detect(pictures, score_threshold=EVALUATION_THRESHOLD, iou_threshold=0.5))
@@ -43,7 +43,7 @@ def evaluate(detect, data, batch_size=16, report=print):
     if pictures:
         flush()
     if not truths:
-        raise ValueError("no picture could be read")
+        raise ValueError(f"none of the {len(data.examples)} pictures can be read")
     return coco_map(truths, found, data.class_names)
 
 
@@ -75,8 +75,6 @@ def coco_map(truths, found, class_names):
             )
         for box, label, score in zip(_xywh(detection["boxes"]), detection["labels"], detection["scores"], strict=True):
             results.append(dict(image_id=image, category_id=int(label) + 1, bbox=box, score=float(score)))
-    if not results:
-        return {"mAP": 0.0, "mAP50": 0.0, "mAP75": 0.0, "per_class": dict.fromkeys(class_names, 0.0)}
     categories = [dict(id=i, name=name) for i, name in enumerate(class_names, 1)]
     pictures = [dict(id=i) for i in range(1, len(truths) + 1)]
     with contextlib.redirect_stdout(io.StringIO()):

@@ -4,7 +4,8 @@ tfmot takes functional tf-keras models alone, and of their layers only those tha
 first, and every layer gets tfmot's wrapper here with a configuration of ours, by what becomes of it in an int8 file:
 
     a kernel        a scale a channel
-    an output       a scale of its own, but where a batch-norm or a fused activation follows a convolution
+    an output       a scale of its own, but where a batch-norm or a fused activation follows a convolution; what is
+                    concatenated shares one
     nothing         pooling by maximum, padding, slices, nearest resize: they keep their input's scale
 """
 
@@ -17,6 +18,7 @@ from ..blocks import Maxout, Upsample
 from ..detection.detector import Detector, detect
 from ..detection.heads import RawHead
 from ..detection.losses import YoloLoss
+from .quantizers import LayerQuantization, Range, RangeQuantizer, UnitQuantizer
 from .translation import translate
 
 PASSING = (
@@ -31,89 +33,7 @@ PASSING = (
 )
 KERNELS = {"Conv2D": "kernel", "DepthwiseConv2D": "depthwise_kernel", "Dense": "kernel"}
 FUSED = ("relu", "relu6")  # activations that a convolution's kernel applies in the same breath
-BOUNDED = ("sigmoid", "softmax")  # int8 kernels give these with a scale of 1/256, always
-RANGE_DECAY = 0.95  # a short run must move the ranges; tfmot's 0.999 wants a thousand steps
-
-_tfmot = tfmot.quantization.keras
-
-
-class _RangeQuantizer(_tfmot.quantizers.MovingAverageQuantizer):
-    """A tensor's range, a moving average that the first batch starts."""
-
-    def __init__(self):
-        super().__init__(num_bits=8, per_axis=False, symmetric=False, narrow_range=False)
-
-    def build(self, tensor_shape, name, layer):
-        weights = super().build(tensor_shape, name, layer)
-        weights["seen"] = layer.add_weight(f"{name}_seen", shape=(), initializer="zeros", trainable=False)
-        return weights
-
-    def __call__(self, inputs, training, weights, **kwargs):
-        if training:
-            keep = RANGE_DECAY * weights["seen"]
-            # An int8 range must hold zero.
-            low, high = tf.minimum(tf.reduce_min(inputs), 0.0), tf.maximum(tf.reduce_max(inputs), 0.0)
-            weights["min_var"].assign(weights["min_var"] * keep + low * (1 - keep))
-            weights["max_var"].assign(weights["max_var"] * keep + high * (1 - keep))
-            weights["seen"].assign(1.0)
-        return super().__call__(inputs, False, weights)
-
-
-class _UnitQuantizer(_tfmot.quantizers.Quantizer):
-    """The range 0 to 255/256."""
-
-    def build(self, tensor_shape, name, layer):
-        return {}
-
-    def __call__(self, inputs, training, weights, **kwargs):
-        return tf.quantization.fake_quant_with_min_max_args(inputs, 0.0, 255 / 256)
-
-    def get_config(self):
-        return {}
-
-
-class _KernelQuantizer(_tfmot.quantizers.LastValueQuantizer):
-    """A scale a channel for convolutions; one scale for the kernels whose last axis is not the output channel."""
-
-    def __init__(self, per_channel):
-        super().__init__(num_bits=8, per_axis=per_channel, symmetric=True, narrow_range=True)
-
-    def build(self, tensor_shape, name, layer):
-        return self._add_range_weights(layer, name, self.per_axis, tensor_shape)
-
-
-@tf_keras.utils.register_keras_serializable("cspkeras")
-class LayerQuantization(_tfmot.QuantizeConfig):
-    """What is quantized of a layer.
-
-    Args:
-        kernel: the kernel's attribute, or None.
-        output: "range" for a measured range, "unit" for 0 to 255/256, or None.
-    """
-
-    def __init__(self, kernel=None, output=None):
-        self.kernel, self.output = kernel, output
-
-    def get_weights_and_quantizers(self, layer):
-        if not self.kernel:
-            return []
-        return [(getattr(layer, self.kernel), _KernelQuantizer(type(layer) is tf_keras.layers.Conv2D))]
-
-    def set_quantize_weights(self, layer, quantize_weights):
-        if self.kernel:
-            setattr(layer, self.kernel, quantize_weights[0])
-
-    def get_activations_and_quantizers(self, layer):
-        return []
-
-    def set_quantize_activations(self, layer, quantize_activations):
-        pass
-
-    def get_output_quantizers(self, layer):
-        return {None: [], "range": [_RangeQuantizer()], "unit": [_UnitQuantizer()]}[self.output]
-
-    def get_config(self):
-        return {"kernel": self.kernel, "output": self.output}
+BOUNDED = ("sigmoid", "softmax")
 
 
 class QuantizedDetector(tf_keras.Model):
@@ -137,6 +57,9 @@ class QuantizedDetector(tf_keras.Model):
         self._mean_loss.update_state(loss)
         return loss
 
+    def compute_metrics(self, x, y, y_pred, sample_weight):
+        return self.get_metrics_result()
+
     def detect(self, images, score_threshold=0.25, iou_threshold=0.5):
         """See `Detector.detect`."""
         return detect(self.predict_on_batch, self.anchors, images, score_threshold, iou_threshold)
@@ -155,11 +78,13 @@ def quantize_aware(model):
     Raises:
         ValueError: for a layer that can't be quantized, naming it.
     """
-    followers = _followers(model)
+    quantizers = _output_quantizers(model)
 
     def annotate(layer, operation):
         kernel = KERNELS.get(type(operation).__name__)
-        return _tfmot.QuantizeWrapperV2(layer, LayerQuantization(kernel, _output(operation, followers)))
+        # What the translation adds, the input's layer and inner activations, is not of the model.
+        output = quantizers[operation] if operation in quantizers else _quantizer(operation, [], Range())
+        return tfmot.quantization.keras.QuantizeWrapperV2(layer, LayerQuantization(kernel, output))
 
     quantized = translate(model, annotate)
     if isinstance(model, Detector):
@@ -198,7 +123,7 @@ def calibrate(quantized, images):
 
 def unwrap(layer):
     """The layer inside tfmot's wrapper, or the layer itself."""
-    return layer.layer if isinstance(layer, _tfmot.QuantizeWrapperV2) else layer
+    return layer.layer if isinstance(layer, tfmot.quantization.keras.QuantizeWrapperV2) else layer
 
 
 def _followers(model):
@@ -211,17 +136,61 @@ def _followers(model):
     return followers
 
 
-def _output(operation, followers):
-    """How an operation's output is quantized; see `LayerQuantization`."""
+def _output_quantizers(model):
+    """{operation: the quantizer of its output, or None}."""
+    followers = _followers(model)
+    ranges, leaders = _shared_ranges(model, followers)
+    quantizers = {}
+    for operation in model.operations:
+        range_ = ranges.setdefault(operation, Range())
+        after = followers.get(operation, [])
+        leaky = ranges.setdefault(after[0], Range()) if len(after) == 1 and _is_leaky(after[0]) else None
+        leads = leaders.get(range_, operation) is operation
+        quantizers[operation] = _quantizer(operation, after, range_, leads, leaky)
+    return quantizers
+
+
+def _quantizer(operation, following, range_, leads=True, leaky=None):
+    """The quantizer of an operation's output, or None where it has no numbers of its own."""
     if isinstance(operation, PASSING):
         return None
     kind, activation = type(operation).__name__, _activation(operation)
     if kind not in KERNELS and kind != "BatchNormalization":
-        return "unit" if activation in BOUNDED else "range"
-    following = followers.get(operation, [])
+        return UnitQuantizer() if activation in BOUNDED else RangeQuantizer(range_, leads)
     if activation in FUSED or (activation == "linear" and len(following) == 1 and _fuses(kind, following[0])):
         return None
-    return "range"
+    return RangeQuantizer(range_, leads, leaky)
+
+
+def _shared_ranges(model, followers):
+    """({operation: `Range`}, {`Range`: the operation that moves it}) of all that is concatenated.
+
+    What goes into one concatenation alone takes its range; in a dense block that is the last concatenation's for all.
+    """
+    ranges, leaders = {}, {}
+    for operation in reversed(model.operations):
+        if not isinstance(operation, keras.layers.Concatenate):
+            continue
+        range_ = ranges.setdefault(operation, Range())
+        leaders.setdefault(range_, operation)
+        for x in operation._inbound_nodes[0].input_tensors:
+            source = x._keras_history.operation
+            while isinstance(source, PASSING):
+                source = source._inbound_nodes[0].input_tensors[0]._keras_history.operation
+            if len(_concatenations(source, followers)) == 1:
+                ranges[source] = range_
+    return ranges, leaders
+
+
+def _concatenations(operation, followers):
+    """The concatenations that take an operation's output as it is."""
+    found = set()
+    for follower in followers.get(operation, []):
+        if isinstance(follower, keras.layers.Concatenate):
+            found.add(follower)
+        elif isinstance(follower, PASSING):
+            found |= _concatenations(follower, followers)
+    return found
 
 
 def _fuses(kind, follower):
@@ -241,3 +210,7 @@ def _activation(operation):
         return "softmax"
     activation = getattr(operation, "activation", None)
     return getattr(activation, "__name__", "linear")
+
+
+def _is_leaky(operation):
+    return isinstance(operation, keras.layers.LeakyReLU)

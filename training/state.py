@@ -7,6 +7,8 @@ import numpy as np
 
 from ..files import replacing
 
+LAST, BEST = "last.npz", "best.npz"  # names of a run's states
+
 
 def save_state(path, model, meta):
     """Write a compiled model's weights and optimizer, and `meta`, a dict that JSON can hold."""
@@ -21,7 +23,7 @@ def load_state(path, model, *, optimizer=True):
 
     Args:
         path: the file.
-        model: a model of the same structure.
+        model: a model of the same structure, its optimizer built.
         optimizer: whether the optimizer's variables are wanted too.
 
     Raises:
@@ -30,17 +32,17 @@ def load_state(path, model, *, optimizer=True):
     try:
         with np.load(path, allow_pickle=False) as file:
             meta, arrays = json.loads(str(file["meta"])), dict(file)
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as e:
+    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as e:
         raise ValueError(f"{path}: not a training state ({e})") from e
     _assign(path, "weight", model.weights, arrays)
     if optimizer:
-        model.optimizer.build(model.trainable_variables)
         _assign(path, "optimizer", model.optimizer.variables, arrays)
     return meta
 
 
 def _assign(path, kind, variables, arrays):
-    stored = [arrays[f"{kind}{i}"] for i in range(sum(name.startswith(kind) for name in arrays))]
+    names = [f"{kind}{i}" for i in range(sum(name.startswith(kind) for name in arrays))]
+    stored = [arrays[name] for name in names if name in arrays]
     if [a.shape for a in stored] != [tuple(v.shape) for v in variables]:
         raise ValueError(f"{path}: holds another model's {kind} arrays ({len(stored)} against {len(variables)})")
     for variable, value in zip(variables, stored, strict=True):

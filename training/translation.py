@@ -114,7 +114,7 @@ def _inner_activation(operation):
 
 def _call(bridge, operation, args, kwargs):
     spare = {name: value for name, value in kwargs.items() if value is not None and name != "training"}
-    tensors = all(tf_keras.backend.is_keras_tensor(x) for x in keras.tree.flatten(args))
+    tensors = all(hasattr(x, "shape") for x in keras.tree.flatten(args))
     if spare or not tensors:
         raise ValueError(
             f"operation {operation.name!r} ({type(operation).__name__}) is called with more than tensors, which can't "

@@ -95,7 +95,7 @@ def _count(operation):
         return kernel, 2 * kernel * height * width
     if isinstance(operation, layers.Dense):
         kernel = math.prod(operation.kernel.shape)
-        return kernel, 2 * kernel
+        return kernel, 2 * kernel * math.prod(operation.output.shape[1:-1])
     if isinstance(operation, layers.MaxPooling2D):
         return 0, math.prod(operation.pool_size) * math.prod(operation.output.shape[1:])
     if isinstance(operation, FREE):

@@ -1,7 +1,9 @@
 """What every backbone shares: its published figures, its input, its top and its pyramid."""
 
+import os
 import re
 from dataclasses import dataclass
+from numbers import Integral
 
 import keras
 from keras import layers
@@ -36,20 +38,19 @@ def image_input(input_shape, input_tensor):
     """
     if input_tensor is not None:
         input_shape = input_tensor.shape[1:]
-    shape = tuple(input_shape)
-    fits = len(shape) == 3 and all(s is None or (s >= STRIDE and s % STRIDE == 0) for s in shape[:2])
-    if not fits:
+    fits = isinstance(input_shape, (tuple, list)) and len(input_shape) == 3 and input_shape[2] is not None
+    if not fits or not all(s is None or (s >= STRIDE and s % STRIDE == 0) for s in input_shape[:2]):
         raise ValueError(
             "input_shape must be (height, width, channels) with height and width None or multiples of "
-            f"{STRIDE}. Received: input_shape={shape}"
+            f"{STRIDE}. Received: input_shape={input_shape}"
         )
-    return layers.Input(shape, name="image") if input_tensor is None else input_tensor
+    return layers.Input(tuple(input_shape), name="image") if input_tensor is None else input_tensor
 
 
 def finish(image, x, *, include_top, pooling, classes, classifier_activation, weights, name):
     """Put the top on a backbone's last feature map and make the model (arguments as in keras.applications)."""
     if include_top:
-        if not isinstance(classes, int) or classes < 1:
+        if not isinstance(classes, Integral) or classes < 1:
             raise ValueError(f"classes must be a positive integer. Received: classes={classes!r}")
         x = layers.GlobalAveragePooling2D(name="top_pool")(x)
         x = layers.Dense(classes, activation=classifier_activation, name="predictions")(x)
@@ -61,10 +62,20 @@ def finish(image, x, *, include_top, pooling, classes, classifier_activation, we
         raise ValueError(f"pooling must be None, 'avg' or 'max'. Received: pooling={pooling!r}")
     model = keras.Model(keras.utils.get_source_inputs(image)[0], x, name=name)
     if weights is not None:
-        if not str(weights).endswith((".keras", ".weights.h5")):
-            raise ValueError(f"weights must be None or a .keras or .weights.h5 file. Received: weights={weights!r}")
-        model.load_weights(weights)
+        _load_weights(model, weights)
     return model
+
+
+def _load_weights(model, path):
+    if not str(path).endswith((".keras", ".weights.h5")):
+        raise ValueError(f"weights must be None or a .keras or .weights.h5 file. Received: weights={path!r}")
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"{path}: missing; expected a .keras or .weights.h5 file")
+    try:
+        model.load_weights(path)
+    except Exception as e:  # Keras raises what the zip and HDF5 readers below it happen to raise
+        reason = (str(e) or type(e).__name__).splitlines()[0]
+        raise ValueError(f"{path}: holds no weights for this {model.name} ({reason})") from e
 
 
 def pyramid(model):

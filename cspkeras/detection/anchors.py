@@ -33,11 +33,12 @@ class Anchors:
         Raises:
             ValueError: where the pairs are no multiple of three or not positive.
         """
-        pairs = sorted((tuple(map(float, p)) for p in pairs), key=lambda p: p[0] * p[1])
-        if not pairs or len(pairs) % len(LEVELS) or min(map(min, pairs)) <= 0:
+        pairs = [tuple(map(float, np.atleast_1d(pair))) for pair in pairs]
+        if not pairs or len(pairs) % len(LEVELS) or any(len(pair) != 2 or min(pair) <= 0 for pair in pairs):
             raise ValueError(
                 f"anchors must be a multiple of {len(LEVELS)} pairs of positive (width, height). Received: {pairs}"
             )
+        pairs.sort(key=lambda pair: pair[0] * pair[1])
         n = len(pairs) // len(LEVELS)
         return cls(tuple(size), tuple(tuple(pairs[i * n : i * n + n]) for i in range(len(LEVELS))), **options)
 

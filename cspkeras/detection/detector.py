@@ -1,6 +1,8 @@
 """The Detector: a backbone, a neck and YOLO heads as one functional `keras.Model`."""
 
 import os
+from collections.abc import Collection
+from numbers import Integral
 
 import keras
 import numpy as np
@@ -23,7 +25,7 @@ class Detector(keras.Model):
     y1, x2, y2 in parts of the input, labels below 0 for padding.
 
     Args:
-        backbone: a model of this library without its top, with a fixed input shape.
+        backbone: a model of this library with a fixed input shape; its top, if it has one, is left out.
         neck: one of `necks.NECKS`.
         classes: number of classes, or a sequence of their names.
         anchors: None for the published ones, pairs of (width, height) in pixels of the input, or `Anchors`.
@@ -32,7 +34,7 @@ class Detector(keras.Model):
         name: the model's name.
 
     Raises:
-        ValueError: for an unknown neck, no classes, or a backbone without a fixed input size.
+        ValueError: for an unknown neck, no classes, a backbone without a fixed input size, or anchors of another size.
     """
 
     def __init__(
@@ -48,16 +50,21 @@ class Detector(keras.Model):
     ):
         if neck not in NECKS:
             raise ValueError(f"neck must be one of {', '.join(NECKS)}. Received: neck={neck!r}")
-        class_names = tuple(map(str, range(classes) if isinstance(classes, int) else classes))
-        if not class_names:
-            raise ValueError(f"classes must be a positive number or a sequence of names. Received: {classes!r}")
+        names = range(classes) if isinstance(classes, Integral) else classes
+        if isinstance(names, str) or not isinstance(names, Collection) or not len(names):
+            raise ValueError(f"classes must be a positive number or a sequence of names. Received: classes={classes!r}")
+        class_names = tuple(map(str, names))
         size = backbone.input_shape[1:3]
         if None in size:
             raise ValueError(f"a detector's backbone needs a fixed input size. Received: {backbone.input_shape}")
         if not isinstance(anchors, Anchors):
             anchors = Anchors.of(anchors, size) if anchors is not None else Anchors.published(size)
-        options = dict(neck_options or {})
-        features = NECKS[neck](pyramid(backbone), activation=activation, **options)
+        if anchors.size != size:
+            raise ValueError(
+                f"anchors must be of the backbone's input size {size}. Received: anchors of {anchors.size}"
+            )
+        options, levels = dict(neck_options or {}), pyramid(backbone)
+        features = NECKS[neck](levels, activation=activation, **options)
         heads = [
             yolo_head(features[level], len(boxes), len(class_names), name=f"head_{level.lower()}")
             for level, boxes in zip(LEVELS, anchors.boxes, strict=True)
@@ -66,7 +73,7 @@ class Detector(keras.Model):
         self.class_names, self.anchors = class_names, anchors
         self._recipe = dict(neck=neck, neck_options=options, activation=activation)
         # By name: a sub-model as an attribute would save every weight a second time.
-        self._backbone = (backbone.name, backbone.output._keras_history.operation.name)
+        self._backbone = (backbone.name, levels["P5"]._keras_history.operation.name)
 
     @property
     def backbone(self):
@@ -75,9 +82,10 @@ class Detector(keras.Model):
         return keras.Model(self.input, self.get_layer(last).output, name=name)
 
     def compile(self, optimizer="adam", loss=None, **kwargs):
-        """As `keras.Model.compile`; the default loss is `YoloLoss`."""
-        # XLA has no gradient of the nearest resize on a CPU.
-        super().compile(optimizer=optimizer, **{"jit_compile": False, **kwargs})
+        """As `keras.Model.compile`; the loss is a function of the target and the heads, by default `YoloLoss`."""
+        if keras.config.backend() == "tensorflow":
+            kwargs.setdefault("jit_compile", False)  # its XLA has no gradient of the nearest resize
+        super().compile(optimizer=optimizer, **kwargs)
         self._yolo_loss = loss or YoloLoss(self.anchors, len(self.class_names))
 
     def compile_from_config(self, config):
@@ -97,7 +105,7 @@ class Detector(keras.Model):
 
         Returns:
             For each picture a dict: "boxes" (N, 4) float32 x1, y1, x2, y2 in the picture's pixels, "labels" (N,) int32
-            and "scores" (N,) float32, best first.
+            and "scores" (N,) float32, best first. Boxes are clipped to the picture; one outside it is dropped.
         """
         return detect(self.predict_on_batch, self.anchors, images, score_threshold, iou_threshold)
 
@@ -120,14 +128,16 @@ def load_detector(path):
     """Load a `Detector` from a .keras file.
 
     Raises:
-        ValueError: naming the file, where it is none or holds another model.
+        FileNotFoundError: where the file is missing.
+        ValueError: where it can't be loaded or holds another model.
     """
     if not os.path.isfile(path):
         raise FileNotFoundError(f"{path}: missing; expected a .keras file with a detector")
     try:
         model = keras.saving.load_model(path, compile=False)
     except Exception as e:  # Keras raises what the zip and HDF5 readers below it happen to raise
-        raise ValueError(f"{path}: not a .keras file that can be loaded ({str(e).splitlines()[0]})") from e
+        reason = (str(e) or type(e).__name__).splitlines()[0]
+        raise ValueError(f"{path}: not a .keras file that can be loaded ({reason})") from e
     if not isinstance(model, Detector):
         raise ValueError(f"{path}: holds a {type(model).__name__} called {model.name!r}, expected a cspkeras Detector")
     return model
@@ -150,11 +160,7 @@ def detect(predict, anchors, images, score_threshold=0.25, iou_threshold=0.5, ba
         for image, placement, box, label, score, kept in zip(
             batch, placements, *map(keras.ops.convert_to_numpy, out), strict=True
         ):
-            found.append(
-                {
-                    "boxes": to_picture(box[kept] * to_pixels, placement, image.shape),
-                    "labels": label[kept],
-                    "scores": score[kept],
-                }
-            )
+            box = to_picture(box * to_pixels, placement, image.shape)
+            kept = kept & (box[:, 2:] > box[:, :2]).all(axis=1)
+            found.append({"boxes": box[kept], "labels": label[kept], "scores": score[kept]})
     return found

@@ -35,7 +35,7 @@ class YoloLoss:
         self.box_weight, self.objectness_weight, self.class_weight = box_weight, objectness_weight, class_weight
 
     def __call__(self, target, heads):
-        """The loss a picture, a scalar.
+        """The loss, a scalar: its parts summed over the batch, divided by the number of answering predictions.
 
         Args:
             target: {"boxes": (N, M, 4) x1, y1, x2, y2 in parts of the input, "labels": (N, M)}; labels below 0 are
@@ -58,7 +58,7 @@ class YoloLoss:
 
         logits = _take(raw_scores[..., 1:], index)
         wanted = ops.one_hot(ops.maximum(labels, 0), self.classes)[:, :, None]
-        class_loss = ops.sum(ops.mean(_bce(wanted, logits), -1) * weight) * self.classes / count
+        class_loss = ops.sum(_bce(wanted, logits) * weight[..., None]) / count
 
         objectness = raw_scores[..., 0]
         answering = _scatter(index, weight, ops.shape(objectness)[1])
@@ -92,8 +92,7 @@ def _scatter(index, weight, predictions):
 
 
 def _covered(predicted, truth, valid, threshold):
-    """1 where a prediction overlaps any object by more than the threshold: (N, P). Takes no gradient."""
-    predicted = ops.stop_gradient(predicted)
+    """1 where a prediction overlaps any object by more than the threshold: (N, P)."""
     overlap = iou(predicted[:, :, None], truth[:, None])
-    overlap = ops.where(valid[:, None], overlap, 0.0)
-    return ops.cast(ops.max(overlap, axis=-1) > threshold, "float32")
+    covering = ops.logical_and(overlap > threshold, valid[:, None])
+    return ops.cast(ops.any(covering, axis=-1), "float32")

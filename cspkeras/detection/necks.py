@@ -18,7 +18,8 @@ def efm(features, *, width=256, sam=False, activation="leaky_relu"):
 
     Args:
         features: pyramid, {"P2": KerasTensor, ..., "P5": KerasTensor}.
-        width: channels at stride 32; half as many at each finer scale. A multiple of 32.
+        width: channels at stride 32; half as many at each finer scale. A multiple of 32 of which the half divides
+            P4's channels, the quarter P3's and the eighth P2's.
         sam: whether each fused map passes a spatial attention module.
         activation: one of `blocks.ACTIVATIONS`.
 

@@ -1,0 +1,60 @@
+"""Files appear whole or not at all."""
+
+import pytest
+
+from cspkeras.files import replacing
+
+
+@pytest.mark.parametrize("before", (None, "old"))
+def test_the_file_appears_when_the_block_ends(tmp_path, before):
+    path = tmp_path / "new" / "folder" / "file.txt"
+    if before:
+        path.parent.mkdir(parents=True)
+        path.write_text(before)
+    with replacing(path) as aside:
+        assert aside.name == path.name and aside != path
+        aside.write_text("whole")
+        assert not path.exists() if before is None else path.read_text() == before
+    assert path.read_text() == "whole"
+    assert [file.name for file in path.parent.iterdir()] == ["file.txt"]
+
+
+@pytest.mark.parametrize("error", (ValueError, KeyboardInterrupt))
+def test_an_error_leaves_what_was_there(tmp_path, error):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with pytest.raises(error), replacing(path) as aside:
+        aside.write_text("half")
+        raise error
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_a_block_that_writes_nothing_is_an_error(tmp_path):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with pytest.raises(FileNotFoundError), replacing(path):
+        pass
+    assert path.read_text() == "old"
+
+
+def test_others_may_read_the_file(tmp_path):
+    with replacing(tmp_path / "file.txt") as aside:
+        aside.write_text("whole")
+    (tmp_path / "plain.txt").write_text("whole")
+    assert (tmp_path / "file.txt").stat().st_mode == (tmp_path / "plain.txt").stat().st_mode
+
+
+@pytest.mark.parametrize(
+    "name, error, message",
+    (
+        ("folder", IsADirectoryError, "folder: is a folder, expected the name of a file to write"),
+        ("file/new.txt", NotADirectoryError, "file: is no folder, expected one to write new.txt into"),
+        ("file/deeper/new.txt", NotADirectoryError, "file/deeper: is no folder, expected one to write new.txt into"),
+    ),
+)
+def test_impossible_places(tmp_path, name, error, message):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(error, match=f"^{tmp_path}/{message}$"), replacing(tmp_path / name):
+        pytest.fail("nothing can be written there")

@@ -1,0 +1,46 @@
+"""The project itself: style, and that the README says what is so."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import cspkeras
+from cspkeras.analysis import complexity
+from cspkeras.cli import make_parser
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("arguments", [["check"], ["format", "--check"]])
+def test_ruff(arguments):
+    done = subprocess.run([sys.executable, "-m", "ruff", *arguments, str(ROOT)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("line", re.findall(r"^    cspkeras (.*?)(?: +#.*)?$", README, re.M))
+def test_the_readmes_commands_are_understood(line):
+    make_parser().parse_args(shlex.split(line))
+
+
+def test_the_readmes_code_is_python():
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.S)
+    compile(code, "README.md", "exec")
+    for name in re.findall(r"cspkeras\.([A-Z]\w+)\(", code):
+        assert hasattr(cspkeras, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("PeleeNet", {}), ("CSPPeleeNet", {}), ("CSPPeleeNetEFM", {"sam": False}), ("CSPPeleeNetEFM", {})],
+)
+def test_the_readmes_table_is_counted(name, options):
+    call = f"{name}({', '.join(f'{k}={v}' for k, v in options.items())})" if name.endswith("EFM") else name
+    (row,) = [line for line in README.splitlines() if line.startswith(f"| `{call}`")]
+    counted = complexity(getattr(cspkeras, name)(**options))
+    assert f"| {counted.trainable:,} |" in row
+    assert f"| {counted.bflops:.3f} at" in row

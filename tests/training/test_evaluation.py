@@ -1,0 +1,139 @@
+"""Average precision: known answers, and a plain count of our own."""
+
+import numpy as np
+import pytest
+from conftest import COLORS
+
+from cspkeras.training import DetectionData, Example, evaluate, read_voc
+from cspkeras.training.evaluation import coco_map, load_detect
+
+NAMES = ("a", "b")
+BOX, FAR = [10, 10, 50, 50], [60, 60, 90, 90]
+HALF = [10, 10, 50, 32]  # covers 0.55 of BOX
+
+
+def picture(*objects):
+    return np.float32([box for box, _ in objects]).reshape(-1, 4), np.int64([label for _, label in objects])
+
+
+def detections(*objects):
+    boxes, labels, scores = zip(*objects, strict=True) if objects else ((), (), ())
+    return {"boxes": np.float32(boxes).reshape(-1, 4), "labels": np.int64(labels), "scores": np.float32(scores)}
+
+
+ONE = [picture((BOX, 0))]
+BOTH = [picture((BOX, 0), (FAR, 1))]
+#             truths, detections, mAP, mAP50, mAP75, AP of a, AP of b
+CASES = {
+    "perfect": (BOTH, [detections((BOX, 0, 0.9), (FAR, 1, 0.4))], 1, 1, 1, 1, 1),
+    "a class that does not occur": (ONE, [detections((BOX, 0, 0.9))], 1, 1, 1, 1, np.nan),
+    "nothing found": (BOTH, [detections()], 0, 0, 0, 0, 0),
+    "nothing found, one class": (ONE, [detections()], 0, 0, 0, 0, np.nan),
+    "no objects": ([picture()], [detections((BOX, 0, 0.9))], 0, 0, 0, np.nan, np.nan),
+    "found in a picture without any": (
+        ONE + [picture()],
+        [detections((BOX, 0, 0.9)), detections((FAR, 0, 0.5))],
+        *[1] * 4,
+        np.nan,
+    ),
+    "the wrong class": (BOTH, [detections((BOX, 1, 0.9), (FAR, 0, 0.9))], 0, 0, 0, 0, 0),
+    "half of one": (BOTH, [detections((BOX, 0, 0.9))], 0.5, 0.5, 0.5, 1, 0),
+    "IoU 0.55": (ONE, [detections((HALF, 0, 0.9))], 0.2, 1, 0, 0.2, np.nan),
+    "beside it": (ONE, [detections((FAR, 0, 0.9))], 0, 0, 0, 0, np.nan),
+    "a duplicate behind": (ONE, [detections((BOX, 0, 0.9), (BOX, 0, 0.8))], 1, 1, 1, 1, np.nan),
+    "a false one before": (ONE, [detections((FAR, 0, 0.9), (BOX, 0, 0.8))], *[0.5] * 4, np.nan),
+    "a false one before, in another picture": (
+        ONE + [picture()],
+        [detections((BOX, 0, 0.4)), detections((BOX, 0, 0.8))],
+        *[0.5] * 4,
+        np.nan,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_known_answers(case):
+    truths, found, *expected = CASES[case]
+    measured = coco_map(truths, found, NAMES)
+    got = [measured["mAP"], measured["mAP50"], measured["mAP75"], *measured["per_class"].values()]
+    np.testing.assert_allclose(got, expected, atol=1e-6)
+    assert tuple(measured["per_class"]) == NAMES
+
+
+def plain_ap50(truths, found, label):
+    """Average precision at IoU 0.5 by its definition: greedy matches by score, 101 points of recall."""
+    hits, ranked = set(), []
+    candidates = [(s, i, b) for i, f in enumerate(found) for b, k, s in zip(*f.values(), strict=True) if k == label]
+    for _, image, box in sorted(candidates, key=lambda candidate: -candidate[0]):
+        boxes, labels = truths[image]
+        overlaps = [
+            iou(box, other) if kind == label and (image, n) not in hits else 0
+            for n, (other, kind) in enumerate(zip(boxes, labels, strict=True))
+        ]
+        ranked.append(max(overlaps, default=0) >= 0.5)
+        if ranked[-1]:
+            hits.add((image, int(np.argmax(overlaps))))
+    positives = sum((labels == label).sum() for _, labels in truths)
+    recall, precision = np.cumsum(ranked) / positives, np.cumsum(ranked) / np.arange(1, len(ranked) + 1)
+    return np.mean([max(precision[recall >= level], default=0) for level in np.linspace(0, 1, 101)])
+
+
+def iou(a, b):
+    shared = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None).prod()
+    return shared / ((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - shared)
+
+
+def test_against_a_plain_implementation():
+    rng = np.random.default_rng(3)
+    truths, found = [], []
+    for _ in range(30):
+        count = rng.integers(1, 6)
+        corner, side = rng.uniform(0, 60, (count, 2)), rng.uniform(10, 40, (count, 2))
+        boxes, labels = np.float32(np.hstack([corner, corner + side])), rng.integers(0, 2, count)
+        truths.append((boxes, labels))
+        seen = np.repeat(np.arange(count), 2)[rng.random(2 * count) < 0.7]
+        moved = boxes[seen] + rng.normal(0, 3, (len(seen), 4)).astype("float32")
+        kinds = np.where(rng.random(len(seen)) < 0.85, labels[seen], 1 - labels[seen])
+        found.append({"boxes": moved, "labels": kinds, "scores": rng.random(len(seen)).astype("float32")})
+    expected = [plain_ap50(truths, found, label) for label in range(2)]
+    assert 0.2 < min(expected) < max(expected) < 0.9
+    assert coco_map(truths, found, NAMES)["mAP50"] == pytest.approx(np.mean(expected), abs=1e-6)
+
+
+def oracle(data):
+    """A detect function that knows the answers, in the order of the examples."""
+    answers = iter(data.examples)
+
+    def detect(pictures, score_threshold, iou_threshold):
+        assert 1 <= len(pictures) <= 2 and score_threshold < 0.01 and iou_threshold == 0.5
+        known = [next(answers) for _ in pictures]
+        return [{"boxes": e.boxes, "labels": e.labels, "scores": np.ones(len(e.labels))} for e in known]
+
+    return detect
+
+
+def test_evaluate_goes_through_a_data_set_in_batches(make_voc):
+    data = read_voc(make_voc(train=5), "train")
+    measured = evaluate(oracle(data), data, batch_size=2)
+    assert measured["mAP"] == pytest.approx(1) and measured["per_class"] == pytest.approx(dict.fromkeys(COLORS, 1))
+
+
+def test_evaluate_reports_and_skips_broken_pictures(tmp_path):
+    good = Example(np.zeros((64, 64, 3), "uint8"), np.float32([BOX]), np.int64([0]))
+    missing = Example(tmp_path / "missing.jpg", np.float32([BOX]), np.int64([0]))
+    reports = []
+    measured = evaluate(
+        oracle(DetectionData([good] * 3, NAMES)), DetectionData([good, missing, good, good], NAMES), 2, reports.append
+    )
+    assert measured["mAP"] == pytest.approx(1)
+    assert reports == [f"skipped: {missing.image}: not a readable picture (No such file or directory)"]
+    with pytest.raises(ValueError, match="none of the 2 pictures can be read"):
+        evaluate(None, DetectionData([missing] * 2, NAMES), report=reports.append)
+
+
+def test_a_detector_is_loaded_with_its_class_names(detector, tmp_path):
+    detector.save(tmp_path / "detector.keras")
+    detect, names = load_detect(tmp_path / "detector.keras")
+    assert names == ("0", "1", "2")
+    (found,) = detect([np.zeros((50, 70, 3), "uint8")], score_threshold=0.0)
+    assert len(found["boxes"]) == len(found["scores"]) > 0

@@ -1,0 +1,196 @@
+"""Batches: the same for the same seed, whole, and with every box still on its object."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import COLORS
+from PIL import Image
+
+from cspkeras.training import DetectionData, Example, training_batches
+from cspkeras.training.augmentation import Augmentation
+from cspkeras.training.pipeline import images
+
+PLAIN = {"mosaic": 0.0, "crop": 0.0, "flip": 0.0, "color": 0.0}
+PALETTE = np.array([*COLORS.values()], "uint8")
+
+
+def scene(seed, size=(90, 120)):
+    """A grey picture with two solid rectangles that don't touch, as an `Example`."""
+    rng = np.random.default_rng(seed)
+    image, boxes, labels = np.full((*size, 3), 128, "uint8"), [], []
+    for half in (0, size[1] // 2):
+        w, h = rng.integers(20, size[1] // 2 - 8), rng.integers(20, size[0] - 10)
+        x, y = half + rng.integers(2, size[1] // 2 - w - 2), rng.integers(2, size[0] - h - 2)
+        label = rng.integers(len(PALETTE))
+        image[y : y + h, x : x + w] = PALETTE[label]
+        boxes.append([x, y, x + w, y + h])
+        labels.append(label)
+    return Example(image, np.float32(boxes), np.int64(labels))
+
+
+def scenes(count):
+    return DetectionData([scene(seed) for seed in range(count)], tuple(COLORS))
+
+
+def take(dataset, count):
+    return [(image, target["boxes"], target["labels"]) for image, target in dataset.take(count).as_numpy_iterator()]
+
+
+def assert_same(got, expected):
+    assert len(got) == len(expected)
+    for one, other in zip(got, expected, strict=True):
+        for a, b in zip(one, other, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def with_threads(dataset, threads):
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = threads
+    return dataset.with_options(options)
+
+
+def test_the_number_of_threads_decides_nothing():
+    data = scenes(7)
+    expected = take(with_threads(training_batches(data, (64, 64), 3, seed=5), 1), 8)
+    for threads in (2, 16):
+        assert_same(take(with_threads(training_batches(data, (64, 64), 3, seed=5), threads), 8), expected)
+    other = take(training_batches(data, (64, 64), 3, seed=6), 8)
+    assert not any(np.array_equal(a[0], b[0]) for a, b in zip(other, expected, strict=True))
+
+
+@pytest.mark.parametrize("count, batch_size", ((8, 4), (7, 3), (4, 4)))
+def test_a_later_start_continues_the_sequence(count, batch_size):
+    data, steps = scenes(count), count // batch_size
+    whole = take(training_batches(data, (64, 64), batch_size, seed=1), 3 * steps)
+    for epoch in (1, 2):
+        rest = take(training_batches(data, (64, 64), batch_size, seed=1, start_epoch=epoch), (3 - epoch) * steps)
+        assert_same(rest, whole[epoch * steps :])
+
+
+def test_an_epoch_has_each_picture_at_most_once_and_leaves_out_others():
+    greys = [
+        Example(np.full((64, 64, 3), 20 * i, "uint8"), np.float32([[4, 4, 60, 60]]), np.int64([0])) for i in range(7)
+    ]
+    batches = take(training_batches(DetectionData(greys, ("a",)), (64, 64), 2, augment=PLAIN), 30)
+    shown = np.rint(np.concatenate([image[:, 0, 0, 0] for image, *_ in batches]) * 255 / 20).reshape(10, 6)
+    assert all(len(set(epoch)) == 6 for epoch in shown)
+    assert len({tuple(epoch) for epoch in shown}) == 10
+    assert len({tuple(sorted(epoch)) for epoch in shown}) > 2
+
+
+@pytest.mark.parametrize("option", (None, "mosaic", "crop", "flip", "all"))
+@pytest.mark.parametrize("size", ((96, 96), (64, 128), (160, 96)))
+def test_boxes_stay_on_their_objects(option, size):
+    augment = (
+        {**dict.fromkeys(PLAIN, 1.0), "color": 0.0}
+        if option == "all"
+        else {**PLAIN, **({option: 1.0} if option else {})}
+    )
+    count = 0
+    for image, boxes, labels in take(training_batches(scenes(8), size, 4, seed=2, augment=augment), 6):
+        assert image.dtype == np.float32 and image.shape == (4, *size, 3) and image.min() >= 0 and image.max() <= 1
+        assert boxes.dtype == np.float32 and boxes.shape == (4, 8, 4)  # twice the most objects that a mosaic could have
+        assert labels.dtype == np.int32 and labels.shape == (4, 8)
+        for picture, places, kinds in zip(np.rint(image * 255), boxes, labels, strict=True):
+            real = kinds >= 0
+            assert real[: real.sum()].all() and (places[~real] == 0).all() and (kinds[~real] == -1).all()
+            assert (places >= 0).all() and (places <= 1).all()
+            explained = np.zeros(size, bool)
+            for box, kind in zip(places[real] * [*size[::-1], *size[::-1]], kinds[real], strict=True):
+                x1, y1, x2, y2 = np.rint(box).astype(int)
+                inside = picture[y1 + 2 : y2 - 2, x1 + 2 : x2 - 2]
+                np.testing.assert_allclose(inside, np.broadcast_to(PALETTE[kind], inside.shape), atol=30)
+                explained[max(0, y1 - 2) : y2 + 2, max(0, x1 - 2) : x2 + 2] = True
+                count += 1
+            if option in (None, "flip"):  # elsewhere, the remains of an object that was cut off have no box
+                assert (np.ptp(picture, axis=-1)[~explained] < 20).all()
+    assert count > 24
+
+
+def test_a_letterbox_is_grey_and_keeps_the_shape():
+    data = DetectionData(
+        [Example(np.zeros((40, 80, 3), "uint8"), np.float32([[20, 10, 60, 30]]), np.int64([0]))], ("a",)
+    )
+    ((image, boxes, _),) = take(training_batches(data, (64, 64), 1, augment=PLAIN), 1)
+    bands = np.rint(image[0, :, :, 0] * 255)
+    assert (bands[:16] == 114).all() and (bands[16:48] == 0).all() and (bands[48:] == 114).all()
+    np.testing.assert_allclose(boxes[0, 0], [0.25, 0.375, 0.75, 0.625])
+
+
+@pytest.mark.parametrize("size", ((32, 32), (96, 64), (1056, 1056)))
+def test_a_mosaic_shows_parts_of_all_four(size):
+    pictures = [
+        (np.full((80, 100, 3), grey, "uint8"), np.float32([[0, 0, 100, 80]]), np.int64([0])) for grey in range(4)
+    ]
+    augmentation = Augmentation(size, **{**PLAIN, "mosaic": 1.0})
+    for seed in range(4):
+        image, boxes, labels = augmentation(seed, pictures)
+        parts = [np.mean(image == grey) for grey in range(4)]
+        assert min(parts) > 0.05 and sum(parts) == pytest.approx(1) and len(boxes) == len(labels) == 4
+
+
+def test_objects_of_which_too_little_remains_are_dropped():
+    image = np.full((64, 64, 3), 128, "uint8")
+    corner = [(image, np.float32([[0, 0, 12, 12]]), np.int64([0]))]
+    augmentation = Augmentation((64, 64), **{**PLAIN, "crop": 1.0})
+    found = [len(augmentation(seed, corner)[1]) for seed in range(40)]
+    assert set(found) == {0, 1}
+
+
+def test_the_augmentation_depends_on_its_seed_alone():
+    example = scene(0)
+    pictures = [(example.pixels(), example.boxes, example.labels)] * 4
+    one, other = Augmentation((64, 64)), Augmentation((64, 64))
+    expected = [one(seed, pictures) for seed in range(30)]
+    with ThreadPoolExecutor(8) as threads:
+        assert_same(list(threads.map(lambda seed: other(seed, pictures), range(30))), expected)
+
+
+def files(folder, broken):
+    """Five pictures of one grey each in files; those in `broken` end too early."""
+    examples = []
+    for i in range(5):
+        path = folder / f"{i}.jpg"
+        Image.new("RGB", (64, 64), (40 * i,) * 3).save(path)
+        if i in broken:
+            path.write_bytes(path.read_bytes()[:-40])
+        examples.append(Example(path, np.float32([[4, 4, 60, 60]]), np.int64([0])))
+    return DetectionData(examples, ("a",))
+
+
+def test_a_broken_picture_is_reported_once_and_replaced(tmp_path):
+    data, reports = files(tmp_path, {0, 3}), []
+    batches = take(training_batches(data, (64, 64), 2, augment=PLAIN, report=reports.append), 20)
+    assert len(batches) == 20
+    shown = set(np.rint(np.concatenate([image[:, 32, 32, 0] for image, *_ in batches]) * 255 / 40).astype(int))
+    assert shown == {1, 2, 4}
+    for line, i in zip(sorted(reports), (0, 3), strict=True):
+        assert line.startswith(f"skipped: {tmp_path}/{i}.jpg: not a readable picture (image file is truncated")
+    rest = take(training_batches(data, (64, 64), 2, augment=PLAIN, start_epoch=4, report=reports.append), 12)
+    assert_same(rest, batches[8:])
+
+
+@pytest.mark.parametrize(
+    "broken, batch_size, augment, error, message",
+    (
+        (range(5), 2, {}, ValueError, "none of the 5 training pictures can be read; the last: .*jpg: not a readable"),
+        ((), 6, {}, ValueError, "5 training pictures do not fill one batch of 6"),
+        ((), 2, {"zoom": 0.5}, TypeError, "zoom"),
+        ((), 2, {"flip": 1.5}, ValueError, "p"),
+    ),
+)
+def test_errors_come_at_the_call(tmp_path, broken, batch_size, augment, error, message):
+    with pytest.raises(error, match=message):
+        training_batches(files(tmp_path, broken), (64, 64), batch_size, augment=augment, report=lambda line: None)
+
+
+def test_calibration_pictures(tmp_path):
+    reports = []
+    found = list(images(files(tmp_path, {1}), (32, 64), limit=3, report=reports.append))
+    assert [image.shape for image in found] == [(1, 32, 64, 3)] * 2
+    assert [image.dtype for image in found] == ["float32"] * 2
+    np.testing.assert_allclose([image[0, 16, 32, 0] * 255 for image in found], [0, 80], atol=2)
+    np.testing.assert_allclose([image[0, 16, 0, 0] * 255 for image in found], [114, 114])
+    assert len(reports) == 1 and "1.jpg: not a readable picture" in reports[0]

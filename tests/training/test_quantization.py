@@ -1,0 +1,139 @@
+"""Translation to tf-keras, fake quantization, calibration."""
+
+import keras
+import numpy as np
+import pytest
+import tf_keras
+from keras import layers
+
+from cspkeras.training.quantization import calibrate, quantize_aware, unwrap
+from cspkeras.training.quantizers import Range, RangeQuantizer
+from cspkeras.training.translation import translate
+
+IMAGES = np.random.default_rng(0).uniform(0, 1, (4, 64, 64, 3)).astype("float32")
+
+
+def outputs(model, images=IMAGES):
+    return [np.asarray(x) for x in keras.tree.flatten(model(images))]
+
+
+def ordinary_layers():
+    """A user's own model: layers of keras alone, activations inside convolutions, an operation, dropout."""
+    image = layers.Input((32, 32, 3))
+    x = layers.Rescaling(2.0, offset=-1.0)(image)
+    x = layers.Conv2D(8, 3, activation="relu", padding="same")(x)
+    y = layers.DepthwiseConv2D(3, padding="same", activation="sigmoid")(x)
+    x = layers.Multiply()([x, y])
+    x = layers.Add()([x, layers.Conv2D(8, 1)(x)])
+    x = keras.ops.maximum(x, y)
+    x = layers.BatchNormalization()(x)
+    x = layers.ReLU(max_value=6.0)(layers.Conv2D(8, 3, strides=2)(x))
+    x = layers.AveragePooling2D(2)(layers.Dropout(0.5)(x))
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(image, layers.Dense(5, activation="softmax")(x), name="ordinary")
+
+
+def randomized(model):
+    """Batch-norms that are not the identity, so that a mistake in their weights shows."""
+    rng = np.random.default_rng(1)
+    for variable in model.weights:
+        if variable.path.rsplit("/")[-1] in ("gamma", "beta", "moving_mean", "moving_variance"):
+            variable.assign(rng.uniform(0.5, 1.5, variable.shape))
+    return model
+
+
+@pytest.fixture(scope="module")
+def randomized_detector(make_detector):
+    return randomized(make_detector())
+
+
+def test_a_detector_translates_exactly(randomized_detector):
+    for theirs, ours in zip(outputs(translate(randomized_detector)), outputs(randomized_detector), strict=True):
+        assert np.abs(theirs - ours).max() <= 1e-5 * max(1, np.abs(ours).max())
+
+
+def test_a_users_model_translates_exactly():
+    model = randomized(ordinary_layers())
+    assert (
+        np.abs(outputs(translate(model), IMAGES[:, :32, :32])[0] - outputs(model, IMAGES[:, :32, :32])[0]).max() < 1e-5
+    )
+
+
+def test_every_layer_is_wrapped(randomized_detector):
+    quantized = quantize_aware(randomized_detector)
+    inner = [layer for layer in quantized.layers if not layer.name.startswith("quant_")]
+    assert [layer.name for layer in inner] == ["image"]
+    wrapped = {unwrap(layer).name for layer in quantized.layers}
+    assert wrapped >= {layer.name for layer in randomized_detector.layers}
+
+
+def test_calibration_sets_ranges_and_leaves_weights(randomized_detector):
+    quantized = quantize_aware(randomized_detector)
+
+    def kept():
+        return {w.name: w.numpy() for w in quantized.weights if "moving" in w.name or "kernel:" in w.name}
+
+    before = kept()
+    calibrate(quantized, [IMAGES[:2], IMAGES[2:]])
+    for name, value in kept().items():
+        np.testing.assert_array_equal(value, before[name], err_msg=name)
+    for ours, exact in zip(outputs(quantized), outputs(randomized_detector), strict=True):
+        assert 0 < np.abs(ours - exact).mean() < 0.05 * np.ptp(exact)
+
+
+def test_calibration_without_pictures_is_an_error(randomized_detector):
+    with pytest.raises(ValueError, match="at least one batch"):
+        calibrate(quantize_aware(randomized_detector), [])
+
+
+def test_a_quantized_detector_trains_and_detects(make_detector):
+    quantized = quantize_aware(make_detector())
+    quantized.compile("adam")
+    boxes = np.tile(np.float32([[0.1, 0.2, 0.5, 0.6], [0, 0, 0, 0]]), (4, 1, 1))
+    target = {"boxes": boxes, "labels": np.tile(np.int32([1, -1]), (4, 1))}
+    losses = quantized.fit(IMAGES, target, batch_size=4, epochs=8, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    (found,) = quantized.detect([(IMAGES[0] * 255).astype("uint8")], score_threshold=0.0)
+    assert found["boxes"].shape[1] == 4 and len(found["boxes"]) == len(found["scores"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("layer", "named"),
+    [(layers.Conv2DTranspose(4, 2, name="transposed"), "transposed"), (layers.PReLU(name="learned"), "learned")],
+)
+def test_an_unsupported_layer_is_named(layer, named):
+    image = layers.Input((32, 32, 3))
+    with pytest.raises(ValueError, match=f"{named}.*can't be quantized"):
+        quantize_aware(keras.Model(image, layer(image)))
+
+
+def test_an_operation_with_settings_is_named():
+    image = layers.Input((32, 32, 3))
+    with pytest.raises(ValueError, match="more than tensors"):
+        quantize_aware(keras.Model(image, image[..., :2]))
+
+
+@pytest.mark.parametrize(("low", "high"), [(-3.0, 5.0), (-0.2, 7.0), (-9.0, 1.0)])
+def test_a_leaky_relus_scales_are_in_a_ratio_that_xnnpack_computes_exactly(low, high):
+    layer, before, after = tf_keras.layers.Layer(name="x"), Range(), Range()
+    quantizer = RangeQuantizer(before, leaky=after)
+    quantizer.build(None, "output", layer)
+    for range_, values in ((before, (low, high)), (after, (low / 10, high))):
+        for variable, value in zip(range_.variables(layer)[:2], values, strict=True):
+            variable.assign(value)
+    steps = np.diff(np.unique(quantizer(np.linspace(low, high, 5001, dtype="float32"), False, {})))
+    ratio = 256 * np.median(steps) / ((high - low / 10) / 255)
+    assert ratio / 10 == pytest.approx(round(ratio / 10), abs=1e-3)
+    assert 1 <= np.median(steps) / ((high - low) / 255) < 1.1, "no more of the range is given up than is needed"
+
+
+def test_what_is_concatenated_shares_one_range(randomized_detector):
+    quantized = quantize_aware(randomized_detector)
+
+    def range_of(name):
+        return quantized.get_layer(f"quant_{name}").quantize_config.output.range
+
+    shared = ["stage3_fuse", "stage3_part1_act", "stage3_part2_transition_act", "neck_p4_concat"]
+    assert len({range_of(name) for name in shared}) == 1
+    assert range_of("stage3_block1_concat") is range_of("stage3_block2_near_conv2_act")
+    assert range_of("stage3_block1_concat") is not range_of("stage3_fuse")
