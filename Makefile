@@ -5,6 +5,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Of TensorFlow's own messages only the errors.
+export TF_CPP_MIN_LOG_LEVEL := 3
 
 .PHONY: demo test clean
 
@@ -12,7 +14,7 @@ $(VENV)/installed: pyproject.toml
 	@echo "== Installing cspkeras into $(VENV): about 2 GB on disk, some minutes of downloads"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
 
 demo: $(VENV)/installed

@@ -3,16 +3,13 @@
 import argparse
 import json
 import math
-import os
 import sys
 from pathlib import Path
 
 
 def main(arguments=None):
     """Run the command line; returns the exit status."""
-    parser = make_parser()
-    options = parser.parse_args(arguments)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    options = make_parser().parse_args(arguments)
     try:
         return options.run(options) or 0
     except KeyboardInterrupt:

@@ -119,28 +119,29 @@ class Check:
     def table(self) -> str:
         """All of it as text for a terminal."""
         delegated = {True: "every operation delegated", False: "not wholly delegated", None: "not run"}
-        counts = sorted(self.operations.items(), key=lambda item: -item[1])
         rows = [
             ("file", f"{self.path}, {self.precision}, {self.size_bytes:,} bytes"),
-            ("operations", f"{sum(self.operations.values())}: " + ", ".join(f"{n} {op}" for op, n in counts)),
             ("CPU", f"{self.latency_ms:.3g} ms on {self.threads} threads"),
             ("CPU to reference", self._difference(self.cpu_to_reference, self.bounds.cpu)),
             ("GPU", delegated[self.gpu_delegated]),
             ("", self.gpu_note),
-            *(("", f"refused: {line}") for line in self._refusals()),
             ("GPU to CPU", self._difference(self.gpu_to_cpu, self.bounds.gpu)),
             ("result", "passed" if self.passed else "FAILED"),
             *(("", fault) for fault in self.faults),
         ]
-        return "\n".join(f"{head:<18}{text}" for head, text in rows)
+        return "\n".join([f"{head:<18}{text}" for head, text in rows] + ["", *self._operation_rows()])
 
-    def _refusals(self) -> list[str]:
-        """An operation a line: its first reason, and how many more there are."""
+    def _operation_rows(self) -> list[str]:
+        """A line an operation: how many, and what the GPU delegate says of it."""
         reasons: dict[str, list[str]] = {}
         for rejected in self.rejected:
-            reasons.setdefault(rejected["op"], []).append(rejected["reason"])
-        more = {op: f" (and {len(r) - 1} more)" if len(r) > 1 else "" for op, r in reasons.items()}
-        return [f"{op}: {r[0]}{more[op]}" for op, r in reasons.items()]
+            reasons.setdefault(rejected["op"].removeprefix("CUSTOM "), []).append(rejected["reason"])
+        others = {True: "delegated", False: "taken" if reasons else "not known", None: "not run"}[self.gpu_delegated]
+        rows = [("operation", "count", "GPU delegate")]
+        for name, count in sorted(self.operations.items(), key=lambda item: -item[1]):
+            refused = reasons.get(name, [])
+            rows.append((name, count, f"refuses {len(refused)}: {refused[0]}" if refused else others))
+        return [f"{name:<28}{count:>6}   {gpu}" for name, count, gpu in rows]
 
     def _difference(self, difference: Difference | None, bound: tuple[str, float]) -> str:
         if difference is None:
