@@ -46,24 +46,23 @@ def convert(model, path, precision="float32", calibration=None):
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}. Received: precision={precision!r}")
     if None in model.inputs[0].shape[1:]:
         raise ValueError(f"a phone needs a fixed input size. Received: {model.name} with {model.inputs[0].shape}")
-    if isinstance(model, keras.Model) and precision == "int8":
-        if calibration is None:
-            raise ValueError(
-                "int8 needs a model from cspkeras.training.quantize_aware, or calibration pictures. Received: "
-                f"{model.name}, calibration=None"
-            )
-        from ..training.quantization import calibrate, quantize_aware
-
-        model = calibrate(quantize_aware(model), calibration)
-    elif not isinstance(model, keras.Model) and precision != "int8":
+    if isinstance(model, keras.Model) and precision == "int8" and calibration is None:
+        raise ValueError(
+            "int8 needs a model from cspkeras.training.quantize_aware, or calibration pictures. Received: "
+            f"{model.name}, calibration=None"
+        )
+    if not isinstance(model, keras.Model) and precision != "int8":
         raise ValueError(f"a quantization-aware model converts to int8. Received: precision={precision!r}")
+    with replacing(path) as aside:  # before all work: a folder that can't be written is told at once
+        if isinstance(model, keras.Model) and precision == "int8":
+            from ..training.quantization import calibrate, quantize_aware
 
-    content = _to_flatbuffer(model, precision)
-    if hasattr(model, "anchors"):
-        content = metadata.attach(content, _settings(model, precision), model.class_names)
-    with replacing(path) as aside:
+            model = calibrate(quantize_aware(model), calibration)
+        content = _to_flatbuffer(model, precision)
+        if hasattr(model, "anchors"):
+            content = metadata.attach(content, _settings(model, precision), model.class_names)
         aside.write_bytes(content)
-        litert.run_cpu(aside, images=None, threads=1, runs=1, timeout=300)
+        litert.run_cpu(aside)
     return path
 
 
