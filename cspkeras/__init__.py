@@ -1,7 +1,59 @@
 """The networks of the CSPNet paper (arXiv 1911.11929) in Keras 3, for vision models on phones."""
 
-from .backbones import CSPPeleeNet, PeleeNet, pyramid
+from .backbones import (
+    CSPDarknet53,
+    CSPDarknet53Elastic,
+    CSPDenseNet201,
+    CSPDenseNet201Elastic,
+    CSPMobileNetV2,
+    CSPPeleeNet,
+    CSPResNet50,
+    CSPResNet50Elastic,
+    CSPResNeXt50,
+    CSPResNeXt50Elastic,
+    Darknet53,
+    DenseNet201,
+    DenseNet201Elastic,
+    MobileNetV2,
+    PeleeNet,
+    ResNet10,
+    ResNet50,
+    ResNeXt50,
+    decode_predictions,
+    get_model,
+    list_models,
+    preprocess_input,
+    pyramid,
+)
 from .detection import CSPPeleeNetEFM, Detector
+from .weights import from_darknet
 
-__all__ = ["CSPPeleeNet", "CSPPeleeNetEFM", "Detector", "PeleeNet", "pyramid"]
+__all__ = [
+    "CSPDarknet53",
+    "CSPDarknet53Elastic",
+    "CSPDenseNet201",
+    "CSPDenseNet201Elastic",
+    "CSPMobileNetV2",
+    "CSPPeleeNet",
+    "CSPPeleeNetEFM",
+    "CSPResNeXt50",
+    "CSPResNeXt50Elastic",
+    "CSPResNet50",
+    "CSPResNet50Elastic",
+    "Darknet53",
+    "DenseNet201",
+    "DenseNet201Elastic",
+    "Detector",
+    "MobileNetV2",
+    "PeleeNet",
+    "ResNeXt50",
+    "ResNet10",
+    "ResNet50",
+    "decode_predictions",
+    "from_darknet",
+    "get_model",
+    "list_models",
+    "preprocess_input",
+    "pyramid",
+]
 __version__ = "0.1.0"

@@ -7,6 +7,9 @@ padded by one on top and left, so published weights give published outputs.
 import keras
 from keras import layers
 
+from .grouped import GroupedConv2D
+from .routing import ChannelSlice
+
 BN_EPSILON = 1e-5
 BN_MOMENTUM = 0.97
 LEAKY_SLOPE = 0.1
@@ -34,7 +37,27 @@ def activate(x, activation, name):
     return layers.Activation(activation, name=name)(x)
 
 
-def conv_bn_act(x, filters, kernel=1, *, strides=1, activation="leaky_relu", name):
+def convolution(x, filters, kernel=1, *, strides=1, groups=1, name):
+    """Convolution alone, without bias, padded as Darknet pads; see `conv_bn_act` for the arguments."""
+    padding = "same"
+    if strides > 1 and kernel > 1:
+        # TensorFlow's "same" would put the odd pixel below and right; Darknet has it above and left.
+        x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
+        padding = "valid"
+    options = dict(strides=strides, padding=padding, use_bias=False, name=name)
+    if groups == 1:
+        return layers.Conv2D(filters, kernel, **options)(x)
+    if groups == x.shape[-1]:
+        return layers.DepthwiseConv2D(kernel, depth_multiplier=filters // groups, **options)(x)
+    return GroupedConv2D(filters, kernel, groups=groups, **options)(x)
+
+
+def norm(x, name):
+    """Batch-norm."""
+    return layers.BatchNormalization(epsilon=BN_EPSILON, momentum=BN_MOMENTUM, name=name)(x)
+
+
+def conv_bn_act(x, filters, kernel=1, *, strides=1, groups=1, activation="leaky_relu", name):
     """Convolution, batch-norm and activation, padded as Darknet pads.
 
     Args:
@@ -42,29 +65,31 @@ def conv_bn_act(x, filters, kernel=1, *, strides=1, activation="leaky_relu", nam
         filters: output channels.
         kernel: side of the square kernel in pixels.
         strides: 1 or 2.
+        groups: of channels, each with filters of its own; as many as `x` has channels make it depthwise.
         activation: one of `ACTIVATIONS` or None for a linear output.
         name: prefix; the layers are called `{name}`, `{name}_bn` and `{name}_act`.
 
     Returns:
         KerasTensor (N, H / strides, W / strides, filters).
     """
-    padding = "same"
-    if strides > 1 and kernel > 1:
-        # TensorFlow's "same" would put the odd pixel below and right; Darknet has it above and left.
-        x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
-        padding = "valid"
-    x = layers.Conv2D(filters, kernel, strides=strides, padding=padding, use_bias=False, name=name)(x)
-    x = layers.BatchNormalization(epsilon=BN_EPSILON, momentum=BN_MOMENTUM, name=f"{name}_bn")(x)
-    return activate(x, activation, f"{name}_act")
+    x = convolution(x, filters, kernel, strides=strides, groups=groups, name=name)
+    return activate(norm(x, f"{name}_bn"), activation, f"{name}_act")
 
 
-def dense_layer_two_way(x, growth_rate, bottleneck, *, activation="leaky_relu", name):
+def bn_act_conv(x, filters, kernel=1, *, strides=1, activation="relu", name):
+    """Batch-norm, activation and convolution, the pre-activated order; arguments as those of `conv_bn_act`."""
+    x = activate(norm(x, f"{name}_bn"), activation, f"{name}_act")
+    return convolution(x, filters, kernel, strides=strides, name=name)
+
+
+def dense_layer_two_way(x, growth_rate, bottleneck, *, se=False, activation="leaky_relu", name):
     """PeleeNet's dense layer (arXiv 1804.06882, figure 1b): two ways of different reach, concatenated to the input.
 
     Args:
         x: KerasTensor (N, H, W, C).
         growth_rate: channels added; half of them by each way.
         bottleneck: channels of each way's 1x1 convolution.
+        se: whether squeeze-and-excitation gates what is added.
         activation: one of `ACTIVATIONS`.
         name: prefix of the layers' names.
 
@@ -78,7 +103,38 @@ def dense_layer_two_way(x, growth_rate, bottleneck, *, activation="leaky_relu", 
     far = conv_bn_act(far, half, 3, **cba, name=f"{name}_far_conv3")
     near = conv_bn_act(x, bottleneck, 1, **cba, name=f"{name}_near_conv1")
     near = conv_bn_act(near, half, 3, **cba, name=f"{name}_near_conv2")
-    return layers.Concatenate(name=f"{name}_concat")([x, far, near])
+    if not se:
+        return layers.Concatenate(name=f"{name}_concat")([x, far, near])
+    ways = layers.Concatenate(name=f"{name}_ways")([far, near])
+    ways = squeeze_excite(ways, half, activation=activation, name=name)
+    return layers.Concatenate(name=f"{name}_concat")([x, ways])
+
+
+def elastic(x, branch, *, name):
+    """Run one half of the channels at full and the other at half resolution (arXiv 1812.05262), as the cfgs have it.
+
+    Args:
+        x: KerasTensor (N, H, W, C), H and W even.
+        branch: function of a KerasTensor and a name that keeps the resolution, called for each half.
+        name: prefix of the layers' names.
+
+    Returns:
+        KerasTensor, both branches concatenated.
+    """
+    half = x.shape[-1] // 2
+    high = branch(ChannelSlice(0, half, name=f"{name}_high")(x), f"{name}_high")
+    low = ChannelSlice(half, x.shape[-1], name=f"{name}_low")(x)
+    low = branch(layers.MaxPooling2D(2, name=f"{name}_low_pool")(low), f"{name}_low")
+    return layers.Concatenate(name=f"{name}_concat")([high, Upsample(name=f"{name}_low_up")(low)])
+
+
+def squeeze_excite(x, channels, *, activation="leaky_relu", name):
+    """Gate each channel by a logistic of all channels' means (arXiv 1709.01507), squeezed to `channels` between."""
+    gate = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_se_pool")(x)
+    gate = layers.Conv2D(channels, 1, name=f"{name}_se_squeeze")(gate)
+    gate = activate(gate, activation, f"{name}_se_squeeze_act")
+    gate = layers.Conv2D(x.shape[-1], 1, activation="sigmoid", name=f"{name}_se_excite")(gate)
+    return layers.Multiply(name=f"{name}_se_multiply")([x, gate])
 
 
 def spatial_attention(x, *, name):
@@ -127,23 +183,24 @@ class Maxout(layers.Layer):
 
 @keras.saving.register_keras_serializable("cspkeras")
 class Upsample(layers.Layer):
-    """Nearest-neighbour upsampling by a whole factor, in the form that mobile GPUs take.
+    """Upsampling by a whole factor, in the form that mobile GPUs take.
 
     Keras' UpSampling2D becomes a reshape and tile in five dimensions, which no GPU delegate accepts; this one becomes
-    RESIZE_NEAREST_NEIGHBOR.
+    RESIZE_NEAREST_NEIGHBOR or RESIZE_BILINEAR.
 
     Args:
         size: the factor, for height and width alike.
+        interpolation: "nearest" or "bilinear".
     """
 
-    def __init__(self, size=2, **kwargs):
+    def __init__(self, size=2, interpolation="nearest", **kwargs):
         super().__init__(**kwargs)
-        self.size = size
+        self.size, self.interpolation = size, interpolation
 
     def call(self, x):
         height, width = keras.ops.shape(x)[1:3]
         return keras.ops.image.resize(
-            x, (height * self.size, width * self.size), interpolation="nearest", data_format="channels_last"
+            x, (height * self.size, width * self.size), interpolation=self.interpolation, data_format="channels_last"
         )
 
     def compute_output_shape(self, input_shape):
@@ -151,4 +208,4 @@ class Upsample(layers.Layer):
         return (n, h and h * self.size, w and w * self.size, c)
 
     def get_config(self):
-        return {**super().get_config(), "size": self.size}
+        return {**super().get_config(), "size": self.size, "interpolation": self.interpolation}

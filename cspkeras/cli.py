@@ -75,6 +75,9 @@ def make_parser():
         sub.set_defaults(run=run)
         return sub
 
+    models = command("models", _models, "List the backbones: what is counted here beside what was published.")
+    models.add_argument("pattern", nargs="?", default="*", help="of their names, such as 'CSP*' [all]")
+
     train = command("train", _train, "Train CSPPeleeNetEFM on a Pascal VOC folder.")
     train.add_argument("--data", type=Path, required=True, help="Pascal VOC folder")
     train.add_argument(
@@ -155,6 +158,13 @@ def _read(folder, split, class_names=None):
 def _note(line):
     """Print a line beside a command's result, which alone goes to the standard output."""
     print(line, file=sys.stderr)
+
+
+def _models(options):
+    from .analysis.table import table
+
+    for line in table(options.pattern):
+        print(line, flush=True)
 
 
 def _train(options):

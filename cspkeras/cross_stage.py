@@ -7,6 +7,8 @@ gives the two fusions of figure 3:
     csp            T, concatenate, M     both gradient paths are cut apart
     fusion_first   concatenate, M        figure 3(c): gradients are reused
     fusion_last    T, concatenate        figure 3(d): least compute at the end
+
+`cross_stage` is all of it; where a family does something in between, it calls `divide` and `fuse` itself.
 """
 
 from keras import layers
@@ -24,53 +26,76 @@ def check_cross_stage(fusion, gamma):
         raise ValueError(f"gamma must lie strictly between 0 and 1. Received: gamma={gamma!r}")
 
 
-def cross_stage(
-    x,
-    blocks,
+def part_widths(channels, gamma, multiple=1):
+    """The channels of part 1 and part 2, `channels` together, each a multiple of `multiple` and not 0."""
+    units = channels // multiple
+    crossing = min(max(round(units * gamma), 1), units - 1) * multiple
+    return crossing, channels - crossing
+
+
+def divide(x, widths, *, activation="leaky_relu", name):
+    """Part 1 and part 2 of a stage's input.
+
+    They are two 1x1 convolutions on the same input, as in the published cfgs; the author calls that equivalent to one
+    of double width and a split.
+
+    Args:
+        x: KerasTensor (N, H, W, C).
+        widths: channels of part 1 and of part 2.
+        activation: one of `blocks.ACTIVATIONS` or None.
+        name: prefix of the layers' names.
+    """
+    return [conv_bn_act(x, width, activation=activation, name=f"{name}_part{i}") for i, width in enumerate(widths, 1)]
+
+
+def fuse(
+    part2,
+    part1,
     *,
     part_transition=None,
     transition=None,
     transition_name=None,
     pool=None,
     fusion="csp",
-    gamma=0.5,
     activation="leaky_relu",
     name,
 ):
+    """T on part 2, the concatenation and M; the arguments are those of `cross_stage`."""
+
+    def pointwise(x, filters, name):
+        return conv_bn_act(x, filters or x.shape[-1], activation=activation, name=name)
+
+    if fusion != "fusion_first":
+        part2 = pointwise(part2, part_transition, f"{name}_part2_transition")
+    x = layers.Concatenate(name=f"{name}_fuse")([part2, part1])
+    if pool is not None:
+        x = pool(x)
+    return x if fusion == "fusion_last" else pointwise(x, transition, transition_name or f"{name}_transition")
+
+
+def cross_stage(
+    x, blocks, *, channels=None, multiple=1, gamma=0.5, fusion="csp", activation="leaky_relu", name, **transitions
+):
     """Run `blocks` on a part of `x` and fuse it with the part that crosses.
 
-    The two parts are two 1x1 convolutions on the same input, as in the published cfgs; the author calls that equivalent
-    to one of double width and a split.
-
     Args:
-        x: KerasTensor (N, H, W, C), the stage's input; both parts together have C channels.
+        x: KerasTensor (N, H, W, C), the stage's input.
         blocks: function of a KerasTensor, the stage F.
+        channels: of both parts together; None for C.
+        multiple: of which each part's channels are one.
+        gamma: the share of the channels that crosses the stage, bypassing the blocks; 0 < gamma < 1.
+        fusion: one of `FUSIONS`.
+        activation: one of `blocks.ACTIVATIONS`, for the dividing convolutions and the transitions.
+        name: prefix of the layers' names.
         part_transition: channels of T; None keeps the width that F gives.
         transition: channels of M; None keeps the width of the concatenation.
         transition_name: name of M; None for `{name}_transition`.
         pool: function applied between the concatenation and M, or None.
-        fusion: one of `FUSIONS`.
-        gamma: the share of the channels that crosses the stage, bypassing the blocks; 0 < gamma < 1.
-        activation: one of `blocks.ACTIVATIONS`, for the dividing convolutions and the transitions.
-        name: prefix of the layers' names.
 
     Returns:
         KerasTensor, the next stage's input.
     """
     check_cross_stage(fusion, gamma)
-
-    def pointwise(x, filters, name):
-        return conv_bn_act(x, filters, 1, activation=activation, name=name)
-
-    channels = x.shape[-1]
-    crossing = round(channels * gamma)
-    part1 = pointwise(x, crossing, f"{name}_part1")
-    part2 = blocks(pointwise(x, channels - crossing, f"{name}_part2"))
-    if fusion != "fusion_first":
-        part2 = pointwise(part2, part_transition or part2.shape[-1], f"{name}_part2_transition")
-    x = layers.Concatenate(name=f"{name}_fuse")([part2, part1])
-    if pool is not None:
-        x = pool(x)
-    if fusion == "fusion_last":
-        return x
-    return pointwise(x, transition or x.shape[-1], transition_name or f"{name}_transition")
+    widths = part_widths(channels or x.shape[-1], gamma, multiple)
+    part1, part2 = divide(x, widths, activation=activation, name=name)
+    return fuse(blocks(part2), part1, fusion=fusion, activation=activation, name=name, **transitions)

@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 from cspkeras import blocks
+from cspkeras.grouped import GroupedConv2D
 
 RNG = np.random.default_rng(0)
 
@@ -52,6 +53,40 @@ def test_convolutions_are_padded_as_in_darknet(kernel, strides, size, padding):
     expected = np.stack([normalize(convolve(one, weights, strides, *padding), model.get_layer("c_bn")) for one in x])
     assert expected.shape[1:3] == tuple(-(-side // strides) for side in size)
     np.testing.assert_allclose(model(x, training=False), expected, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("filters", "groups", "layer_class"),
+    [(6, 1, layers.Conv2D), (6, 2, GroupedConv2D), (4, 4, layers.DepthwiseConv2D), (12, 4, layers.DepthwiseConv2D)],
+)
+@pytest.mark.parametrize("strides", [1, 2])
+def test_each_group_of_channels_has_filters_of_its_own(filters, groups, layer_class, strides):
+    image = layers.Input((6, 8, 4))
+    options = dict(strides=strides, groups=groups, activation=None)
+    model = keras.Model(image, blocks.conv_bn_act(image, filters, 3, **options, name="c"))
+    assert type(model.get_layer("c")) is layer_class
+    randomize(model)
+    (weights,) = model.get_layer("c").get_weights()
+    # As a .weights file has it: one filter after the other, each with the input channels of its group.
+    weights = weights.reshape(3, 3, 4 // groups, filters)
+    x = RNG.normal(size=(1, 6, 8, 4)).astype("float32")
+    parts = [
+        convolve(one, kernel, strides, 1, 1 if strides == 1 else 0)
+        for one, kernel in zip(np.split(x[0], groups, axis=-1), np.split(weights, groups, axis=-1), strict=True)
+    ]
+    expected = normalize(np.concatenate(parts, axis=-1), model.get_layer("c_bn"))
+    np.testing.assert_allclose(model(x, training=False)[0], expected, rtol=1e-4, atol=1e-3)
+
+
+def test_the_pre_activated_order():
+    image = layers.Input((4, 4, 3))
+    model = keras.Model(image, blocks.bn_act_conv(image, 5, 1, name="c"))
+    assert [layer.name for layer in model.layers[1:]] == ["c_bn", "c_act", "c"]
+    randomize(model)
+    x = RNG.normal(size=(2, 4, 4, 3)).astype("float32")
+    (weights,) = model.get_layer("c").get_weights()
+    expected = normalize(x, model.get_layer("c_bn")).clip(0) @ weights[0, 0]
+    np.testing.assert_allclose(model(x, training=False), expected, rtol=1e-3, atol=1e-3)
 
 
 def sigmoid(x):
@@ -120,6 +155,39 @@ def test_the_two_way_dense_layer_adds_its_growth_behind_its_input():
     assert model.output_shape == (None, 8, 8, 14)
 
 
+def test_squeeze_and_excitation_gates_what_a_dense_layer_adds():
+    image = layers.Input((8, 8, 6))
+    model = keras.Model(image, blocks.dense_layer_two_way(image, 8, 5, se=True, name="d"))
+    assert [x.shape[-1] for x in model.get_layer("d_se_multiply").input] == [8, 8]
+    inputs = [tensor._keras_history.operation.name for tensor in model.get_layer("d_concat").input]
+    assert inputs == [image._keras_history.operation.name, "d_se_multiply"]
+
+
+def test_squeeze_and_excitation_gates_each_channel():
+    image = layers.Input((4, 6, 3))
+    model = keras.Model(image, blocks.squeeze_excite(image, 2, activation="relu", name="n"))
+    randomize(model)
+    x = RNG.normal(size=(2, 4, 6, 3)).astype("float32")
+    (w1, b1), (w2, b2) = (model.get_layer(f"n_se_{name}").get_weights() for name in ("squeeze", "excite"))
+    gate = sigmoid((x.mean((1, 2)) @ w1[0, 0] + b1).clip(0) @ w2[0, 0] + b2)
+    np.testing.assert_allclose(model(x), x * gate[:, None, None], rtol=1e-4, atol=1e-5)
+
+
+def test_elastic_blocks_run_one_half_at_half_resolution():
+    seen = {}
+
+    def branch(x, name):
+        seen[name] = x.shape[1:]
+        return layers.Rescaling(2.0, name=f"{name}_branch")(x)
+
+    image = layers.Input((4, 6, 6))
+    model = keras.Model(image, blocks.elastic(image, branch, name="e"))
+    assert seen == {"e_high": (4, 6, 3), "e_low": (2, 3, 3)}
+    x = RNG.normal(size=(2, 4, 6, 6)).astype("float32")
+    low = x[..., 3:].reshape(2, 2, 2, 3, 2, 3).max((2, 4)).repeat(2, axis=1).repeat(2, axis=2)
+    np.testing.assert_allclose(model(x), 2 * np.concatenate([x[..., :3], low], axis=-1), rtol=1e-6)
+
+
 def test_spatial_attention_gates_its_input():
     image = layers.Input((4, 4, 3))
     model = keras.Model(image, blocks.spatial_attention(image, name="n"))
@@ -153,6 +221,13 @@ def test_upsampling_repeats_the_nearest_pixel(size):
     assert layer.compute_output_shape((None, 3, None, 4)) == (None, 3 * size, None, 4)
     flexible = layers.Input((None, None, 4))
     np.testing.assert_array_equal(keras.Model(flexible, layer(flexible))(x), expected)
+
+
+def test_bilinear_upsampling_weighs_the_centres_of_pixels():
+    x = np.array([0.0, 4.0, 8.0], "float32").reshape(1, 1, 3, 1)
+    layer = blocks.Upsample(2, "bilinear")
+    np.testing.assert_allclose(np.ravel(layer(x)), 2 * [0, 1, 3, 5, 7, 8], atol=1e-6)
+    assert blocks.Upsample.from_config(layer.get_config()).interpolation == "bilinear"
 
 
 @pytest.mark.parametrize("layer", [blocks.Maxout(4), blocks.Upsample(2)], ids=lambda layer: layer.name)

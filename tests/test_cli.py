@@ -172,6 +172,18 @@ def test_a_size_against_the_weights(models, one_error, make_voc):
     assert line == f"cspkeras: --size 96: {path} takes 64x64; leave --size out"
 
 
+def test_the_table_of_models(capsys):
+    assert main(["models", "CSPPelee*"]) == 0
+    header, line = capsys.readouterr().out.splitlines()
+    assert header.split()[:5] == ["model", "trainable", "weights", "published", "BFLOPs"]
+    assert line.split()[:6] == ["CSPPeleeNet", "2,845,480", "2,831,712", "2.83M", "0.888", "0.888"]
+
+
+def test_models_that_are_not_there(one_error):
+    line = one_error("models", "Alex*")
+    assert line.startswith("cspkeras: no backbone's name matches 'Alex*'; there are CSPDarknet53, ")
+
+
 def test_int8_without_data(models, one_error, tmp_path):
     output = tmp_path / "new.tflite"
     line = one_error("export", "--model", models / "detector.keras", "--output", output, "--precision", "int8")

@@ -5,7 +5,7 @@ import pytest
 from keras import layers
 
 from cspkeras.blocks import conv_bn_act
-from cspkeras.cross_stage import FUSIONS, cross_stage
+from cspkeras.cross_stage import FUSIONS, cross_stage, part_widths
 
 CHANNELS, WIDTH = 32, 24  # of the stage's input and of what its blocks give
 
@@ -42,6 +42,12 @@ DIVIDING = {"s_part1": 16, "s_part2": 16}
         ({"transition_name": "m"}, {**DIVIDING, "s_part2_transition": 24, "m": 40}, 40),
         ({"gamma": 0.25}, {"s_part1": 8, "s_part2": 24, "s_part2_transition": 24, "s_transition": 32}, 32),
         ({"gamma": 0.75, "fusion": "fusion_first"}, {"s_part1": 24, "s_part2": 8, "s_transition": 48}, 48),
+        ({"channels": 48}, {"s_part1": 24, "s_part2": 24, "s_part2_transition": 24, "s_transition": 48}, 48),
+        (
+            {"gamma": 0.7, "multiple": 8},
+            {"s_part1": 24, "s_part2": 8, "s_part2_transition": 24, "s_transition": 48},
+            48,
+        ),
         ({"gamma": 0.7}, {"s_part1": 22, "s_part2": 10, "s_part2_transition": 24, "s_transition": 46}, 46),
     ],
 )
@@ -92,3 +98,19 @@ def test_gamma_must_lie_between_0_and_1(gamma):
 def test_an_unknown_fusion_is_an_error(fusion):
     with pytest.raises(ValueError, match=f"csp, fusion_first, fusion_last. Received: fusion={fusion!r}"):
         build(fusion=fusion)
+
+
+@pytest.mark.parametrize(
+    ("channels", "gamma", "multiple", "widths"),
+    [
+        (64, 0.5, 1, (32, 32)),
+        (64, 0.25, 1, (16, 48)),
+        (64, 0.3, 1, (19, 45)),
+        (64, 0.3, 8, (16, 48)),
+        (64, 0.01, 8, (8, 56)),
+        (64, 0.99, 8, (56, 8)),
+        (64, 0.001, 1, (1, 63)),
+    ],
+)
+def test_parts_are_multiples_and_never_empty(channels, gamma, multiple, widths):
+    assert part_widths(channels, gamma, multiple) == widths

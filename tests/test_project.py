@@ -36,7 +36,15 @@ def test_the_readmes_code_is_python():
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("PeleeNet", {}), ("CSPPeleeNet", {}), ("CSPPeleeNetEFM", {"sam": False}), ("CSPPeleeNetEFM", {})],
+    [
+        ("PeleeNet", {}),
+        ("CSPPeleeNet", {}),
+        ("CSPResNet50", {"input_shape": (256, 256, 3)}),
+        ("CSPResNeXt50", {"input_shape": (256, 256, 3)}),
+        ("CSPDarknet53", {"input_shape": (256, 256, 3)}),
+        ("CSPPeleeNetEFM", {"sam": False}),
+        ("CSPPeleeNetEFM", {}),
+    ],
 )
 def test_the_readmes_table_is_counted(name, options):
     call = f"{name}({', '.join(f'{k}={v}' for k, v in options.items())})" if name.endswith("EFM") else name

@@ -18,6 +18,7 @@ from ..blocks import Maxout, Upsample
 from ..detection.detector import Detector, detect
 from ..detection.heads import RawHead
 from ..detection.losses import YoloLoss
+from ..routing import ChannelSlice
 from .quantizers import LayerQuantization, Range, RangeQuantizer, UnitQuantizer
 from .translation import translate
 
@@ -27,11 +28,12 @@ PASSING = (
     keras.layers.Cropping2D,
     keras.layers.Reshape,
     keras.layers.Flatten,
+    ChannelSlice,
     Maxout,
     Upsample,
     RawHead,
 )
-KERNELS = {"Conv2D": "kernel", "DepthwiseConv2D": "depthwise_kernel", "Dense": "kernel"}
+KERNELS = {"Conv2D": "kernel", "GroupedConv2D": "kernel", "DepthwiseConv2D": "depthwise_kernel", "Dense": "kernel"}
 FUSED = ("relu", "relu6")  # activations that a convolution's kernel applies in the same breath
 BOUNDED = ("sigmoid", "softmax")
 

@@ -111,7 +111,9 @@ class LayerQuantization(_tfmot.QuantizeConfig):
     def get_weights_and_quantizers(self, layer):
         if not self.kernel:
             return []
-        return [(getattr(layer, self.kernel), KernelQuantizer(type(layer) is tf_keras.layers.Conv2D))]
+        # A depthwise convolution is a Conv2D too, but the last axis of its kernel is not the output channel.
+        per_channel = self.kernel == "kernel" and isinstance(layer, tf_keras.layers.Conv2D)
+        return [(getattr(layer, self.kernel), KernelQuantizer(per_channel))]
 
     def set_quantize_weights(self, layer, quantize_weights):
         if self.kernel:

@@ -5,7 +5,7 @@ import inspect
 import keras
 import tf_keras
 
-WEIGHTED = ("BatchNormalization", "Conv2D", "Dense", "DepthwiseConv2D")
+WEIGHTED = ("BatchNormalization", "Conv2D", "Dense", "DepthwiseConv2D", "GroupedConv2D")
 TRAINING_ONLY = ("Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout")
 
 
@@ -30,6 +30,13 @@ class Bridge(tf_keras.layers.Layer):
     def get_config(self):
         operation = keras.saving.serialize_keras_object(self.operation)
         return {**super().get_config(), "operation": operation, "spread": self.spread}
+
+
+class GroupedConv2D(tf_keras.layers.Conv2D):
+    """The twin of `cspkeras.grouped.GroupedConv2D`: as there, not by way of XLA on a CPU."""
+
+    def _jit_compiled_convolution_op(self, inputs, kernel):
+        return self.convolution_op(inputs, kernel)
 
 
 def translate(model, annotate=lambda layer, operation: layer):
@@ -90,7 +97,8 @@ def _input_layer(x):
 
 def _weighted(operation):
     """The tf-keras layer of the same class and weights; initializers and the like are not needed for given weights."""
-    cls = getattr(tf_keras.layers, type(operation).__name__)
+    kind = type(operation).__name__
+    cls = GroupedConv2D if kind == "GroupedConv2D" else getattr(tf_keras.layers, kind)
     known = inspect.signature(cls.__init__).parameters
     config = {
         name: value

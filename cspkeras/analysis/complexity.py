@@ -1,19 +1,31 @@
-"""Parameters and BFLOPs of a functional Keras model, by the paper's own rules.
+"""Parameters, BFLOPs and memory traffic of a functional Keras model, by the paper's own rules.
 
-`#Param` counts convolution and dense weights alone; BFLOPs are 2 x multiply-adds of convolutions and dense layers, and
-k x k x C x H x W of each max-pooling, in 1e9. Batch-norm, activation, addition, upsampling and average pooling count
-nothing. With these rules the figures of the paper's tables are met to the last printed digit.
+    #Param    convolution and dense weights alone
+    BFLOPs    2 x multiply-adds of convolutions and dense layers, and k x k x C x H x W of each max-pooling, in 1e9;
+              batch-norm, activation, addition, upsampling and average pooling count nothing
+    CIO       convolutional input and output: the elements that convolutions, dense layers, poolings and the softmax
+              read and write
+
+With these rules the figures of the paper's tables are met to the last printed digit.
 """
 
 import math
 from dataclasses import dataclass
 
+import keras
 from keras import layers
 
 from ..blocks import Maxout, Upsample
 from ..detection.heads import RawHead
+from ..routing import ChannelSlice, Shortcut
 
 CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D)
+POOLINGS = (
+    layers.MaxPooling2D,
+    layers.AveragePooling2D,
+    layers.GlobalAveragePooling2D,
+    layers.GlobalMaxPooling2D,
+)
 FREE = (
     layers.InputLayer,
     layers.BatchNormalization,
@@ -25,17 +37,17 @@ FREE = (
     layers.Multiply,
     layers.Concatenate,
     layers.ZeroPadding2D,
-    layers.AveragePooling2D,
-    layers.GlobalAveragePooling2D,
-    layers.GlobalMaxPooling2D,
     layers.Flatten,
     layers.Reshape,
     layers.Dropout,
     layers.Rescaling,
+    ChannelSlice,
     Maxout,
-    Upsample,
     RawHead,
+    Shortcut,
+    Upsample,
 )
+KNOWN = (*CONVOLUTIONS, layers.Dense, *POOLINGS, *FREE)
 
 
 @dataclass(frozen=True)
@@ -46,11 +58,13 @@ class Complexity:
         trainable: trainable parameters as Keras counts them.
         weights: convolution and dense weights alone, the paper's #Param.
         layers: {layer's name: its BFLOPs}, of the layers that cost any.
+        cio: elements read and written, the paper's memory traffic.
     """
 
     trainable: int
     weights: int
     layers: dict[str, float]
+    cio: int
 
     @property
     def bflops(self):
@@ -77,30 +91,39 @@ def complexity(model):
     """
     if any(None in x.shape[1:] for x in model.inputs):
         raise ValueError(f"counting needs a fixed input size. Received: {model.name} with {model.input_shape}")
-    weights, bflops = 0, {}
+    weights, bflops, cio = 0, {}, 0
     for operation in model.operations:
-        kernels, flops = _count(operation)
-        weights += kernels
+        if not isinstance(operation, KNOWN):
+            raise ValueError(
+                f"the cost of layer {operation.name!r} ({type(operation).__name__}) is not known; known are "
+                + ", ".join(cls.__name__ for cls in KNOWN)
+            )
+        kernel, flops = _count(operation)
+        weights += kernel
+        cio += _traffic(operation)
         if flops:
             bflops[operation.name] = flops / 1e9
     trainable = sum(math.prod(v.shape) for v in model.trainable_weights)
-    return Complexity(trainable, weights, bflops)
+    return Complexity(trainable, weights, bflops, cio)
 
 
 def _count(operation):
     """(weights, floating point operations) of one layer."""
-    if isinstance(operation, CONVOLUTIONS):
-        kernel = math.prod(operation.kernel.shape)
-        _, height, width, _ = operation.output.shape
-        return kernel, 2 * kernel * height * width
-    if isinstance(operation, layers.Dense):
+    if isinstance(operation, (*CONVOLUTIONS, layers.Dense)):
         kernel = math.prod(operation.kernel.shape)
         return kernel, 2 * kernel * math.prod(operation.output.shape[1:-1])
     if isinstance(operation, layers.MaxPooling2D):
         return 0, math.prod(operation.pool_size) * math.prod(operation.output.shape[1:])
-    if isinstance(operation, FREE):
-        return 0, 0
-    raise ValueError(
-        f"the cost of layer {operation.name!r} ({type(operation).__name__}) is not known; known are "
-        + ", ".join(cls.__name__ for cls in (*CONVOLUTIONS, layers.Dense, layers.MaxPooling2D, *FREE))
-    )
+    return 0, 0
+
+
+def _traffic(operation):
+    """The elements that one layer reads and writes; a padding before a convolution is the convolution's own."""
+    softmax = 0
+    if getattr(operation, "activation", None) is keras.activations.softmax or isinstance(operation, layers.Softmax):
+        softmax = 2 * math.prod(operation.output.shape[1:])
+    if not isinstance(operation, (*CONVOLUTIONS, layers.Dense, *POOLINGS)):
+        return softmax
+    source = operation.input._keras_history.operation
+    given = source.input if isinstance(source, layers.ZeroPadding2D) else operation.input
+    return sum(math.prod(x.shape[1:]) for x in (given, operation.output)) + softmax

@@ -1,5 +1,6 @@
-"""What every backbone shares: its published figures, its input, its top and its pyramid."""
+"""What every backbone shares: its published figures, its input, its top and its documentation."""
 
+import inspect
 import os
 import re
 from dataclasses import dataclass
@@ -8,30 +9,116 @@ from numbers import Integral
 import keras
 from keras import layers
 
+from ..weights.darknet_file import WeightedLayer, load_weights_file
+from .graph import darknet_order
+
 STRIDE = 32  # of every backbone's last stage
+REPOSITORY = "github.com/WongKinYiu/CrossStagePartialNetworks"  # of the paper, with its tables and cfgs
+
+WEIGHT_FILES = "a .keras, .weights.h5 or Darknet .weights file"
+ARGUMENTS = {
+    "include_top": "whether to end in global average pooling and the classifier.",
+    "weights": f"None, or {WEIGHT_FILES}.",
+    "input_tensor": "KerasTensor to build upon, RGB in 0..1.",
+    "input_shape": "(height, width, channels); height and width None or multiples of {stride}.",
+    "pooling": 'without the top: None for the last feature map, "avg" or "max".',
+    "classes": "classes of the classifier.",
+    "classifier_activation": '"softmax", or None for logits.',
+    "activation": "one of `cspkeras.blocks.ACTIVATIONS`.",
+    "fusion": '"csp", "fusion_first" or "fusion_last" (the paper\'s figure 3).',
+    "gamma": "the share of each stage's channels that bypasses its blocks, 0 < gamma < 1.",
+    "se": "whether squeeze-and-excitation gates what each dense layer adds.",
+    "name": "the model's name.",
+}
+DOCSTRING = """{own}
+
+{figures}
+
+Args:
+{arguments}
+
+Returns:
+    A functional `keras.Model`.
+
+Raises:
+    ValueError: for an argument that is none of these, naming it.
+"""
 
 
 @dataclass(frozen=True)
 class Published:
     """A variant's figures as published, in the row of the variant itself.
 
-    `trainable` counts as Keras does; `bflops` by the authors' rule (`cspkeras.analysis`) at `size` pixels.
+    Attributes:
+        source: of the figures.
+        size: side of the input in pixels that they are of.
+        params: the weights of the convolutions alone, in millions.
+        trainable: parameters as Keras counts them, with 1,000 classes; where there is no cfg, this network's own.
+        bflops: by the authors' rule (`cspkeras.analysis`).
+        top1, top5: accuracy on ImageNet in percent.
+        cfg: the name of the cfg without its ending, where one was published.
     """
 
     source: str
     size: int
+    params: float | None = None
     trainable: int | None = None
     bflops: float | None = None
     top1: float | None = None
     top5: float | None = None
+    cfg: str | None = None
+
+    def __str__(self):
+        figures = {
+            "{:.2f}M parameters": self.params,
+            "{} BFLOPs at " + f"{self.size}x{self.size}": self.bflops,
+            "top-1 {}": self.top1,
+            "top-5 {}": self.top5,
+        }
+        figures = ", ".join(text.format(figure) for text, figure in figures.items() if figure)
+        counted = f"Trainable parameters with 1,000 classes: {self.trainable:,}."
+        return f"{counted}\nPublished: {figures} ({self.source})." if figures else f"{counted}\nSource: {self.source}."
 
 
-def image_input(input_shape, input_tensor):
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What the rows of all families have in common."""
+
+    published: Published | None = None
+
+    @property
+    def stride(self):
+        """Of which the input's height and width must be multiples."""
+        return STRIDE
+
+
+def documented(variants):
+    """A decorator that completes a constructor's docstring: the figures of its row, its arguments and its result.
+
+    Args:
+        variants: {constructor's name: `Spec`}.
+    """
+
+    def complete(function):
+        spec = variants[function.__name__]
+        arguments = (f"    {name}: {ARGUMENTS[name]}" for name in inspect.signature(function).parameters)
+        function.__doc__ = DOCSTRING.format(
+            own=inspect.cleandoc(function.__doc__ or ""),
+            figures=spec.published,
+            arguments="\n".join(arguments).replace("{stride}", str(spec.stride)),
+        )
+        return function
+
+    return complete
+
+
+def image_input(input_shape, input_tensor, stride=STRIDE):
     """The input of a backbone: RGB in 0..1, channels last.
 
     Args:
-        input_shape: (height, width, channels); height and width None or multiples of 32.
+        input_shape: (height, width, channels); height and width None or multiples of `stride`.
         input_tensor: KerasTensor to build upon, or None.
+        stride: of which height and width must be multiples.
 
     Raises:
         ValueError: for a shape that the strides do not divide.
@@ -39,38 +126,62 @@ def image_input(input_shape, input_tensor):
     if input_tensor is not None:
         input_shape = input_tensor.shape[1:]
     fits = isinstance(input_shape, (tuple, list)) and len(input_shape) == 3 and input_shape[2] is not None
-    if not fits or not all(s is None or (s >= STRIDE and s % STRIDE == 0) for s in input_shape[:2]):
+    if not fits or not all(s is None or (s >= stride and s % stride == 0) for s in input_shape[:2]):
         raise ValueError(
             "input_shape must be (height, width, channels) with height and width None or multiples of "
-            f"{STRIDE}. Received: input_shape={input_shape}"
+            f"{stride}. Received: input_shape={input_shape}"
         )
     return layers.Input(tuple(input_shape), name="image") if input_tensor is None else input_tensor
 
 
-def finish(image, x, *, include_top, pooling, classes, classifier_activation, weights, name):
-    """Put the top on a backbone's last feature map and make the model (arguments as in keras.applications)."""
-    if include_top:
-        if not isinstance(classes, Integral) or classes < 1:
-            raise ValueError(f"classes must be a positive integer. Received: classes={classes!r}")
-        x = layers.GlobalAveragePooling2D(name="top_pool")(x)
-        x = layers.Dense(classes, activation=classifier_activation, name="predictions")(x)
-    elif pooling == "avg":
+def assemble(
+    features,
+    *,
+    include_top=True,
+    weights=None,
+    input_tensor=None,
+    input_shape=(224, 224, 3),
+    pooling=None,
+    classes=1000,
+    classifier_activation="softmax",
+    stride=STRIDE,
+    name=None,
+):
+    """Make a backbone's model: input, features, top.
+
+    Args:
+        features: function of the image to the last feature map, both KerasTensors.
+        stride: of which the input's height and width must be multiples.
+
+    All other arguments are as in keras.applications.
+    """
+    if include_top and (not isinstance(classes, Integral) or classes < 1):
+        raise ValueError(f"classes must be a positive integer. Received: classes={classes!r}")
+    if pooling not in (None, "avg", "max"):
+        raise ValueError(f"pooling must be None, 'avg' or 'max'. Received: pooling={pooling!r}")
+    image = image_input(input_shape, input_tensor, stride)
+    x = features(image)
+    if include_top or pooling == "avg":
         x = layers.GlobalAveragePooling2D(name="top_pool")(x)
     elif pooling == "max":
         x = layers.GlobalMaxPooling2D(name="top_pool")(x)
-    elif pooling is not None:
-        raise ValueError(f"pooling must be None, 'avg' or 'max'. Received: pooling={pooling!r}")
+    if include_top:
+        x = layers.Dense(classes, activation=classifier_activation, name="predictions")(x)
     model = keras.Model(keras.utils.get_source_inputs(image)[0], x, name=name)
     if weights is not None:
-        _load_weights(model, weights)
+        _load_weights(model, weights, include_top)
     return model
 
 
-def _load_weights(model, path):
-    if not str(path).endswith((".keras", ".weights.h5")):
-        raise ValueError(f"weights must be None or a .keras or .weights.h5 file. Received: weights={path!r}")
+def _load_weights(model, path, include_top):
+    darknet = re.search(r"\.weights$|\.conv\.\d+$", str(path))
+    if not darknet and not str(path).endswith((".keras", ".weights.h5")):
+        raise ValueError(f"weights must be None or {WEIGHT_FILES}. Received: weights={path!r}")
     if not os.path.isfile(path):
-        raise FileNotFoundError(f"{path}: missing; expected a .keras or .weights.h5 file")
+        raise FileNotFoundError(f"{path}: missing; expected {WEIGHT_FILES}")
+    if darknet:
+        _load_darknet(model, path, include_top)
+        return
     try:
         model.load_weights(path)
     except Exception as e:  # Keras raises what the zip and HDF5 readers below it happen to raise
@@ -78,25 +189,11 @@ def _load_weights(model, path):
         raise ValueError(f"{path}: holds no weights for this {model.name} ({reason})") from e
 
 
-def pyramid(model):
-    """The feature maps of a backbone, finest first: {"P2": KerasTensor, ..., "P5": KerasTensor}.
-
-    Pk has stride 2**k: it is the last output of a stage before the resolution halves. Layers are found by their names,
-    `stage1_...` and so on; the last stage is P5.
-
-    Args:
-        model: a backbone of this library.
-
-    Raises:
-        ValueError: for a model without such layers.
-    """
-    last = {}
-    for layer in model.layers:
-        if stage := re.match(r"stage(\d+)_", layer.name):
-            last[int(stage[1])] = layer.output
-    if not last:
-        raise ValueError(
-            "pyramid needs a backbone whose layers are called stage1_..., as all of this library's are. "
-            f"Received: {model.name} with layers {[layer.name for layer in model.layers[:3]]}..."
-        )
-    return {f"P{5 - max(last) + stage}": last[stage] for stage in sorted(last)}
+def _load_darknet(model, path, include_top):
+    norms = {layer.name: layer for layer in model.layers}
+    weighted = [
+        WeightedLayer(i, f"{model.name}'s layer {layer.name!r}", layer, norms.get(f"{layer.name}_bn"))
+        for i, layer in enumerate(darknet_order(model))
+    ]
+    # Without the top, a file with one serves as well.
+    load_weights_file(path, weighted, whole=include_top)

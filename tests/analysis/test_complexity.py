@@ -1,4 +1,4 @@
-"""Parameters and BFLOPs, against counts by hand."""
+"""Parameters, BFLOPs and memory traffic, against counts by hand."""
 
 import keras
 import pytest
@@ -7,6 +7,8 @@ from keras import layers
 from cspkeras.analysis import complexity
 from cspkeras.blocks import Maxout, Upsample
 from cspkeras.detection.heads import RawHead
+from cspkeras.grouped import GroupedConv2D
+from cspkeras.routing import ChannelSlice, Shortcut
 
 
 def model_of(layer, shape=(8, 10, 4)):
@@ -22,6 +24,7 @@ def model_of(layer, shape=(8, 10, 4)):
         (layers.Conv2D(6, 3, strides=2, padding="same"), 9 * 4 * 6, 2 * 9 * 4 * 6 * 4 * 5),
         (layers.Conv2D(6, (3, 5)), 15 * 4 * 6, 2 * 15 * 4 * 6 * 6 * 6),
         (layers.Conv2D(6, 3, padding="same", groups=2), 9 * 2 * 6, 2 * 9 * 2 * 6 * 8 * 10),
+        (GroupedConv2D(6, 3, padding="same", groups=2), 9 * 2 * 6, 2 * 9 * 2 * 6 * 8 * 10),
         (layers.DepthwiseConv2D(3, padding="same"), 9 * 4, 2 * 9 * 4 * 8 * 10),
         (layers.DepthwiseConv2D(3, padding="same", depth_multiplier=2), 9 * 8, 2 * 9 * 8 * 8 * 10),
         (layers.Dense(7), 4 * 7, 2 * 4 * 7 * 8 * 10),
@@ -53,6 +56,7 @@ def test_what_a_layer_costs(layer, weights, operations):
         layers.Reshape((10, 8, 4)),
         layers.Dropout(0.5),
         layers.Rescaling(2.0),
+        ChannelSlice(1, 3),
         Maxout(2),
         Upsample(),
     ],
@@ -61,6 +65,42 @@ def test_what_a_layer_costs(layer, weights, operations):
 def test_what_counts_nothing(layer):
     cost = complexity(model_of(layer))
     assert (cost.weights, cost.layers, cost.bflops) == (0, {}, 0)
+
+
+SIZE = 8 * 10 * 4  # of the image
+
+
+@pytest.mark.parametrize(
+    ("layer", "elements"),
+    [
+        (layers.Conv2D(6, 3), SIZE + 6 * 8 * 6),
+        (GroupedConv2D(6, 3, padding="same", groups=2), SIZE + 8 * 10 * 6),
+        (layers.DepthwiseConv2D(3, strides=2, padding="same"), SIZE + 4 * 5 * 4),
+        (layers.Dense(7), SIZE + 8 * 10 * 7),
+        (layers.Dense(7, activation="softmax"), SIZE + 8 * 10 * 7 + 2 * 8 * 10 * 7),
+        (layers.Softmax(), 2 * SIZE),
+        (layers.Activation("softmax"), 2 * SIZE),
+        (layers.MaxPooling2D(2), SIZE + 4 * 5 * 4),
+        (layers.AveragePooling2D(2), SIZE + 4 * 5 * 4),
+        (layers.GlobalAveragePooling2D(), SIZE + 4),
+        (layers.GlobalMaxPooling2D(), SIZE + 4),
+        (layers.BatchNormalization(), 0),
+        (layers.Activation("mish"), 0),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_what_a_layer_reads_and_writes(layer, elements):
+    assert complexity(model_of(layer)).cio == elements
+
+
+def test_a_padding_belongs_to_its_convolution():
+    pad = layers.ZeroPadding2D(1)
+    assert complexity(model_of(lambda x: layers.Conv2D(6, 3, strides=2)(pad(x)))).cio == SIZE + 4 * 5 * 6
+
+
+def test_a_shortcut_counts_nothing():
+    cost = complexity(model_of(lambda x: Shortcut()([x, x])))
+    assert (cost.weights, cost.layers, cost.cio) == (0, {}, 0)
 
 
 def test_a_whole_model():

@@ -6,6 +6,7 @@ import pytest
 import tf_keras
 from keras import layers
 
+import cspkeras
 from cspkeras.training.quantization import calibrate, quantize_aware, unwrap
 from cspkeras.training.quantizers import Range, RangeQuantizer
 from cspkeras.training.translation import translate
@@ -57,6 +58,14 @@ def test_a_users_model_translates_exactly():
     assert (
         np.abs(outputs(translate(model), IMAGES[:, :32, :32])[0] - outputs(model, IMAGES[:, :32, :32])[0]).max() < 1e-5
     )
+
+
+@pytest.mark.parametrize("build", [cspkeras.CSPResNeXt50, cspkeras.CSPDarknet53Elastic, cspkeras.MobileNetV2])
+@pytest.mark.slow
+def test_backbones_translate_exactly(build):
+    model = build(include_top=False, input_shape=(64, 64, 3))
+    (theirs,), (ours,) = outputs(translate(model)), outputs(model)
+    assert np.abs(theirs - ours).max() <= 1e-5 * np.abs(ours).max()
 
 
 def test_every_layer_is_wrapped(randomized_detector):

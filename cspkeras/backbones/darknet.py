@@ -1,0 +1,146 @@
+"""Darknet-53 (arXiv 1804.02767), CSPDarknet-53 and its Elastic form, as the published cfgs have them."""
+
+from dataclasses import dataclass
+from functools import partial
+
+from keras import layers
+
+from ..blocks import conv_bn_act, elastic
+from ..cross_stage import check_cross_stage, cross_stage
+from .assembly import REPOSITORY, STRIDE, Published, Spec, assemble, documented
+
+
+@dataclass(frozen=True)
+class DarknetSpec(Spec):
+    """One row a variant."""
+
+    blocks: tuple[int, ...] = (1, 2, 8, 8, 4)  # residual blocks in each stage
+    widths: tuple[int, ...] = (64, 128, 256, 512, 1024)  # channels of each stage
+    cross_stage: bool = False
+    elastic: bool = False
+    stem: int = 32  # channels
+
+    @property
+    def stride(self):
+        return STRIDE * 2 if self.elastic else STRIDE  # the last stage is halved once more
+
+
+published = partial(Published, REPOSITORY, 256)
+VARIANTS = {
+    "Darknet53": DarknetSpec(
+        published=published(41.57, 41_609_928, bflops=18.57, top1=77.2, top5=93.8, cfg="darknet53"),
+    ),
+    "CSPDarknet53": DarknetSpec(
+        cross_stage=True,
+        published=published(27.61, 27_642_184, bflops=13.07, top1=77.2, top5=93.6, cfg="csdarknet53"),
+    ),
+    "CSPDarknet53Elastic": DarknetSpec(
+        cross_stage=True,
+        elastic=True,
+        published=published(None, 19_081_608, bflops=7.74, top1=76.1, top5=93.3, cfg="csdarknet53-elastic"),
+    ),
+}
+
+
+def residual_block(x, *, squeeze, halved, activation, name):
+    """1x1 and 3x3 convolution, added to their input; in two halves of the channels where `halved`."""
+
+    def convolutions(x, name):
+        width = x.shape[-1]
+        x = conv_bn_act(x, width // squeeze, 1, activation=activation, name=f"{name}_conv1")
+        return conv_bn_act(x, width, 3, activation=activation, name=f"{name}_conv2")
+
+    y = elastic(x, convolutions, name=name) if halved else convolutions(x, name)
+    return layers.Add(name=f"{name}_add")([y, x])
+
+
+def stage(x, index, spec, *, fusion, gamma, activation):
+    """Stage `index` (from 1), which halves the resolution."""
+    name, width, first = f"stage{index}", spec.widths[index - 1], index == 1
+    x = conv_bn_act(x, width, 3, strides=2, activation=activation, name=f"{name}_downsample")
+    # Parts of half the width need no narrower convolutions within; the first stage's parts have the full width.
+    squeeze = 1 if spec.elastic or (spec.cross_stage and not first) else 2
+
+    def blocks(x):
+        for i in range(1, spec.blocks[index - 1] + 1):
+            x = residual_block(x, squeeze=squeeze, halved=spec.elastic, activation=activation, name=f"{name}_block{i}")
+        return x
+
+    if not spec.cross_stage:
+        return blocks(x)
+    return cross_stage(
+        x,
+        blocks,
+        channels=2 * width if first else width,
+        multiple=2,
+        transition=width,
+        fusion=fusion,
+        gamma=gamma,
+        activation=activation,
+        name=name,
+    )
+
+
+def build(spec, *, activation="leaky_relu", fusion="csp", gamma=0.5, name="darknet", **options):
+    """Build any network of the family from its `DarknetSpec`; see `CSPDarknet53` for the arguments."""
+    check_cross_stage(fusion, gamma)
+
+    def features(x):
+        x = conv_bn_act(x, spec.stem, 3, activation=activation, name="stem_conv")
+        for index in range(1, len(spec.blocks) + 1):
+            x = stage(x, index, spec, fusion=fusion, gamma=gamma, activation=activation)
+        return x
+
+    return assemble(features, **options, stride=spec.stride, name=name)
+
+
+@documented(VARIANTS)
+def Darknet53(
+    include_top=True,
+    weights=None,
+    input_tensor=None,
+    input_shape=(256, 256, 3),
+    pooling=None,
+    classes=1000,
+    classifier_activation="softmax",
+    activation="leaky_relu",
+    name="darknet53",
+):
+    """Darknet-53, the base of CSPDarknet53."""
+    return build(VARIANTS["Darknet53"], **locals())
+
+
+@documented(VARIANTS)
+def CSPDarknet53(
+    include_top=True,
+    weights=None,
+    input_tensor=None,
+    input_shape=(256, 256, 3),
+    pooling=None,
+    classes=1000,
+    classifier_activation="softmax",
+    activation="leaky_relu",
+    fusion="csp",
+    gamma=0.5,
+    name="cspdarknet53",
+):
+    """CSPDarknet-53."""
+    return build(VARIANTS["CSPDarknet53"], **locals())
+
+
+@documented(VARIANTS)
+def CSPDarknet53Elastic(
+    include_top=True,
+    weights=None,
+    input_tensor=None,
+    input_shape=(256, 256, 3),
+    pooling=None,
+    classes=1000,
+    classifier_activation="softmax",
+    activation="leaky_relu",
+    fusion="csp",
+    gamma=0.5,
+    name="cspdarknet53elastic",
+):
+    """CSPDarknet-53-Elastic, whose blocks run one half of their channels at half resolution (arXiv 1812.05262)."""
+    return build(VARIANTS["CSPDarknet53Elastic"], **locals())

@@ -1,0 +1,71 @@
+"""The backbones by name, and what their inputs and outputs mean."""
+
+import difflib
+from fnmatch import fnmatchcase
+
+import keras
+import numpy as np
+
+from . import darknet, densenet, densenet_elastic, mobilenet, peleenet, resnet
+
+FAMILIES = (darknet, densenet, densenet_elastic, mobilenet, peleenet, resnet)
+VARIANTS = {name: spec for family in FAMILIES for name, spec in family.VARIANTS.items()}
+_CONSTRUCTORS = {name: getattr(family, name) for family in FAMILIES for name in family.VARIANTS}
+
+
+def list_models(pattern="*"):
+    """The backbones' names, sorted.
+
+    Args:
+        pattern: of the wanted names, as in a shell: "CSP*".
+    """
+    return sorted(name for name in VARIANTS if fnmatchcase(name, pattern))
+
+
+def get_model(name, /, **options):
+    """Build a backbone by its name.
+
+    Args:
+        name: one of `list_models()`.
+        **options: the constructor's arguments.
+
+    Returns:
+        A functional `keras.Model`.
+
+    Raises:
+        ValueError: for an unknown name, with the nearest known ones.
+    """
+    if name in _CONSTRUCTORS:
+        return _CONSTRUCTORS[name](**options)
+    lower = {known.lower(): known for known in VARIANTS}
+    near = [lower[match] for match in difflib.get_close_matches(str(name).lower(), lower)] or list_models()
+    raise ValueError(f"name must be a backbone's, such as {', '.join(near)}. Received: name={name!r}")
+
+
+def preprocess_input(x):
+    """Pixels as the backbones take them: RGB 0..255 to floats in 0..1.
+
+    Args:
+        x: array or tensor of any shape, uint8 or float, channels last.
+    """
+    if keras.ops.is_tensor(x) or isinstance(x, keras.KerasTensor):
+        return keras.ops.cast(x, keras.config.floatx()) / 255
+    return np.asarray(x, keras.config.floatx()) / 255
+
+
+def decode_predictions(predictions, top=5, wordnet_ids=None):
+    """The likeliest ImageNet classes.
+
+    Args:
+        predictions: probabilities (N, 1000).
+        top: how many classes to give.
+        wordnet_ids: the 1000 classes' ids in the order of `predictions`, for a model whose order is not the sorted one
+            that Keras and timm have. Darknet's published weights have that of the first 1000 lines of its
+            data/imagenet.labels.list.
+
+    Returns:
+        For each picture a list of (WordNet id, name, probability), the likeliest first.
+    """
+    if wordnet_ids is not None:
+        predictions = np.asarray(predictions)[:, np.argsort(wordnet_ids)]
+    return keras.applications.imagenet_utils.decode_predictions(np.asarray(predictions), top)

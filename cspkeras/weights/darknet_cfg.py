@@ -1,0 +1,114 @@
+"""Darknet's .cfg files, read into sections of options that are checked as they are asked for."""
+
+import re
+from dataclasses import dataclass, field
+from reprlib import repr as shown  # cut short: a faulty value may be long
+
+LARGEST = 1 << 16  # of any size, width or number of channels
+REQUIRED = object()
+
+
+@dataclass(frozen=True)
+class Section:
+    """One [section] of a cfg.
+
+    Attributes:
+        path: the cfg.
+        line: the number of the line that the section begins in, from 1.
+        name: what stands between the brackets.
+        options: {option: (value, its line's number)}.
+    """
+
+    path: str
+    line: int
+    name: str
+    options: dict[str, tuple[str, int]] = field(default_factory=dict)
+
+    def error(self, message, option=None):
+        """A ValueError that says where in the cfg: at `option` where it is given, else at the section's beginning."""
+        _, line = self.options.get(option, (None, self.line))
+        return ValueError(f"{self.path}, line {line}, [{self.name}]: {message}")
+
+    def text(self, option, default=REQUIRED):
+        """The value of an option as it is written."""
+        if option not in self.options and default is REQUIRED:
+            raise self.error(f"the option {option}= is missing")
+        return self.options.get(option, (default, None))[0]
+
+    def integers(self, option, default=REQUIRED, *, low=-LARGEST, high=LARGEST):
+        """The value of an option as integers, separated by commas.
+
+        Raises:
+            ValueError: for a missing option without a default, and for what is no integer from `low` to `high`.
+        """
+        text = self.text(option, default)
+        if text is default:
+            return default
+        # A number with more digits is too large in any case, and costly to read.
+        numbers = [int(n) if re.fullmatch(r"[+-]?[0-9]{1,9}", n) else None for n in map(str.strip, text.split(","))]
+        if any(n is None or not low <= n <= high for n in numbers):
+            raise self.error(f"expected integers from {low} to {high}. Received: {option}={shown(text)}", option)
+        return numbers
+
+    def integer(self, option, default=REQUIRED, *, low=1, high=LARGEST):
+        """The value of an option as one integer; see `integers`."""
+        numbers = self.integers(option, default, low=low, high=high)
+        if numbers is default:
+            return default
+        if len(numbers) > 1:
+            raise self.error(f"expected one integer. Received: {option}={shown(self.text(option))}", option)
+        return numbers[0]
+
+    def fraction(self, option, default):
+        """The value of an option as a number from 0 to 1."""
+        text = self.text(option, default)
+        try:
+            value = float(text)
+        except ValueError:
+            value = -1
+        if not 0 <= value <= 1:
+            raise self.error(f"expected a number from 0 to 1. Received: {option}={shown(text)}", option)
+        return value
+
+    def choice(self, option, default, accepted):
+        """The value of an option that must be one of `accepted`."""
+        text = self.text(option, default)
+        if text not in accepted:
+            names = ", ".join(accepted)
+            raise self.error(f"{option} must be one of {names}. Received: {option}={shown(text)}", option)
+        return text
+
+
+def read_cfg(path):
+    """Read a cfg as Darknet does: comments (#, ;) and blanks mean nothing, of an option given twice the first counts.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Its sections, at least two of which the first is [net], as a list of `Section`.
+
+    Raises:
+        OSError: where the file can't be read.
+        ValueError: naming file and line, for a line that is neither a section nor an option, and for a file that does
+            not begin with [net] or holds nothing else.
+    """
+    sections = []
+    with open(path, encoding="utf-8-sig", errors="replace") as file:
+        for number, line in enumerate(file, 1):
+            text = re.split("[#;]", line, maxsplit=1)[0].strip()
+            option, equals, value = map(str.strip, text.partition("="))
+            if not text:
+                continue
+            if heading := re.fullmatch(r"\[\s*(\w+)\s*\]", text, re.ASCII):
+                sections.append(Section(str(path), number, heading[1]))
+            elif equals and sections:
+                sections[-1].options.setdefault(option, (value, number))
+            else:
+                expected = "[section] or option=value" if sections else "[net]"
+                raise ValueError(f"{path}, line {number}: expected {expected}. Received: {shown(text)}")
+            if sections[0].name not in ("net", "network"):
+                raise sections[0].error("a cfg begins with [net]")
+    if len(sections) < 2:
+        raise ValueError(f"{path}: holds {'no layers behind [net]' if sections else 'nothing'}, expected a Darknet cfg")
+    return sections

@@ -1,0 +1,189 @@
+"""Every published network, whole: its figures, its pyramid, its layers' order, its signature."""
+
+import inspect
+
+import numpy as np
+import pytest
+from keras import layers
+
+from cspkeras import backbones
+from cspkeras.analysis import complexity
+from cspkeras.backbones.registry import VARIANTS
+
+# Where a printed figure counts by another rule than ours: what ours says.
+OUR_BFLOPS = {
+    "PeleeNet": 1.0159,  # 1.017 counts the transitions' average pooling as if it took the maximum
+    "DenseNet201": 10.656,  # 10.85 classifies before the pooling
+    "DenseNet201Elastic": 8.534,  # 8.77 and 7.13 count batch-norm, ReLU and average pooling
+    "CSPDenseNet201": 9.326,  # nothing was published
+    "CSPDenseNet201Elastic": 6.934,
+}
+# ... and the DenseNets+Elastic's parameters are the trainable ones; the CSP one is not the published network.
+OTHER_PARAMS = {"DenseNet201Elastic", "CSPDenseNet201Elastic"}
+CIO = {"ResNeXt50": 34_413_496, "CSPResNeXt50": 32_644_024}
+# The costliest layer at 416x416 and its BFLOPs (the paper's computational bottleneck).
+COSTLIEST = {"PeleeNet": ("stage1_transition", 0.3544), "CSPPeleeNet": ("stage1_part2_transition", 0.1994)}
+# Channels of the pyramid's levels, P5 the last.
+PYRAMIDS = {
+    "CSPDarknet53": (64, 128, 256, 512, 1024),
+    "CSPDarknet53Elastic": (64, 128, 256, 512, 1024),
+    "CSPDenseNet201": (224, 448, 1664, 1536),
+    "CSPDenseNet201Elastic": (352, 736, 1488, 1808),
+    "CSPMobileNetV2": (48, 72, 192, 288, 640),
+    "CSPPeleeNet": (128, 256, 512, 640),
+    "CSPResNeXt50": (256, 512, 1024, 2048),
+    "CSPResNeXt50Elastic": (256, 512, 1024, 2048),
+    "CSPResNet50": (128, 256, 512, 1024),
+    "CSPResNet50Elastic": (128, 256, 512, 1024),
+    "Darknet53": (64, 128, 256, 512, 1024),
+    "DenseNet201": (256, 512, 1792, 1536),
+    "DenseNet201Elastic": (384, 832, 1696, 1808),
+    "MobileNetV2": (16, 24, 64, 96, 1280),
+    "PeleeNet": (128, 256, 512, 704),
+    "ResNeXt50": (256, 512, 1024, 2048),
+    "ResNet10": (64, 128, 256, 512),
+    "ResNet50": (256, 512, 1024, 2048),
+}
+RELU = {"MobileNetV2", "CSPMobileNetV2", "DenseNet201Elastic", "CSPDenseNet201Elastic"}
+WITH_CFG = (
+    "CSPDarknet53",
+    "CSPMobileNetV2",
+    "CSPResNeXt50",
+    "CSPResNet50",
+    "CSPResNet50Elastic",
+    "Darknet53",
+    "DenseNet201",
+    "ResNeXt50",
+    "ResNet50",
+)
+
+
+@pytest.fixture(scope="module", params=VARIANTS)
+def built(request):
+    """(name, model) of every variant, built once for all tests that take it."""
+    return request.param, getattr(backbones, request.param)()
+
+
+def test_parameters_and_bflops_are_the_published_ones(built):
+    variant, model = built
+    published, cost = VARIANTS[variant].published, complexity(model)
+    assert cost.trainable == published.trainable
+    if published.params and variant not in OTHER_PARAMS:
+        assert round(cost.weights / 1e6, 2) == published.params
+    bflops = OUR_BFLOPS.get(variant, published.bflops)
+    digits = len(str(bflops).partition(".")[2])
+    assert round(cost.bflops, digits) == bflops
+    assert cost.cio == CIO.get(variant, cost.cio)
+
+
+def test_every_level_of_the_pyramid_has_its_stride_and_channels(built):
+    variant, model = built
+    levels, size = backbones.pyramid(model), VARIANTS[variant].published.size
+    channels = dict(enumerate(PYRAMIDS[variant], 6 - len(PYRAMIDS[variant])))
+    assert list(levels) == [f"P{k}" for k in channels]
+    assert [x.shape[1:] for x in levels.values()] == [(size >> k, size >> k, c) for k, c in channels.items()]
+    assert levels["P5"] is model.get_layer("top_pool").input
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_arguments_are_those_of_keras_applications_and_are_documented(variant):
+    constructor = getattr(backbones, variant)
+    defaults = {name: parameter.default for name, parameter in inspect.signature(constructor).parameters.items()}
+    published = VARIANTS[variant].published
+    expected = {
+        "include_top": True,
+        "weights": None,
+        "input_tensor": None,
+        "input_shape": (published.size, published.size, 3),
+        "pooling": None,
+        "classes": 1000,
+        "classifier_activation": "softmax",
+        "activation": "relu" if variant in RELU else "leaky_relu",
+        **({"fusion": "csp", "gamma": 0.5} if variant.startswith("CSP") else {}),
+        **({"se": False} if variant == "CSPPeleeNet" else {}),
+        "name": variant.lower(),
+    }
+    assert defaults == expected and list(defaults) == list(expected)
+    for text in (f"{published.trainable:,}", published.source, *(f"    {name}: " for name in expected)):
+        assert text in constructor.__doc__
+
+
+def convolutions_of(cfg):
+    """(filters, kernel, input channels a filter sees) of a cfg's convolutions, in its order."""
+    sections = []
+    for line in cfg.read_text().splitlines():
+        line = line.partition("#")[0].strip()
+        if line.startswith("["):
+            sections.append({"kind": line.strip("[]")})
+        elif line:
+            key, value = map(str.strip, line.split("="))
+            sections[-1][key] = value
+    found, outputs, channels = [], [], 3
+    for index, section in enumerate(sections[1:]):
+        groups = int(section.get("groups", 1))
+        if section["kind"] == "convolutional":
+            found.append((int(section["filters"]), int(section["size"]), channels // groups))
+            channels = int(section["filters"])
+        elif section["kind"] == "route":
+            sources = [int(number) for number in section["layers"].split(",")]
+            channels = sum(outputs[n + index if n < 0 else n] for n in sources) // groups
+        outputs.append(channels)
+    return found
+
+
+def signature(layer):
+    """(filters, kernel, input channels a filter sees) of a layer."""
+    if isinstance(layer, layers.Dense):
+        return layer.units, 1, layer.kernel.shape[0]
+    if isinstance(layer, layers.DepthwiseConv2D):
+        return layer.output.shape[-1], layer.kernel.shape[0], 1
+    return layer.filters, layer.kernel.shape[0], layer.kernel.shape[2]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", WITH_CFG)
+def test_the_convolutions_come_in_the_order_of_the_cfg(variant, test_data):
+    cfg = test_data / "darknet_cfg" / f"{VARIANTS[variant].published.cfg}.cfg"
+    model = getattr(backbones, variant)(input_shape=(64, 64, 3))
+    assert [signature(layer) for layer in backbones.darknet_order(model)] == convolutions_of(cfg)
+
+
+@pytest.mark.parametrize("variant", COSTLIEST)
+def test_the_costliest_layer_at_416(variant):
+    layer, bflops = complexity(getattr(backbones, variant)(input_shape=(416, 416, 3), include_top=False)).costliest
+    assert (layer, round(bflops, 4)) == COSTLIEST[variant]
+
+
+def test_peleenets_published_bflops_count_average_pooling():
+    model = backbones.PeleeNet()
+    pools = [layer for layer in model.layers if isinstance(layer, layers.AveragePooling2D)]
+    pooling = sum(2 * 2 * np.prod(layer.output.shape[1:]) for layer in pools) / 1e9
+    assert round(complexity(model).bflops + pooling, 3) == VARIANTS["PeleeNet"].published.bflops
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant, params", [("DenseNet201Elastic", 19.48), ("CSPDenseNet201Elastic", 20.05)])
+def test_the_elastic_densenets_by_their_authors_rule(variant, params):
+    model = getattr(backbones, variant)()
+    total = 0
+    for layer in model.layers:
+        elements = np.prod(layer.output.shape[1:])
+        if isinstance(layer, (layers.Conv2D, layers.Dense)):
+            total += np.prod(layer.kernel.shape) * np.prod(layer.output.shape[1:-1])
+        elif isinstance(layer, layers.Activation):
+            total += elements
+        elif isinstance(layer, layers.BatchNormalization):
+            total += 2 * elements
+        elif isinstance(layer, (layers.MaxPooling2D, layers.AveragePooling2D)):
+            total += np.prod(layer.input.shape[1:])
+    assert round(2 * total / 1e9, 2) == VARIANTS[variant].published.bflops
+    assert round(sum(np.prod(weight.shape) for weight in model.trainable_weights) / 1e6, 2) == params
+
+
+@pytest.mark.parametrize("variant, params", [("PeleeNet", 2.81), ("CSPPeleeNet", 2.85)])
+def test_squeeze_and_excitation_adds_what_was_published(variant, params):
+    from cspkeras.backbones import peleenet
+
+    cost = complexity(peleenet.build(VARIANTS[variant], se=True))
+    assert round(cost.weights / 1e6, 2) == params
+    assert round(cost.bflops, 3) == round(OUR_BFLOPS.get(variant, 0.888), 3)
