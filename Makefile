@@ -28,4 +28,4 @@ test: demo
 	CSPKERAS_DEMO_RUN=runs/demo $(BIN)/python -m pytest -m slow
 
 clean:
-	rm -rf $(VENV) runs build
+	rm -rf $(VENV) runs/demo build

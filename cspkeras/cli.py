@@ -14,12 +14,11 @@ def main(arguments=None):
         return options.run(options) or 0
     except KeyboardInterrupt:
         return _failed(f"interrupted{_going_on(options)}", 130)
-    except ImportError as e:
-        return _failed(f"{e}; install what is missing with: pip install 'cspkeras[all]'")
-    except (OSError, ValueError, RuntimeError) as e:
+    except (ImportError, OSError, ValueError, RuntimeError) as e:
         if options.traceback:
             raise
-        return _failed(str(e))
+        missing = "; install what is missing with: pip install 'cspkeras[all]'" if isinstance(e, ImportError) else ""
+        return _failed(f"{e}{missing}")
 
 
 def _failed(message, status=1):
@@ -115,6 +114,7 @@ def make_parser():
     check = command("check", _check, "Run a .tflite file on LiteRT's CPU and GPU delegate and compare.")
     check.add_argument("file", type=Path)
     check.add_argument("--reference", type=Path, metavar="MODEL.keras", help="the Keras model that the file comes from")
+    check.add_argument("--images", type=Path, metavar="FOLDER", help="pictures to compare on [noise]")
     check.add_argument("--json", action="store_true", help="print JSON")
 
     demo = command("demo", _demo, "The whole way on drawn scenes of real handwriting, in about ten minutes.")
@@ -192,6 +192,7 @@ def _train(options):
 
 def _quantize(options):
     from .detection.detector import load_detector
+    from .tflite import litert
     from .tflite.convert import convert
     from .training.quantization import quantize_aware
     from .training.trainer import fit
@@ -199,6 +200,7 @@ def _quantize(options):
     model = load_detector(options.model)
     train = _read(options.data, options.train_split, model.class_names)
     val = _read(options.data, options.val_split, model.class_names)
+    litert.require()
     quantized = quantize_aware(model)
     fit(quantized, train, val, options.folder, _recipe(options), resume=options.resume)
     print(f"int8 file: {convert(quantized, options.folder / 'int8.tflite', 'int8')}")
@@ -237,9 +239,25 @@ def _export(options):
 def _check(options):
     from .tflite.check import check
 
-    checked = check(options.file, reference=options.reference)
+    images = _inputs(options.file, options.images) if options.images else None
+    checked = check(options.file, reference=options.reference, images=images)
     print(json.dumps(checked.to_json(), indent=2) if options.json else checked.table())
     return 0 if checked.passed else 1
+
+
+def _inputs(file, folder):
+    """The first pictures of a folder as the inputs of a detector's file."""
+    import numpy as np
+
+    from .tflite.detect import expand, fit, load_picture, read_settings
+
+    how = read_settings(file)[0]["input"]
+    pictures = [load_picture(path) for path in expand(str(folder))[:8]]
+    if not pictures:
+        raise ValueError(f"{folder}: no pictures, expected a folder of some")
+    size = how["height"], how["width"]
+    pixels = np.stack([fit(np.asarray(p), size, how["resize"], how["fill"]) for p in pictures])
+    return ((pixels - np.float32(how["mean"])) * np.float32(how["scale"])).astype("float32")
 
 
 def _demo(options):

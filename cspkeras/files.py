@@ -14,16 +14,19 @@ def replacing(path):
         path: the final name. Its folder is made where it is missing.
 
     Raises:
-        OSError: where the folder can't be made or written, or `path` is a folder.
+        OSError: where the folder can't be made or written, or `path` is a folder; naming them.
     """
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError(f"{path}: is a folder, expected the name of a file to write")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        holder = tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent)
     except (FileExistsError, NotADirectoryError) as e:
         raise NotADirectoryError(f"{path.parent}: is no folder, expected one to write {path.name} into") from e
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+    except OSError as e:
+        raise OSError(f"{path.parent}: can't be written ({e.strerror}), expected a folder for {path.name}") from e
+    with holder as folder:
         # The same name in a folder of its own: writers that look at the ending see the right one.
         aside = Path(folder) / path.name
         yield aside

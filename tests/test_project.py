@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,12 @@ README = (ROOT / "README.md").read_text()
 def test_ruff(arguments):
     done = subprocess.run([sys.executable, "-m", "ruff", *arguments, str(ROOT)], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
+
+
+def test_every_package_is_installed():
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    inner = {"cspkeras." + path.parent.name for path in ROOT.glob("cspkeras/*/__init__.py")}
+    assert set(listed) == {"cspkeras", "cspkeras.tflite", "cspkeras.training", *inner}
 
 
 @pytest.mark.parametrize("line", re.findall(r"^    cspkeras (.*?)(?: +#.*)?$", README, re.M))

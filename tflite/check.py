@@ -35,13 +35,13 @@ class Bounds:
 # - float32 1e-5, float16 1e-2 (2e-2 on noise) of the range, the GPU 6e-5: floats are held to the largest.
 # - With 8 bits single elements are noisy and the mean hides an output that clips. Noise over signal (rms)
 #   tells: dynamic 0.04, int8 0.16, but 0.5 in a published int8 detector of an average precision near zero.
-# - CPU and GPU round 8-bit values alike but for a few in a hundred, where they fall the other way; that travels on
-#   through a deep network. They are held to two steps of 1/255, on the mean.
+# - CPU and GPU round 8-bit values alike but for a few in a hundred, which fall the other way; that travels on. Behind a
+#   hundred convolutions quantized values differ by half a step on average, rarely by more than two: rms 0.02 to 0.06.
 BOUNDS = {
     "float32": Bounds(cpu=("largest", 1e-4), gpu=("largest", 1e-3), unit=False),
     "float16": Bounds(cpu=("largest", 3e-2), gpu=("largest", 1e-3), unit=False),
     "dynamic": Bounds(cpu=("rms", 0.15), gpu=("rms", 0.15), unit=True),
-    "int8": Bounds(cpu=("rms", 0.3), gpu=("mean", 2 / 255), unit=True),
+    "int8": Bounds(cpu=("rms", 0.3), gpu=("rms", 0.1), unit=True),
 }
 
 

@@ -39,7 +39,8 @@ def convert(model, path, precision="float32", calibration=None):
 
     Raises:
         ValueError: for an unknown precision, int8 without calibration, or a model without a fixed input size.
-        RuntimeError: where the written file does not run.
+        RuntimeError: where TensorFlow can't convert the model, or the written file does not run.
+        ModuleNotFoundError: where LiteRT is not installed.
     """
     path = Path(path)
     if precision not in PRECISIONS:
@@ -53,6 +54,7 @@ def convert(model, path, precision="float32", calibration=None):
         )
     if not isinstance(model, keras.Model) and precision != "int8":
         raise ValueError(f"a quantization-aware model converts to int8. Received: precision={precision!r}")
+    litert.require()
     with replacing(path) as aside:  # before all work: a folder that can't be written is told at once
         if isinstance(model, keras.Model) and precision == "int8":
             from ..training.quantization import calibrate, quantize_aware
@@ -123,13 +125,16 @@ def _to_flatbuffer(model, precision):
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if precision == "float16":
             converter.target_spec.supported_types = [tf.float16]
-        return converter.convert()
+        try:
+            return converter.convert()
+        except Exception as e:  # the converter's own errors are plain Exceptions of many lines
+            reason = str(e).splitlines()[0]
+            raise RuntimeError(f"TensorFlow can't convert {model.name} to {precision} ({reason})") from e
 
 
 def _settings(model, precision):
     height, width = model.anchors.size
     return {
-        "format": 1,
         "task": "detection",
         "model": model.name,
         "precision": precision,

@@ -89,7 +89,8 @@ def run_cpu(path, images: np.ndarray | None = None, threads: int = 2, runs: int 
                 f"{path}: LiteRT's CPU cannot run it ({report['error'] if report else end}); "
                 "expected a whole .tflite of built-in operations"
             )
-        arrays = np.load(f"{folder}/cpu.npz")
+        with np.load(f"{folder}/cpu.npz") as file:
+            arrays = dict(file)
         quantization = report["quantization"]
         outputs = {name: _dequantize(arrays[f"arr_{i}"], *q) for i, (name, q) in enumerate(quantization.items())}
         return CPURun(images=arrays["images"], raw=arrays["raw"], outputs=outputs, **report)
@@ -112,7 +113,8 @@ def run_gpu(path, cpu: CPURun, timeout: float = 600) -> GPURun:
         if "error" in report:
             split = re.search(r"^.*operations? will run on the GPU.*$", log, re.M)
             return GPURun(device[1], False, split[0] if split else report["error"], rejected, {})
-        arrays = np.load(f"{folder}/gpu.npz")
+        with np.load(f"{folder}/gpu.npz") as file:
+            arrays = dict(file)
         # A file without a signature has other names here, in the same order.
         named = set(report["names"]) == set(cpu.outputs)
         outputs = dict(zip(report["names"] if named else cpu.outputs, arrays.values(), strict=True))
@@ -120,9 +122,14 @@ def run_gpu(path, cpu: CPURun, timeout: float = 600) -> GPURun:
         return GPURun(device[1], report["delegated"], "", rejected, outputs)
 
 
-def _require_tflite(path) -> None:
+def require() -> None:
+    """Raises ModuleNotFoundError where LiteRT is not installed: better told before long work than after it."""
     if find_spec("ai_edge_litert") is None:
-        raise LiteRTError(f"{path}: running it needs LiteRT: pip install ai-edge-litert")
+        raise ModuleNotFoundError("running .tflite files needs LiteRT, the package ai-edge-litert")
+
+
+def _require_tflite(path) -> None:
+    require()
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such file, expected a .tflite")
     with open(path, "rb") as file:

@@ -38,10 +38,12 @@ class MeanAveragePrecision(Callback):
         data: `DetectionData`.
         every: epochs between two measurements; the last epoch is always measured.
         epochs: the run's number of epochs.
+        report: called with a line for each picture that can't be read, once.
     """
 
-    def __init__(self, detect, data, every=1, epochs=None):
+    def __init__(self, detect, data, every=1, epochs=None, report=print):
         super().__init__()
+        self.report = report
         self.detect, self.data, self.every, self.epochs = detect, data, every, epochs
         self._known = set()
 
@@ -54,7 +56,7 @@ class MeanAveragePrecision(Callback):
     def _once(self, line):
         if line not in self._known:
             self._known.add(line)
-            print(f"\n{line}")
+            self.report(line)
 
 
 class Recorder(Callback):

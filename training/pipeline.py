@@ -47,7 +47,7 @@ def training_batches(data, size, batch_size, *, seed=0, start_epoch=0, augment=N
     """
     examples, count = data.examples, steps_per_epoch(data, batch_size) * batch_size
     augmentation, broken, lock = Augmentation(size, **(augment or {})), set(), threading.Lock()
-    most = max(1, max(len(e.boxes) for e in examples) * MOSAIC)
+    most = max(1, max(len(e.boxes) for e in examples) * (MOSAIC if augmentation.mosaic else 1))
 
     def order():
         for epoch in itertools.count(start_epoch):

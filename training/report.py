@@ -14,6 +14,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ..detection.pictures import check_picture
+from ..files import replacing
+
 MISSING = "–"
 RUN_COLOURS = 4  # run0 to run3 in the style below
 PANELS = (  # title, unit, (column of results.csv, its name in the legend): the second is dotted
@@ -111,15 +114,9 @@ def write_report(
 {body}
 </main></body></html>
 """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + ".part")
-    try:
+    with replacing(path) as aside:
         aside.write_text(page, encoding="utf-8")
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
-    return path
+    return Path(path)
 
 
 def _table(rows: Sequence[Mapping]) -> str:
@@ -218,9 +215,7 @@ def _ticks(low: float, high: float, whole: bool = False) -> list[float]:
 
 
 def _picture(caption: str, image: np.ndarray) -> str:
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        received = f"{image.dtype} {image.shape} for {caption!r}"
-        raise ValueError(f"a picture must be uint8 of shape (height, width, 3). Received: {received}")
+    check_picture(image)
     data = io.BytesIO()
     Image.fromarray(image).save(data, "JPEG", quality=92, subsampling=0)
     source = f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode()}"

@@ -21,7 +21,7 @@ class Recipe:
         batch_size: pictures a step.
         learning_rate: AdamW's, after the warm-up; falls to nothing along a cosine.
         weight_decay: of the convolutions' kernels; norms and biases are spared.
-        warmup_epochs: epochs over which the learning rate rises.
+        warmup_epochs: epochs over which the learning rate rises; a fifth of all at most.
         evaluate_every: epochs between two measurements of mAP.
         seed: decides order and augmentation.
         augment: options of `augmentation.Augmentation`.
@@ -94,7 +94,7 @@ def fit(model, train, val, folder, recipe, *, resume=False, report=print):
             report=report,
         )
         recorder = Recorder(folder, rows=rows, run=run, export=_export(model))
-        measure = MeanAveragePrecision(model.detect, val, recipe.evaluate_every, recipe.epochs)
+        measure = MeanAveragePrecision(model.detect, val, recipe.evaluate_every, recipe.epochs, report)
         model.fit(
             batches,
             initial_epoch=done,
@@ -149,7 +149,7 @@ def _optimizer(model, recipe, steps):
         optimizers = keras.optimizers
     else:
         from tf_keras import optimizers
-    warmup = recipe.warmup_epochs * steps
+    warmup = min(recipe.warmup_epochs * steps, recipe.epochs * steps // 5)
     rate = optimizers.schedules.CosineDecay(
         recipe.learning_rate / 100,
         decay_steps=max(1, recipe.epochs * steps - warmup),

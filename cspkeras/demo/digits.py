@@ -124,7 +124,7 @@ def handwriting(split: str) -> tuple[np.ndarray, np.ndarray]:
     try:
         from sklearn.datasets import load_digits
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("the digit scenes need scikit-learn: pip install 'cspkeras[demo]'") from error
+        raise ModuleNotFoundError("the digit scenes need scikit-learn") from error
     images, labels = load_digits(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(images))
     cut = len(images) * 4 // 5

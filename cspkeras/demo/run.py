@@ -22,11 +22,12 @@ from ..files import replacing
 from ..tflite.check import check
 from ..tflite.convert import convert
 from ..training.anchors import estimate_anchors
-from ..training.callbacks import LAST, RESULTS, write_json
+from ..training.callbacks import RESULTS, write_json
 from ..training.data import DetectionData, Example
 from ..training.evaluation import evaluate, load_detect
 from ..training.quantization import quantize_aware
 from ..training.report import write_report
+from ..training.state import LAST
 from ..training.trainer import Recipe, fit
 from . import digits
 
@@ -165,7 +166,8 @@ def _detect_on_device(folder, data):
         "--score",
         "0.4",
     ]
-    subprocess.run(command, check=True)
+    if status := subprocess.run(command).returncode:
+        raise RuntimeError(f"{script} ended with status {status} on {scenes}")
     found = json.loads((output / "detections.json").read_text())
     pictures = []
     for picture in found:

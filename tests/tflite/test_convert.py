@@ -116,3 +116,16 @@ def test_a_file_that_does_not_run_gets_no_name(lively, tmp_path, monkeypatch):
     with pytest.raises(RuntimeError, match="does not run"):
         convert(lively, tmp_path / "x.tflite")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["float16", "int8"])
+def test_the_papers_detector_at_its_size_is_wholly_delegated(tmp_path, precision):
+    images = np.random.default_rng(0).uniform(0, 1, (2, 416, 416, 3)).astype("float32")
+    model = enliven(cspkeras.CSPPeleeNetEFM(80, (416, 416, 3)), images)
+    path = convert(model, tmp_path / "x.tflite", precision, calibration=images[:, None])
+    checked = check(path, reference=reference(model), images=images)
+    assert checked.faults == []
+    if checked.gpu_delegated is None:
+        pytest.skip(checked.gpu_note)
+    assert checked.gpu_delegated

@@ -16,15 +16,15 @@ from PIL import Image
 from cspkeras.detection.pictures import letterbox
 from cspkeras.tflite import convert
 
-RUNTIMES = {
-    "tflite-runtime": ["tflite-runtime==2.14.0", "numpy<2", "pillow"],
-    "ai-edge-litert": ["ai-edge-litert", "numpy", "pillow"],
-}
+RUNTIMES = {"ai-edge-litert": ["ai-edge-litert", "numpy", "pillow"]}
+if sys.version_info < (3, 12):  # where tflite-runtime stops
+    RUNTIMES["tflite-runtime"] = ["tflite-runtime==2.14.0", "numpy<2", "pillow"]
+PRECISIONS = ("float32", "float16", "int8")
 
 
 @pytest.fixture(scope="module")
 def case(make_detector, tmp_path_factory):
-    """A folder with a float32 and an int8 file and pictures, and what Keras finds in each picture."""
+    """A folder with a file of each precision and pictures, and what Keras finds in each picture."""
     folder = tmp_path_factory.mktemp("device")
     keras.utils.set_random_seed(5)
     model = make_detector(size=96)
@@ -39,7 +39,8 @@ def case(make_detector, tmp_path_factory):
     for name, picture in pictures.items():
         Image.fromarray(picture).save(folder / "pictures" / f"{name}.png")
     shutil.copy(str(files("cspkeras.tflite") / "detect.py"), folder)
-    convert(model, folder / "float32.tflite", "float32")
+    for precision in PRECISIONS:
+        convert(model, folder / f"{precision}.tflite", precision, images[:, None])
     found = model.detect(list(pictures.values()), score_threshold=0.5)
     assert sum(len(f["scores"]) for f in found) >= 6
     return folder, dict(zip(pictures, found, strict=True))
@@ -48,26 +49,42 @@ def case(make_detector, tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_the_script_finds_what_keras_finds(case, tmp_path, runtime):
-    if runtime == "tflite-runtime" and sys.version_info >= (3, 12):
-        pytest.skip("tflite-runtime 2.14.0 stops at Python 3.11")
     folder, expected = case
     venv.create(tmp_path / "venv", with_pip=True)
     python = tmp_path / "venv" / "bin" / "python"
     subprocess.run([python, "-m", "pip", "install", "--quiet", *RUNTIMES[runtime]], check=True)
     absent = subprocess.run([python, "-I", "-c", "import cspkeras"], capture_output=True)
     assert absent.returncode != 0
-    output = tmp_path / "found"
-    command = [python, folder / "detect.py", folder / "float32.tflite", folder / "pictures"]
-    subprocess.run([*command, "--output", output, "--score", "0.5"], check=True, cwd=tmp_path)
+    for precision in PRECISIONS:
+        output = tmp_path / precision
+        command = [python, folder / "detect.py", folder / f"{precision}.tflite", folder / "pictures"]
+        subprocess.run([*command, "--output", output, "--score", "0.5"], check=True, cwd=tmp_path)
+        pictures = json.loads((output / "detections.json").read_text())
+        assert len(pictures) == len(expected)
+        for picture in pictures:
+            name = picture["file"].rsplit("/")[-1].removesuffix(".png")
+            assert (output / f"{name}.png").is_file()
+            if precision == "float32":
+                compare(picture["detections"], expected[name])
+            else:  # an untrained network's many near ties fall either way in suppression
+                pixels, share = {"float16": (1, 0.95), "int8": (6, 0.8)}[precision]
+                assert share_found(picture["detections"], expected[name], pixels) > share
 
-    pictures = json.loads((output / "detections.json").read_text())
-    assert len(pictures) == len(expected)
-    for picture in pictures:
-        name = picture["file"].rsplit("/")[-1].removesuffix(".png")
-        keras_found, found = expected[name], picture["detections"]
-        assert (output / f"{name}.png").is_file()
-        assert len(found) == len(keras_found["scores"])
-        boxes = np.array([d["box"] for d in found]).reshape(-1, 4)
-        np.testing.assert_allclose(boxes, keras_found["boxes"], atol=0.1)
-        np.testing.assert_allclose([d["score"] for d in found], keras_found["scores"], atol=1e-3)
-        assert [int(d["label"]) for d in found] == keras_found["labels"].tolist()
+
+def compare(found, expected):
+    """The same boxes in the same order."""
+    assert len(found) == len(expected["scores"])
+    boxes = np.array([d["box"] for d in found]).reshape(-1, 4)
+    np.testing.assert_allclose(boxes, expected["boxes"], atol=0.1)
+    np.testing.assert_allclose([d["score"] for d in found], expected["scores"], atol=1e-3)
+    assert [int(d["label"]) for d in found] == expected["labels"].tolist()
+
+
+def share_found(found, expected, pixels):
+    """The share of Keras' surer boxes of which there is one of the same class within so many pixels."""
+    sure = expected["scores"] > 0.6
+    hits = [
+        any(int(d["label"]) == label and np.abs(np.array(d["box"]) - box).max() < pixels for d in found)
+        for box, label in zip(expected["boxes"][sure], expected["labels"][sure], strict=True)
+    ]
+    return np.mean(hits)

@@ -143,7 +143,7 @@ def test_a_failing_write_leaves_the_old_file(tmp_path, monkeypatch, where):
         raise OSError("disk full")
 
     if where == "pictures":
-        with pytest.raises(ValueError, match=r"float32 \(6, 8, 3\) for 'b'"):
+        with pytest.raises(ValueError, match=r"float32 of shape \(6, 8, 3\)"):
             write(tmp_path, title="new", pictures=[("b", PICTURE.astype(np.float32))])
     else:
         monkeypatch.setattr(os, "replace", refuse)
