@@ -230,8 +230,8 @@ def test_resnets_shortcuts_span_resolutions():
         ({"input_shape": 64}, "multiples of {stride}. Received: input_shape=64"),
         ({"include_top": False, "pooling": "x"}, "pooling must be None, 'avg' or 'max'. Received: pooling='x'"),
         ({"activation": "gelu"}, "linear. Received: activation='gelu'"),
-        ({"weights": True}, "a .keras or .weights.h5 file. Received: weights=True"),
-        ({"weights": "imagenet"}, "a .keras or .weights.h5 file. Received: weights='imagenet'"),
+        ({"weights": True}, "a .keras, .weights.h5 or Darknet .weights file. Received: weights=True"),
+        ({"weights": "imagenet"}, "a .keras, .weights.h5 or Darknet .weights file. Received: weights='imagenet'"),
     ],
     ids=str,
 )
@@ -254,7 +254,10 @@ def test_wrong_ways_to_divide_a_stage_are_named(option, error):
 @pytest.mark.parametrize("ending", [".keras", ".weights.h5"])
 @pytest.mark.parametrize(
     ("content", "error"),
-    [(None, "missing; expected a .keras or .weights.h5 file"), (b"no model", "holds no weights for this peleenet")],
+    [
+        (None, "missing; expected a .keras, .weights.h5 or Darknet .weights file"),
+        (b"no model", "holds no weights for this peleenet"),
+    ],
 )
 def test_weights_that_cannot_be_read_are_an_error_naming_the_file(content, error, ending, tmp_path):
     path = tmp_path / f"file{ending}"
