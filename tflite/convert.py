@@ -128,7 +128,7 @@ def _to_flatbuffer(model, precision):
         try:
             return converter.convert()
         except Exception as e:  # the converter's own errors are plain Exceptions of many lines
-            reason = str(e).splitlines()[0]
+            reason = (str(e) or type(e).__name__).splitlines()[0]
             raise RuntimeError(f"TensorFlow can't convert {model.name} to {precision} ({reason})") from e
 
 

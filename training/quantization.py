@@ -146,7 +146,7 @@ def _output_quantizers(model):
     for operation in model.operations:
         range_ = ranges.setdefault(operation, Range())
         after = followers.get(operation, [])
-        leaky = ranges.setdefault(after[0], Range()) if len(after) == 1 and _is_leaky(after[0]) else None
+        leaky = ranges.setdefault(after[0], Range()) if [type(o) for o in after] == [keras.layers.LeakyReLU] else None
         leads = leaders.get(range_, operation) is operation
         quantizers[operation] = _quantizer(operation, after, range_, leads, leaky)
     return quantizers
@@ -212,7 +212,3 @@ def _activation(operation):
         return "softmax"
     activation = getattr(operation, "activation", None)
     return getattr(activation, "__name__", "linear")
-
-
-def _is_leaky(operation):
-    return isinstance(operation, keras.layers.LeakyReLU)
