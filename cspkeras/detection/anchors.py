@@ -5,9 +5,13 @@ from functools import lru_cache
 
 import numpy as np
 
-# Published for 416 pixels (yolov3.cfg and the paper's base detectors), width x height.
-YOLO_416 = ((10, 13), (16, 30), (33, 23), (30, 61), (62, 45), (59, 119), (116, 90), (156, 198), (373, 326))
-LEVELS = ("P3", "P4", "P5")
+# Published for 416 pixels, width x height, by the number of levels: for three yolov3.cfg and the paper's base networks,
+# for two yolov4-tiny.cfg and the paper's PRN, where one anchor belongs to both levels.
+YOLO_416 = {
+    3: ((10, 13), (16, 30), (33, 23), (30, 61), (62, 45), (59, 119), (116, 90), (156, 198), (373, 326)),
+    2: ((23, 27), (37, 58), (81, 82), (81, 82), (135, 169), (344, 319)),
+}
+STRIDES = (8, 16, 32)
 
 
 @dataclass(frozen=True)
@@ -23,30 +27,42 @@ class Anchors:
 
     size: tuple[int, int]
     boxes: tuple[tuple[tuple[float, float], ...], ...]
-    strides: tuple[int, ...] = (8, 16, 32)
+    strides: tuple[int, ...] = STRIDES
     scale_xy: tuple[float, ...] = (1.0, 1.0, 1.0)
 
     @classmethod
-    def of(cls, pairs, size, **options):
-        """Spread `pairs` of (width, height), any order, over three levels by area; the finest gets the smallest.
+    def of(cls, pairs, size, strides=STRIDES, scale_xy=None):
+        """Spread `pairs` of (width, height), any order, over the levels by area; the finest gets the smallest.
+
+        Args:
+            pairs: as many for each level, in pixels.
+            size: (height, width) of the network's input in pixels.
+            strides: the levels' strides, finest first.
+            scale_xy: as the attribute; None for 1 on each level.
 
         Raises:
-            ValueError: where the pairs are no multiple of three or not positive.
+            ValueError: where the pairs are no multiple of the number of levels or not positive.
         """
-        pairs = [tuple(map(float, np.atleast_1d(pair))) for pair in pairs]
-        if not pairs or len(pairs) % len(LEVELS) or any(len(pair) != 2 or min(pair) <= 0 for pair in pairs):
+        pairs, levels = [tuple(map(float, np.atleast_1d(pair))) for pair in pairs], len(strides)
+        if not pairs or len(pairs) % levels or any(len(pair) != 2 or min(pair) <= 0 for pair in pairs):
             raise ValueError(
-                f"anchors must be a multiple of {len(LEVELS)} pairs of positive (width, height). Received: {pairs}"
+                f"anchors must be a multiple of {levels} pairs of positive (width, height). Received: {pairs}"
             )
         pairs.sort(key=lambda pair: pair[0] * pair[1])
-        n = len(pairs) // len(LEVELS)
-        return cls(tuple(size), tuple(tuple(pairs[i * n : i * n + n]) for i in range(len(LEVELS))), **options)
+        n = len(pairs) // levels
+        boxes = tuple(tuple(pairs[i * n : i * n + n]) for i in range(levels))
+        return cls(tuple(size), boxes, tuple(strides), tuple(scale_xy or [1.0] * levels))
 
     @classmethod
-    def published(cls, size):
-        """The nine anchors of YOLOv3 and the paper's base detectors, scaled from 416 pixels to `size`."""
+    def published(cls, size, strides=STRIDES):
+        """The anchors of YOLOv3 for three levels and of YOLOv4-tiny for two, scaled from 416 pixels to `size`."""
         height, width = size
-        return cls.of([(w * width / 416, h * height / 416) for w, h in YOLO_416], size)
+        return cls.of([(w * width / 416, h * height / 416) for w, h in YOLO_416[len(strides)]], size, strides)
+
+    @property
+    def levels(self):
+        """The names of the pyramid levels, finest first: "P3" has stride 8."""
+        return tuple(f"P{stride.bit_length() - 1}" for stride in self.strides)
 
     @property
     def pairs(self):

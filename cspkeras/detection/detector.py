@@ -8,9 +8,9 @@ import keras
 import numpy as np
 
 from ..backbones import pyramid
-from .anchors import LEVELS, Anchors
+from .anchors import Anchors
 from .boxes import corners, decode_boxes, decode_scores, flatten_heads
-from .heads import yolo_head
+from .heads import HEADS
 from .losses import YoloLoss
 from .necks import NECKS
 from .pictures import check_picture, letterbox, to_picture
@@ -26,10 +26,12 @@ class Detector(keras.Model):
 
     Args:
         backbone: a model of this library with a fixed input shape; its top, if it has one, is left out.
-        neck: one of `necks.NECKS`.
+        neck: one of `necks.NECKS`; it decides which levels of the pyramid have a head.
         classes: number of classes, or a sequence of their names.
         anchors: None for the published ones, pairs of (width, height) in pixels of the input, or `Anchors`.
         neck_options: keyword arguments of the neck.
+        head: one of `heads.HEADS`.
+        head_options: keyword arguments of the head.
         activation: of the neck's convolutions.
         name: the model's name.
 
@@ -45,11 +47,14 @@ class Detector(keras.Model):
         *,
         anchors=None,
         neck_options=None,
+        head="yolo",
+        head_options=None,
         activation="leaky_relu",
         name=None,
     ):
-        if neck not in NECKS:
-            raise ValueError(f"neck must be one of {', '.join(NECKS)}. Received: neck={neck!r}")
+        for argument, value, known in (("neck", neck, NECKS), ("head", head, HEADS)):
+            if value not in known:
+                raise ValueError(f"{argument} must be one of {', '.join(known)}. Received: {argument}={value!r}")
         names = range(classes) if isinstance(classes, Integral) else classes
         if isinstance(names, str) or not isinstance(names, Collection) or not len(names):
             raise ValueError(f"classes must be a positive number or a sequence of names. Received: classes={classes!r}")
@@ -57,21 +62,33 @@ class Detector(keras.Model):
         size = backbone.input_shape[1:3]
         if None in size:
             raise ValueError(f"a detector's backbone needs a fixed input size. Received: {backbone.input_shape}")
-        if not isinstance(anchors, Anchors):
-            anchors = Anchors.of(anchors, size) if anchors is not None else Anchors.published(size)
+        recipe = dict(neck=neck, neck_options=dict(neck_options or {}))
+        recipe |= dict(head=head, head_options=dict(head_options or {}), activation=activation)
+        levels = pyramid(backbone)
+        features = NECKS[neck](levels, activation=activation, **recipe["neck_options"])
+        strides = [2 ** int(level[1:]) for level in features]
+        if anchors is None:
+            anchors = Anchors.published(size, strides)
+        elif not isinstance(anchors, Anchors):
+            anchors = Anchors.of(anchors, size, strides)
         if anchors.size != size:
             raise ValueError(
                 f"anchors must be of the backbone's input size {size}. Received: anchors of {anchors.size}"
             )
-        options, levels = dict(neck_options or {}), pyramid(backbone)
-        features = NECKS[neck](levels, activation=activation, **options)
+        if anchors.levels != tuple(features):
+            raise ValueError(
+                f"anchors must be of {neck}'s levels {', '.join(features)}. Received: anchors of "
+                f"{', '.join(anchors.levels)}"
+            )
         heads = [
-            yolo_head(features[level], len(boxes), len(class_names), name=f"head_{level.lower()}")
-            for level, boxes in zip(LEVELS, anchors.boxes, strict=True)
+            HEADS[head](
+                features[level], len(boxes), len(class_names), name=f"head_{level.lower()}", **recipe["head_options"]
+            )
+            for level, boxes in zip(anchors.levels, anchors.boxes, strict=True)
         ]
         super().__init__(inputs=backbone.input, outputs=heads, name=name or f"{backbone.name}_{neck}")
         self.class_names, self.anchors = class_names, anchors
-        self._recipe = dict(neck=neck, neck_options=options, activation=activation)
+        self._recipe = recipe
         # By name: a sub-model as an attribute would save every weight a second time.
         self._backbone = (backbone.name, levels["P5"]._keras_history.operation.name)
 

@@ -58,3 +58,6 @@ def yolo_head(x, anchors, classes, *, name):
         anchors * (1 + classes), 1, kernel_initializer=small, bias_initializer=bias, name=f"{name}_scores"
     )(x)
     return RawHead(anchors, name=name)([boxes, scores])
+
+
+HEADS = {"yolo": yolo_head}
