@@ -25,8 +25,8 @@ from .backbones import (
     preprocess_input,
     pyramid,
 )
-from .detection import CSPPeleeNetEFM, Detector
-from .weights import from_darknet
+from .detection import YOLOXS, CSPPeleeNetEFM, Detector, YOLOXNano, YOLOXTiny
+from .weights import from_darknet, unfold_norms
 
 __all__ = [
     "CSPDarknet53",
@@ -49,11 +49,15 @@ __all__ = [
     "ResNeXt50",
     "ResNet10",
     "ResNet50",
+    "YOLOXNano",
+    "YOLOXS",
+    "YOLOXTiny",
     "decode_predictions",
     "from_darknet",
     "get_model",
     "list_models",
     "preprocess_input",
     "pyramid",
+    "unfold_norms",
 ]
 __version__ = "0.1.0"

@@ -2,5 +2,6 @@
 
 from .catalogue import CSPPeleeNetEFM
 from .detector import Detector
+from .yolox import YOLOXS, YOLOXNano, YOLOXTiny
 
-__all__ = ["CSPPeleeNetEFM", "Detector"]
+__all__ = ["CSPPeleeNetEFM", "Detector", "YOLOXNano", "YOLOXS", "YOLOXTiny"]

@@ -28,7 +28,7 @@ def flatten_heads(heads, classes):
 
 
 def decode_boxes(raw, grid):
-    """Raw x, y, w, h (N, P, 4) to boxes (N, P, 4): YOLOv3's equations with YOLOv4's scale_x_y.
+    """Raw x, y, w, h (N, P, 4) to boxes (N, P, 4): YOLOv3's equations with YOLOv4's scale_x_y, or YOLOX's.
 
     Args:
         raw: raw predictions.
@@ -36,7 +36,8 @@ def decode_boxes(raw, grid):
     """
     # Plain additions and products with constants: what mobile GPUs take, and no number leaves the 16-bit range.
     factor, shift = grid.cells * grid.scales, grid.origins - grid.cells * (grid.scales - 1) / 2
-    xy = ops.sigmoid(raw[..., 0:2]) * factor[None] + shift[None]
+    xy = raw[..., 0:2] if grid.linear else ops.sigmoid(raw[..., 0:2])
+    xy = xy * factor[None] + shift[None]
     wh = ops.exp(ops.minimum(raw[..., 2:4], EXP_LIMIT)) * grid.sizes[None]
     return ops.concatenate([xy[..., 1:2], xy[..., 0:1], wh[..., 1:2], wh[..., 0:1]], axis=-1)
 

@@ -11,7 +11,7 @@ from ..backbones import pyramid
 from .anchors import Anchors
 from .boxes import corners, decode_boxes, decode_scores, flatten_heads
 from .heads import HEADS
-from .losses import YoloLoss
+from .losses import default_loss
 from .necks import NECKS
 from .pictures import check_picture, letterbox, to_picture
 from .suppression import suppress
@@ -99,11 +99,11 @@ class Detector(keras.Model):
         return keras.Model(self.input, self.get_layer(last).output, name=name)
 
     def compile(self, optimizer="adam", loss=None, **kwargs):
-        """As `keras.Model.compile`; the loss is a function of the target and the heads, by default `YoloLoss`."""
+        """As `keras.Model.compile`; the loss is a function of the target and the heads, by default `default_loss`."""
         if keras.config.backend() == "tensorflow":
             kwargs.setdefault("jit_compile", False)  # its XLA has no gradient of the nearest resize
         super().compile(optimizer=optimizer, **kwargs)
-        self._yolo_loss = loss or YoloLoss(self.anchors, len(self.class_names))
+        self._yolo_loss = loss or default_loss(self.anchors, len(self.class_names))
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))

@@ -1,9 +1,15 @@
-"""The detection loss: CIoU for boxes, binary cross-entropy for objectness and classes."""
+"""The detection loss of YOLO heads: CIoU for boxes, binary cross-entropy for objectness and classes."""
 
 from keras import ops
 
 from .assignment import assign
 from .boxes import ciou, corners, decode_boxes, flatten_heads, from_corners, iou
+from .yolox_loss import YoloXLoss
+
+
+def default_loss(anchors, classes):
+    """The loss that goes with a detector's anchors: `YoloXLoss` for an anchor-free one, else `YoloLoss`."""
+    return (YoloXLoss if anchors.linear else YoloLoss)(anchors, classes)
 
 
 class YoloLoss:

@@ -3,6 +3,7 @@
 from keras import layers
 
 from ..blocks import Maxout, Upsample, conv_bn_act, spatial_attention
+from .pafpn import pafpn
 
 
 def efm(features, *, width=256, sam=False, activation="leaky_relu"):
@@ -68,4 +69,4 @@ def efm(features, *, width=256, sam=False, activation="leaky_relu"):
     return {"P3": p3, "P4": p4, "P5": p5}
 
 
-NECKS = {"efm": efm}
+NECKS = {"efm": efm, "pafpn": pafpn}
