@@ -26,7 +26,7 @@ from .backbones import (
     pyramid,
 )
 from .detection import CSPPeleeNetEFM, Detector
-from .weights import from_darknet
+from .weights import from_darknet, from_timm
 
 __all__ = [
     "CSPDarknet53",
@@ -51,6 +51,7 @@ __all__ = [
     "ResNet50",
     "decode_predictions",
     "from_darknet",
+    "from_timm",
     "get_model",
     "list_models",
     "preprocess_input",
