@@ -26,7 +26,7 @@ from .backbones import (
     pyramid,
 )
 from .detection import YOLOXS, CSPPeleeNetEFM, Detector, YOLOXNano, YOLOXTiny
-from .weights import from_darknet, unfold_norms
+from .weights import from_darknet, from_timm, unfold_norms
 
 __all__ = [
     "CSPDarknet53",
@@ -54,6 +54,7 @@ __all__ = [
     "YOLOXTiny",
     "decode_predictions",
     "from_darknet",
+    "from_timm",
     "get_model",
     "list_models",
     "preprocess_input",

@@ -2,9 +2,11 @@
 
 import argparse
 import json
-import math
 import sys
 from pathlib import Path
+
+from . import data_commands
+from .data_commands import read_data, read_splits
 
 
 def main(arguments=None):
@@ -96,11 +98,20 @@ def make_parser():
     quantize.add_argument("--val-split", default="val", help="[%(default)s]")
     _add_recipe(quantize, epochs=10, learning_rate=2e-4, mosaic=0.2)
 
-    evaluate = command("evaluate", _evaluate, "COCO mAP of a .keras or .tflite detector.")
+    evaluate = command("evaluate", data_commands.evaluate, "COCO's figures of a .keras or .tflite detector.")
     evaluate.add_argument("--model", type=Path, required=True, help="a .keras or .tflite detector")
-    evaluate.add_argument("--data", type=Path, required=True, help="Pascal VOC folder")
-    evaluate.add_argument("--split", default="test", help="[%(default)s]")
+    _add_data(evaluate, split="test")
+    evaluate.add_argument("--output", type=Path, metavar="FOLDER", help="for evaluation.html and .json [none]")
+    evaluate.add_argument("--score", type=_probability, default=0.25, help="of the confusion matrix [%(default)s]")
+    evaluate.add_argument("--iou", type=_probability, default=0.5, help="of the confusion matrix [%(default)s]")
     evaluate.add_argument("--json", action="store_true", help="print JSON")
+
+    anchors = command("anchors", data_commands.anchors, "Anchors that suit a data set, beside the published ones.")
+    _add_data(anchors, split="train")
+    anchors.add_argument("--size", type=_side, default=416, help="side of the input in pixels [%(default)s]")
+    anchors.add_argument("--count", type=_count, default=9, help="a multiple of three [%(default)s]")
+    anchors.add_argument("--generations", type=_number(int, 0), default=1000, help="of mutations [%(default)s]")
+    anchors.add_argument("--seed", type=_number(int, 0), default=0, help="[%(default)s]")
 
     export = command("export", _export, "Convert a detector to a .tflite file.")
     export.add_argument("--model", type=Path, required=True, help="a .keras detector")
@@ -120,6 +131,12 @@ def make_parser():
     demo = command("demo", _demo, "The whole way on drawn scenes of real handwriting, in about ten minutes.")
     demo.add_argument("--run", dest="folder", type=Path, default=Path("runs/demo"), help="[%(default)s]")
     return parser
+
+
+def _add_data(parser, *, split):
+    parser.add_argument("--data", type=Path, required=True, help="Pascal VOC folder, or COCO .json file or folder")
+    parser.add_argument("--images", type=Path, metavar="FOLDER", help="the pictures of a COCO file [beside it]")
+    parser.add_argument("--split", default=split, help="part of a folder [%(default)s]")
 
 
 def _add_recipe(parser, *, epochs, learning_rate, mosaic):
@@ -144,22 +161,6 @@ def _recipe(options):
     )
 
 
-def _read(folder, split, class_names=None):
-    from .training.data import read_voc
-
-    data = read_voc(folder, split, class_names)
-    for problem in data.problems:
-        _note(problem)
-    boxes = sum(len(example.boxes) for example in data.examples)
-    _note(f"{folder} {split}: {len(data.examples)} pictures, {boxes} boxes, {len(data.problems)} problems")
-    return data
-
-
-def _note(line):
-    """Print a line beside a command's result, which alone goes to the standard output."""
-    print(line, file=sys.stderr)
-
-
 def _models(options):
     from .analysis.table import table
 
@@ -180,8 +181,7 @@ def _train(options):
     if start and options.size and start.anchors.size != (options.size, options.size):
         height, width = start.anchors.size
         raise ValueError(f"--size {options.size}: {options.weights} takes {width}x{height}; leave --size out")
-    train = _read(options.data, options.train_split, start and start.class_names)
-    val = _read(options.data, options.val_split, train.class_names)
+    train, val = read_splits(options, start and start.class_names)
     model = start
     if model is None:
         size = (options.size or 416,) * 2
@@ -198,26 +198,11 @@ def _quantize(options):
     from .training.trainer import fit
 
     model = load_detector(options.model)
-    train = _read(options.data, options.train_split, model.class_names)
-    val = _read(options.data, options.val_split, model.class_names)
+    train, val = read_splits(options, model.class_names)
     litert.require()
     quantized = quantize_aware(model)
     fit(quantized, train, val, options.folder, _recipe(options), resume=options.resume)
     print(f"int8 file: {convert(quantized, options.folder / 'int8.tflite', 'int8')}")
-
-
-def _evaluate(options):
-    from .training.evaluation import evaluate, load_detect
-
-    detect, class_names = load_detect(options.model)
-    measured = evaluate(detect, _read(options.data, options.split, class_names), report=_note)
-    per_class = measured.pop("per_class")
-    if options.json:  # which knows no NaN
-        known = {name: None if math.isnan(value) else value for name, value in per_class.items()}
-        print(json.dumps({**measured, "per_class": known}, indent=2))
-        return
-    for name, value in (*measured.items(), *per_class.items()):
-        print(f"{name:12} {value:.4f}")
 
 
 def _export(options):
@@ -231,8 +216,8 @@ def _export(options):
 
         if options.data is None:
             raise ValueError("--precision int8 needs --data, the pictures that calibrate it")
-        data = _read(options.data, options.train_split, model.class_names)
-        calibration = images(data, model.anchors.size, 100, report=_note)
+        data = read_data(options.data, options.train_split, model.class_names)
+        calibration = images(data, model.anchors.size, 100, report=data_commands.note)
     print(convert(model, options.output, options.precision, calibration))
 
 

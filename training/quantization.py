@@ -62,9 +62,9 @@ class QuantizedDetector(tf_keras.Model):
     def compute_metrics(self, x, y, y_pred, sample_weight):
         return self.get_metrics_result()
 
-    def detect(self, images, score_threshold=0.25, iou_threshold=0.5):
+    def detect(self, images, score_threshold=0.25, iou_threshold=0.5, **options):
         """See `Detector.detect`."""
-        return detect(self.predict_on_batch, self.anchors, images, score_threshold, iou_threshold)
+        return detect(self.predict_on_batch, self.anchors, images, score_threshold, iou_threshold, **options)
 
 
 def quantize_aware(model):

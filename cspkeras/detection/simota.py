@@ -6,7 +6,8 @@ Followed is Megvii's code as it trained the published networks (releases 0.1 and
 import numpy as np
 from keras import ops
 
-from .boxes import corners, iou
+from .boxes import corners
+from .overlaps import iou
 
 CENTRE_RADIUS = 2.5  # in cells: how far from an object's centre a cell may answer for it
 CANDIDATES = 10  # whose overlaps, summed, are the number of predictions that an object takes

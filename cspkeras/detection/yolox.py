@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ..backbones import yolox_darknet
-from ..backbones.assembly import _load_weights
+from ..backbones.loading import load_weights
 from ..weights.yolox import load_yolox
 from .anchors import Anchors
 from .detector import Detector
@@ -45,7 +45,7 @@ def build(spec, *, classes, input_shape, weights=None, skip_mismatch=False, acti
         name=name,
     )
     if str(weights).endswith((".keras", ".weights.h5")):
-        _load_weights(model, weights, include_top=True)
+        load_weights(model, weights)
     elif weights is not None:
         load_yolox(model, weights, skip_mismatch)
     return model

@@ -2,8 +2,10 @@
 
 from keras import ops
 
-from .boxes import corners, decode_boxes, flatten_heads, from_corners, iou
+from .boxes import corners, decode_boxes, flatten_heads, from_corners
+from .overlaps import iou
 from .simota import assign_by_cost
+from .targets import objects
 
 
 class YoloXLoss:
@@ -27,17 +29,16 @@ class YoloXLoss:
         """The loss, a scalar: its parts summed over the batch, divided by the number of answering predictions.
 
         Args:
-            target: {"boxes": (N, M, 4) x1, y1, x2, y2 in parts of the input, "labels": (N, M)}; labels below 0 are
-                padding.
+            target: {"boxes": (N, M, 4), "labels": (N, M)}; see `targets.objects`.
             heads: list of raw head maps, finest first.
         """
         grid = self.anchors.grid()
         raw_boxes, raw_scores = flatten_heads([ops.cast(head, "float32") for head in heads], self.classes)
         decoded = decode_boxes(raw_boxes, grid)
+        labels, truth, valid = objects(target, self.classes)
         # One row of padding more: there is an object to point at where there are none.
-        labels = ops.pad(ops.cast(target["labels"], "int32"), ((0, 0), (0, 1)), constant_values=-1)
-        truth = ops.pad(ops.cast(target["boxes"], "float32"), ((0, 0), (0, 1), (0, 0)))
-        truth = ops.where(labels[..., None] >= 0, truth, 0.0)
+        labels = ops.pad(ops.where(valid, labels, -1), ((0, 0), (0, 1)), constant_values=-1)
+        truth = ops.pad(ops.where(valid[..., None], truth, 0.0), ((0, 0), (0, 1), (0, 0)))
 
         index, positive, overlap = assign_by_cost(decoded, raw_scores, from_corners(truth), labels, grid)
         weight = ops.cast(positive, "float32")

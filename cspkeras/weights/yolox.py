@@ -88,7 +88,7 @@ def read_convolutions(path):
     try:
         import onnx
     except ImportError as e:
-        raise ModuleNotFoundError(f"{path}: .onnx files need the package onnx; pip install onnx") from e
+        raise ModuleNotFoundError(f"{path}: .onnx files need the package onnx; pip install 'cspkeras[onnx]'") from e
     try:
         graph = onnx.load(path).graph
         tensors = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}

@@ -170,7 +170,9 @@ def test_a_network_in_training_mode_is_an_error(model, file, tmp_path):
 
 def test_without_onnx_the_error_says_what_to_install(model, file, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
-    assert_refused(model, file, ModuleNotFoundError, "small.onnx: .onnx files need the package onnx; pip install onnx")
+    assert_refused(
+        model, file, ModuleNotFoundError, "small.onnx: .onnx files need the package onnx; pip install 'cspkeras.onnx.'"
+    )
 
 
 def test_keras_files_are_weights_too(model, tmp_path):

@@ -1,0 +1,86 @@
+"""Weights into a backbone: each kind of file to its reader."""
+
+import os
+import re
+import warnings
+from functools import partial
+
+import keras
+
+from ..weights.darknet_file import WeightedLayer, load_weights_file
+from ..weights.hub import fetch
+from ..weights.timm import PUBLISHED, load_timm_file
+from .graph import darknet_order
+
+WEIGHT_FILES = "a .keras, .weights.h5 or Darknet .weights file"
+TIMM_WEIGHTS = f'for {", ".join(PUBLISHED)} also timm\'s: "imagenet", "imagenet@REVISION" or a .safetensors file'
+
+
+def is_darknet(weights):
+    """Whether weights are a Darknet file, by its name."""
+    return re.search(r"\.weights$|\.conv\.\d+$", str(weights)) is not None
+
+
+def is_timm(weights):
+    """Whether weights are timm's: a file by its name, or the published ones."""
+    return str(weights).endswith(".safetensors") or _published(weights) is not None
+
+
+def load_weights(model, weights, *, include_top=True, skip_mismatch=False, timm=None):
+    """Load weights into a backbone.
+
+    Args:
+        model: the backbone.
+        weights: a path, or for timm's layout "imagenet" or "imagenet@REVISION".
+        include_top: whether the model ends in the classifier.
+        skip_mismatch: whether the classifier may be another than the file's; it stays as it is then.
+        timm: what timm calls the network's published weights, for one in its layout; None for the Darknet layout.
+
+    Raises:
+        OSError: where the file can't be had or read.
+        ValueError: for another kind of file, and for one that doesn't fit, naming where.
+    """
+    if timm and (published := _published(weights)):
+        weights = fetch(f"timm/{timm}", revision=published[1])
+    if timm and is_timm(weights):
+        read = load_timm_file
+    elif not timm and is_darknet(weights):
+        read = _load_darknet
+    elif str(weights).endswith((".keras", ".weights.h5")):
+        read = _load_keras
+    else:
+        raise ValueError(f"weights must be None or {WEIGHT_FILES}, {TIMM_WEIGHTS}. Received: weights={weights!r}")
+    if not os.path.isfile(weights):
+        raise FileNotFoundError(f"{weights}: missing; expected {WEIGHT_FILES} or timm's .safetensors")
+    read = partial(read, weights)
+    try:
+        read(model, whole=include_top)
+    except ValueError:
+        if not (skip_mismatch and include_top):
+            raise
+        # The layers are shared. All of them but the classifier must fit.
+        read(keras.Model(model.inputs, model.get_layer("predictions").input, name=model.name), whole=False)
+
+
+def _published(weights):
+    return re.fullmatch(r"imagenet(?:@(.+))?", str(weights))
+
+
+def _load_keras(path, model, *, whole):
+    with warnings.catch_warnings():
+        # Where a file doesn't fit, Keras warns once for each of the model's own lists of layers, which hold nothing.
+        warnings.filterwarnings("ignore", "Skipping nested container")
+        try:
+            model.load_weights(path)
+        except Exception as e:  # Keras raises what the zip and HDF5 readers below it happen to raise
+            reason = " ".join(str(e).partition(" Target variable:")[0].split()) or type(e).__name__
+            raise ValueError(f"{path}: holds no weights for this {model.name} ({reason})") from e
+
+
+def _load_darknet(path, model, *, whole):
+    norms = {layer.name: layer for layer in model.layers}
+    weighted = [
+        WeightedLayer(i, f"{model.name}'s layer {layer.name!r}", layer, norms.get(f"{layer.name}_bn"))
+        for i, layer in enumerate(darknet_order(model))
+    ]
+    load_weights_file(path, weighted, whole=whole)
