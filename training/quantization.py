@@ -36,6 +36,8 @@ PASSING = (
 KERNELS = {"Conv2D": "kernel", "GroupedConv2D": "kernel", "DepthwiseConv2D": "depthwise_kernel", "Dense": "kernel"}
 FUSED = ("relu", "relu6")  # activations that a convolution's kernel applies in the same breath
 BOUNDED = ("sigmoid", "softmax")
+SURE = 8.0  # a raw score beyond means 0 or 1, as far as 8 bits go
+FLOORS = {"silu": -8.0, "mish": -8.0, "hard_silu": -3.0}  # below, these activations give nothing worth a step of 8 bits
 
 
 class QuantizedDetector(tf_keras.Model):
@@ -141,47 +143,66 @@ def _followers(model):
 def _output_quantizers(model):
     """{operation: the quantizer of its output, or None}."""
     followers = _followers(model)
-    ranges, leaders = _shared_ranges(model, followers)
+    ranges = {scores: Range(SURE) for head in model.operations if isinstance(head, RawHead) for scores in _scores(head)}
+    leaders = _share_ranges(model, followers, ranges)
+    answers = {source for x in model.outputs for source in _sources(x)}
     quantizers = {}
     for operation in model.operations:
         range_ = ranges.setdefault(operation, Range())
         after = followers.get(operation, [])
-        leaky = ranges.setdefault(after[0], Range()) if [type(o) for o in after] == [keras.layers.LeakyReLU] else None
+        options = {}
+        if len(after) == 1:
+            options["floor"] = FLOORS.get(_activation(after[0]))
+            if isinstance(after[0], keras.layers.LeakyReLU):
+                options["leaky"] = ranges.setdefault(after[0], Range())
+        if operation in answers:
+            options["tail"] = 0  # the few far values may be the objects
         leads = leaders.get(range_, operation) is operation
-        quantizers[operation] = _quantizer(operation, after, range_, leads, leaky)
+        quantizers[operation] = _quantizer(operation, after, range_, leads, **options)
     return quantizers
 
 
-def _quantizer(operation, following, range_, leads=True, leaky=None):
+def _quantizer(operation, following, range_, leads=True, **options):
     """The quantizer of an operation's output, or None where it has no numbers of its own."""
     if isinstance(operation, PASSING):
         return None
     kind, activation = type(operation).__name__, _activation(operation)
     if kind not in KERNELS and kind != "BatchNormalization":
-        return UnitQuantizer() if activation in BOUNDED else RangeQuantizer(range_, leads)
+        return UnitQuantizer() if activation in BOUNDED else RangeQuantizer(range_, leads, **options)
     if activation in FUSED or (activation == "linear" and len(following) == 1 and _fuses(kind, following[0])):
         return None
-    return RangeQuantizer(range_, leads, leaky)
+    return RangeQuantizer(range_, leads, **options)
 
 
-def _shared_ranges(model, followers):
-    """({operation: `Range`}, {`Range`: the operation that moves it}) of all that is concatenated.
+def _sources(x):
+    """The operations whose numbers a tensor holds."""
+    operation = x._keras_history.operation
+    if not isinstance(operation, PASSING):
+        return [operation]
+    return [source for y in operation._inbound_nodes[0].input_tensors for source in _sources(y)]
+
+
+def _scores(head):
+    """The operations that give a head's raw scores."""
+    return _sources(head._inbound_nodes[0].input_tensors[1])
+
+
+def _share_ranges(model, followers, ranges):
+    """Give all that is concatenated one `Range` in `ranges`; returns {`Range`: the operation that moves it}.
 
     What goes into one concatenation alone takes its range; in a dense block that is the last concatenation's for all.
     """
-    ranges, leaders = {}, {}
+    leaders = {}
     for operation in reversed(model.operations):
         if not isinstance(operation, keras.layers.Concatenate):
             continue
         range_ = ranges.setdefault(operation, Range())
         leaders.setdefault(range_, operation)
         for x in operation._inbound_nodes[0].input_tensors:
-            source = x._keras_history.operation
-            while isinstance(source, PASSING):
-                source = source._inbound_nodes[0].input_tensors[0]._keras_history.operation
-            if len(_concatenations(source, followers)) == 1:
-                ranges[source] = range_
-    return ranges, leaders
+            for source in _sources(x):
+                if len(_concatenations(source, followers)) == 1:
+                    ranges[source] = range_
+    return leaders
 
 
 def _concatenations(operation, followers):

@@ -13,27 +13,45 @@ import tf_keras
 
 DECAY = 0.95  # of the moving averages; tfmot's 0.999 wants a thousand steps
 LEAKY_UNIT = 10 / 256
+TAIL = 1e-4  # share of a tensor's values, at each end, that may be clipped: a few far ones would coarsen all others
+SAMPLE = 1 << 16  # values by which the tail of a large tensor is found
 
 _tfmot = tfmot.quantization.keras
 
 
 class Range:
-    """The smallest and largest value of a tensor, or of several that share one scale; a moving average."""
+    """The smallest and largest value of a tensor, or of several that share one scale; a moving average.
 
-    def __init__(self):
-        self._variables = None
+    Args:
+        fixed: None, or the absolute value at which the range begins and ends for good.
+    """
+
+    def __init__(self, fixed=None):
+        self.fixed, self._variables = fixed, None
 
     def variables(self, layer):
-        """(smallest, largest, whether any batch was seen); made in the layer that asks first."""
+        """(smallest, largest, number of batches seen); made in the layer that asks first."""
         if self._variables is None:
-            name = f"{layer.name}_range"
+            name, end = f"{layer.name}_range", self.fixed or 6.0
             self._variables = [
                 layer.add_weight(
                     f"{name}_{part}", shape=(), trainable=False, initializer=tf_keras.initializers.Constant(v)
                 )
-                for part, v in (("min", -6.0), ("max", 6.0), ("seen", 0.0))
+                for part, v in (("min", -end), ("max", end), ("seen", 0.0))
             ]
         return self._variables
+
+
+def extremes(x, tail):
+    """A tensor's smallest and largest value but for `tail` of them at each end; an int8 range must hold zero."""
+    if not tail:
+        return tf.minimum(tf.reduce_min(x), 0.0), tf.maximum(tf.reduce_max(x), 0.0)
+    if len(x.shape) == 4:  # of a map some pixels, all of their channels
+        stride = tf.cast(tf.math.ceil(tf.sqrt(tf.size(x) / SAMPLE)), tf.int32)
+        x = x[:, ::stride, ::stride]
+    flat = tf.reshape(x, [-1])
+    count = 1 + tf.cast(tf.cast(tf.size(flat), tf.float32) * tail, tf.int32)
+    return tf.minimum(-tf.math.top_k(-flat, count)[0][-1], 0.0), tf.maximum(tf.math.top_k(flat, count)[0][-1], 0.0)
 
 
 class RangeQuantizer(_tfmot.quantizers.Quantizer):
@@ -43,10 +61,12 @@ class RangeQuantizer(_tfmot.quantizers.Quantizer):
         range_: the range.
         leads: whether this tensor's values move the range; of tensors that share one, the one that holds them all.
         leaky: the range of the leaky ReLU that alone follows, or None.
+        floor: the smallest value that matters to what alone follows, or None.
+        tail: share of the values, at each end, that the range may leave out.
     """
 
-    def __init__(self, range_, leads=True, leaky=None):
-        self.range, self.leads, self.leaky = range_, leads, leaky
+    def __init__(self, range_, leads=True, leaky=None, floor=None, tail=TAIL):
+        self.range, self.leads, self.leaky, self.floor, self.tail = range_, leads, leaky, floor, tail
 
     def build(self, tensor_shape, name, layer):
         self.range.variables(layer)
@@ -56,13 +76,20 @@ class RangeQuantizer(_tfmot.quantizers.Quantizer):
 
     def __call__(self, inputs, training, weights, **kwargs):
         low, high, seen = self.range.variables(None)
-        if training and self.leads:
-            keep = DECAY * seen  # the first batch sets the range
-            # An int8 range must hold zero.
-            low.assign(low * keep + tf.minimum(tf.reduce_min(inputs), 0.0) * (1 - keep))
-            high.assign(high * keep + tf.maximum(tf.reduce_max(inputs), 0.0) * (1 - keep))
-            seen.assign(1.0)
+        moving = training and not self.range.fixed
+        if moving:
+            least, most = extremes(inputs, self.tail)
+        if moving and self.leads:
+            keep = tf.minimum(seen / (seen + 1), DECAY)  # of the first batches the mean
+            low.assign(low * keep + least * (1 - keep))
+            high.assign(high * keep + most * (1 - keep))
+            seen.assign_add(1.0)
         low, high = tf.convert_to_tensor(low), tf.convert_to_tensor(high)
+        if moving and not self.leads:
+            # Clipped here, a value would never reach the one that leads, and the range could not grow.
+            low, high = tf.minimum(low, least), tf.maximum(high, most)
+        if self.floor is not None:
+            low = tf.maximum(low, self.floor)
         if self.leaky:
             after_low, after_high, _ = self.leaky.variables(None)
             unit = (after_high - after_low) * LEAKY_UNIT
