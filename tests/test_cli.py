@@ -174,14 +174,16 @@ def test_a_size_against_the_weights(models, one_error, make_voc):
 
 def test_the_table_of_models(capsys):
     assert main(["models", "CSPPelee*"]) == 0
-    header, line = capsys.readouterr().out.splitlines()
-    assert header.split()[:5] == ["model", "trainable", "weights", "published", "BFLOPs"]
-    assert line.split()[:6] == ["CSPPeleeNet", "2,845,480", "2,831,712", "2.83M", "0.888", "0.888"]
+    header, line, *detectors = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert header[:5] == ["backbone", "trainable", "weights", "published", "BFLOPs"]
+    assert line[:6] == ["CSPPeleeNet", "2,845,480", "2,831,712", "2.83M", "0.888", "0.888"]
+    assert [line[0] for line in detectors] == ["detector", "CSPPeleeNetEFM", "CSPPeleeNetPRN", "CSPPeleeNetPRN3L"]
+    assert detectors[2][4:9] == ["3.590", "3.59", "416", "23.1", "44.5"]
 
 
 def test_models_that_are_not_there(one_error):
     line = one_error("models", "Alex*")
-    assert line.startswith("cspkeras: no backbone's name matches 'Alex*'; there are CSPDarknet53, ")
+    assert line.startswith("cspkeras: no model's name matches 'Alex*'; there are CSPDarknet53, ")
 
 
 def test_int8_without_data(models, one_error, tmp_path):

@@ -1,21 +1,17 @@
 """What every backbone shares: its published figures, its input, its top and its documentation."""
 
 import inspect
-import os
-import re
 from dataclasses import dataclass
 from numbers import Integral
 
 import keras
 from keras import layers
 
-from ..weights.darknet_file import WeightedLayer, load_weights_file
-from .graph import darknet_order
+from .loading import WEIGHT_FILES, load_weights
 
 STRIDE = 32  # of every backbone's last stage
 REPOSITORY = "github.com/WongKinYiu/CrossStagePartialNetworks"  # of the paper, with its tables and cfgs
 
-WEIGHT_FILES = "a .keras, .weights.h5 or Darknet .weights file"
 ARGUMENTS = {
     "include_top": "whether to end in global average pooling and the classifier.",
     "weights": f"None, or {WEIGHT_FILES}.",
@@ -92,20 +88,21 @@ class Spec:
         return STRIDE
 
 
-def documented(variants):
+def documented(variants, arguments=ARGUMENTS):
     """A decorator that completes a constructor's docstring: the figures of its row, its arguments and its result.
 
     Args:
-        variants: {constructor's name: `Spec`}.
+        variants: {constructor's name: `Spec`, or any with `published` and `stride`}.
+        arguments: {argument's name: what it is}.
     """
 
     def complete(function):
         spec = variants[function.__name__]
-        arguments = (f"    {name}: {ARGUMENTS[name]}" for name in inspect.signature(function).parameters)
+        lines = (f"    {name}: {arguments[name]}" for name in inspect.signature(function).parameters)
         function.__doc__ = DOCSTRING.format(
             own=inspect.cleandoc(function.__doc__ or ""),
             figures=spec.published,
-            arguments="\n".join(arguments).replace("{stride}", str(spec.stride)),
+            arguments="\n".join(lines).replace("{stride}", str(spec.stride)),
         )
         return function
 
@@ -169,31 +166,5 @@ def assemble(
         x = layers.Dense(classes, activation=classifier_activation, name="predictions")(x)
     model = keras.Model(keras.utils.get_source_inputs(image)[0], x, name=name)
     if weights is not None:
-        _load_weights(model, weights, include_top)
+        load_weights(model, weights, include_top=include_top)
     return model
-
-
-def _load_weights(model, path, include_top):
-    darknet = re.search(r"\.weights$|\.conv\.\d+$", str(path))
-    if not darknet and not str(path).endswith((".keras", ".weights.h5")):
-        raise ValueError(f"weights must be None or {WEIGHT_FILES}. Received: weights={path!r}")
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"{path}: missing; expected {WEIGHT_FILES}")
-    if darknet:
-        _load_darknet(model, path, include_top)
-        return
-    try:
-        model.load_weights(path)
-    except Exception as e:  # Keras raises what the zip and HDF5 readers below it happen to raise
-        reason = (str(e) or type(e).__name__).splitlines()[0]
-        raise ValueError(f"{path}: holds no weights for this {model.name} ({reason})") from e
-
-
-def _load_darknet(model, path, include_top):
-    norms = {layer.name: layer for layer in model.layers}
-    weighted = [
-        WeightedLayer(i, f"{model.name}'s layer {layer.name!r}", layer, norms.get(f"{layer.name}_bn"))
-        for i, layer in enumerate(darknet_order(model))
-    ]
-    # Without the top, a file with one serves as well.
-    load_weights_file(path, weighted, whole=include_top)

@@ -1,6 +1,31 @@
 """Detectors: necks, heads, anchors, assignment, losses and suppression."""
 
-from .catalogue import CSPPeleeNetEFM
+from .catalogue import (
+    CSPDarknet53PANetSPP,
+    CSPPeleeNetEFM,
+    CSPPeleeNetPRN,
+    CSPPeleeNetPRN3L,
+    CSPResNet50PANetSPP,
+    CSPResNeXt50PANetSPP,
+    YOLOv3,
+    YOLOv4,
+    YOLOv4Tiny,
+    get_detector,
+    list_detectors,
+)
 from .detector import Detector
 
-__all__ = ["CSPPeleeNetEFM", "Detector"]
+__all__ = [
+    "CSPDarknet53PANetSPP",
+    "CSPPeleeNetEFM",
+    "CSPPeleeNetPRN",
+    "CSPPeleeNetPRN3L",
+    "CSPResNeXt50PANetSPP",
+    "CSPResNet50PANetSPP",
+    "Detector",
+    "YOLOv3",
+    "YOLOv4",
+    "YOLOv4Tiny",
+    "get_detector",
+    "list_detectors",
+]
