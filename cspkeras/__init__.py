@@ -27,6 +27,7 @@ from .backbones import (
     pyramid,
 )
 from .detection import (
+    YOLOXS,
     CSPDarknet53PANetSPP,
     CSPPeleeNetEFM,
     CSPPeleeNetPRN,
@@ -37,10 +38,12 @@ from .detection import (
     YOLOv3,
     YOLOv4,
     YOLOv4Tiny,
+    YOLOXNano,
+    YOLOXTiny,
     get_detector,
     list_detectors,
 )
-from .weights import from_darknet
+from .weights import from_darknet, from_timm, unfold_norms
 
 __all__ = [
     "CSPDarknet53",
@@ -69,16 +72,21 @@ __all__ = [
     "ResNeXt50",
     "ResNet10",
     "ResNet50",
+    "YOLOXNano",
+    "YOLOXS",
+    "YOLOXTiny",
     "YOLOv3",
     "YOLOv4",
     "YOLOv4Tiny",
     "decode_predictions",
     "from_darknet",
+    "from_timm",
     "get_detector",
     "get_model",
     "list_detectors",
     "list_models",
     "preprocess_input",
     "pyramid",
+    "unfold_norms",
 ]
 __version__ = "0.1.0"

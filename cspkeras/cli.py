@@ -2,9 +2,14 @@
 
 import argparse
 import json
-import math
 import sys
 from pathlib import Path
+
+from . import data_commands
+from .data_commands import read_data, read_splits
+from .train_command import MODEL, SIZE, starting_point
+
+FOLDERS = "Pascal VOC or COCO folder"
 
 
 def main(arguments=None):
@@ -74,33 +79,48 @@ def make_parser():
         sub.set_defaults(run=run)
         return sub
 
-    models = command("models", _models, "List the backbones: what is counted here beside what was published.")
+    models = command("models", _models, "List the networks: what is counted here beside what was published.")
     models.add_argument("pattern", nargs="?", default="*", help="of their names, such as 'CSP*' [all]")
 
-    train = command("train", _train, "Train CSPPeleeNetEFM on a Pascal VOC folder.")
-    train.add_argument("--data", type=Path, required=True, help="Pascal VOC folder")
+    train = command("train", _train, "Train a detector on pictures of your own.")
+    train.add_argument("--data", type=Path, required=True, help=FOLDERS)
+    train.add_argument("--model", default=MODEL, metavar="NAME", help="a detector of `cspkeras models` [%(default)s]")
     train.add_argument(
         "--run", dest="folder", type=Path, default=Path("runs/train"), help="folder of the run [%(default)s]"
     )
-    train.add_argument("--size", type=_side, help="side of the input in pixels [416, or that of --weights]")
-    train.add_argument("--weights", type=Path, help="a .keras detector to start from")
+    train.add_argument("--size", type=_side, help=f"side of the input in pixels [{SIZE}, or that of a .keras detector]")
+    train.add_argument(
+        "--weights",
+        type=Path,
+        metavar="FILE",
+        help="a .keras detector to start from, or published weights of --model: a .onnx, .weights or NAME.conv.K file",
+    )
     train.add_argument("--train-split", default="train", help="[%(default)s]")
     train.add_argument("--val-split", default="val", help="[%(default)s]")
     _add_recipe(train, epochs=100, learning_rate=2e-3, mosaic=0.5)
 
     quantize = command("quantize", _quantize, "Quantization-aware training of a detector, and its int8 file.")
     quantize.add_argument("--model", type=Path, required=True, help="a .keras detector")
-    quantize.add_argument("--data", type=Path, required=True, help="Pascal VOC folder")
+    quantize.add_argument("--data", type=Path, required=True, help=FOLDERS)
     quantize.add_argument("--run", dest="folder", type=Path, default=Path("runs/quantize"), help="[%(default)s]")
     quantize.add_argument("--train-split", default="train", help="[%(default)s]")
     quantize.add_argument("--val-split", default="val", help="[%(default)s]")
     _add_recipe(quantize, epochs=10, learning_rate=2e-4, mosaic=0.2)
 
-    evaluate = command("evaluate", _evaluate, "COCO mAP of a .keras or .tflite detector.")
+    evaluate = command("evaluate", data_commands.evaluate, "COCO's figures of a .keras or .tflite detector.")
     evaluate.add_argument("--model", type=Path, required=True, help="a .keras or .tflite detector")
-    evaluate.add_argument("--data", type=Path, required=True, help="Pascal VOC folder")
-    evaluate.add_argument("--split", default="test", help="[%(default)s]")
+    _add_data(evaluate, split="test")
+    evaluate.add_argument("--output", type=Path, metavar="FOLDER", help="for evaluation.html and .json [none]")
+    evaluate.add_argument("--score", type=_probability, default=0.25, help="of the confusion matrix [%(default)s]")
+    evaluate.add_argument("--iou", type=_probability, default=0.5, help="of the confusion matrix [%(default)s]")
     evaluate.add_argument("--json", action="store_true", help="print JSON")
+
+    anchors = command("anchors", data_commands.anchors, "Anchors that suit a data set, beside the published ones.")
+    _add_data(anchors, split="train")
+    anchors.add_argument("--size", type=_side, default=416, help="side of the input in pixels [%(default)s]")
+    anchors.add_argument("--count", type=_count, default=9, help="a multiple of three [%(default)s]")
+    anchors.add_argument("--generations", type=_number(int, 0), default=1000, help="of mutations [%(default)s]")
+    anchors.add_argument("--seed", type=_number(int, 0), default=0, help="[%(default)s]")
 
     export = command("export", _export, "Convert a detector to a .tflite file.")
     export.add_argument("--model", type=Path, required=True, help="a .keras detector")
@@ -108,7 +128,7 @@ def make_parser():
     export.add_argument(
         "--precision", choices=("float32", "float16", "dynamic", "int8"), default="float16", help="[%(default)s]"
     )
-    export.add_argument("--data", type=Path, help="Pascal VOC folder whose training pictures calibrate int8")
+    export.add_argument("--data", type=Path, help=f"{FOLDERS} whose training pictures calibrate int8")
     export.add_argument("--train-split", default="train", help="[%(default)s]")
 
     check = command("check", _check, "Run a .tflite file on LiteRT's CPU and GPU delegate and compare.")
@@ -120,6 +140,12 @@ def make_parser():
     demo = command("demo", _demo, "The whole way on drawn scenes of real handwriting, in about ten minutes.")
     demo.add_argument("--run", dest="folder", type=Path, default=Path("runs/demo"), help="[%(default)s]")
     return parser
+
+
+def _add_data(parser, *, split):
+    parser.add_argument("--data", type=Path, required=True, help="Pascal VOC folder, or COCO .json file or folder")
+    parser.add_argument("--images", type=Path, metavar="FOLDER", help="the pictures of a COCO file [beside it]")
+    parser.add_argument("--split", default=split, help="part of a folder [%(default)s]")
 
 
 def _add_recipe(parser, *, epochs, learning_rate, mosaic):
@@ -144,22 +170,6 @@ def _recipe(options):
     )
 
 
-def _read(folder, split, class_names=None):
-    from .training.data import read_voc
-
-    data = read_voc(folder, split, class_names)
-    for problem in data.problems:
-        _note(problem)
-    boxes = sum(len(example.boxes) for example in data.examples)
-    _note(f"{folder} {split}: {len(data.examples)} pictures, {boxes} boxes, {len(data.problems)} problems")
-    return data
-
-
-def _note(line):
-    """Print a line beside a command's result, which alone goes to the standard output."""
-    print(line, file=sys.stderr)
-
-
 def _models(options):
     from .analysis.table import table
 
@@ -170,22 +180,10 @@ def _models(options):
 def _train(options):
     import keras
 
-    from .detection import CSPPeleeNetEFM
-    from .detection.detector import load_detector
-    from .training.anchors import estimate_anchors
     from .training.trainer import fit
 
     keras.utils.set_random_seed(options.seed)
-    start = load_detector(options.weights) if options.weights else None
-    if start and options.size and start.anchors.size != (options.size, options.size):
-        height, width = start.anchors.size
-        raise ValueError(f"--size {options.size}: {options.weights} takes {width}x{height}; leave --size out")
-    train = _read(options.data, options.train_split, start and start.class_names)
-    val = _read(options.data, options.val_split, train.class_names)
-    model = start
-    if model is None:
-        size = (options.size or 416,) * 2
-        model = CSPPeleeNetEFM(train.class_names, (*size, 3), anchors=estimate_anchors(train, size))
+    model, train, val = starting_point(options)
     fit(model, train, val, options.folder, _recipe(options), resume=options.resume)
     print(f"best model: {options.folder / 'best.keras'}")
 
@@ -198,26 +196,11 @@ def _quantize(options):
     from .training.trainer import fit
 
     model = load_detector(options.model)
-    train = _read(options.data, options.train_split, model.class_names)
-    val = _read(options.data, options.val_split, model.class_names)
+    train, val = read_splits(options, model.class_names)
     litert.require()
     quantized = quantize_aware(model)
     fit(quantized, train, val, options.folder, _recipe(options), resume=options.resume)
     print(f"int8 file: {convert(quantized, options.folder / 'int8.tflite', 'int8')}")
-
-
-def _evaluate(options):
-    from .training.evaluation import evaluate, load_detect
-
-    detect, class_names = load_detect(options.model)
-    measured = evaluate(detect, _read(options.data, options.split, class_names), report=_note)
-    per_class = measured.pop("per_class")
-    if options.json:  # which knows no NaN
-        known = {name: None if math.isnan(value) else value for name, value in per_class.items()}
-        print(json.dumps({**measured, "per_class": known}, indent=2))
-        return
-    for name, value in (*measured.items(), *per_class.items()):
-        print(f"{name:12} {value:.4f}")
 
 
 def _export(options):
@@ -231,8 +214,8 @@ def _export(options):
 
         if options.data is None:
             raise ValueError("--precision int8 needs --data, the pictures that calibrate it")
-        data = _read(options.data, options.train_split, model.class_names)
-        calibration = images(data, model.anchors.size, 100, report=_note)
+        data = read_data(options.data, options.train_split, model.class_names)
+        calibration = images(data, model.anchors.size, 100, report=data_commands.note)
     print(convert(model, options.output, options.precision, calibration))
 
 

@@ -25,7 +25,10 @@ import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont, ImageOps
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")  # a folder's pictures
-CANDIDATES = 1000  # the best (box, class) pairs, those that suppression sees
+CANDIDATES, SOFT_CANDIDATES = 1000, 300  # the best (box, class) pairs, those that suppression sees
+SUPPRESSIONS = ("greedy", "diou", "soft")
+SOFT_SIGMA = 0.5  # of soft suppression's Gaussian, as published
+BLOCK = 128  # boxes that suppression compares at once: more cost more pairs, fewer more calls
 KNOWN = dict(format=[1], task=["detection"], boxes=["cyxhw"], colors=["RGB"], resize=["letterbox", "stretch"])
 
 
@@ -56,13 +59,15 @@ class Detector:
         if len(self.labels) != self._scores["shape"][-1]:
             raise ValueError(f"{path}: {len(self.labels)} labels for scores of {self._scores['shape']}")
 
-    def detect(self, image, score_threshold=None, iou_threshold=None):
+    def detect(self, image, score_threshold=None, iou_threshold=None, suppression="greedy", class_agnostic=False):
         """Finds the objects in a picture.
 
         Args:
             image: uint8 RGB array, (height, width, 3), of any size.
             score_threshold: only better scores count, 0..1. None: the file's own.
             iou_threshold: boxes of one class that overlap more are one object, 0..1. None: the file's own.
+            suppression: "greedy", "diou" or "soft" (has no iou_threshold); see `suppress`.
+            class_agnostic: whether boxes of other classes suppress, too.
 
         Returns:
             A dict, best object first: "boxes" (N, 4) float32, x1, y1, x2, y2 in the picture's pixels, clipped
@@ -74,19 +79,23 @@ class Detector:
         iou_threshold = self.settings["iou_threshold"] if iou_threshold is None else iou_threshold
         if not (0 <= score_threshold <= 1 and 0 <= iou_threshold <= 1):
             raise ValueError(f"thresholds go from 0 to 1. Received: {score_threshold}, {iou_threshold}")
+        if suppression not in SUPPRESSIONS:
+            raise ValueError(f"suppression must be one of {', '.join(SUPPRESSIONS)}. Received: {suppression!r}")
         ticks = [time.perf_counter()]
         self._interpreter.set_tensor(self._input["index"], self._preprocess(image))
         ticks.append(time.perf_counter())
         self._interpreter.invoke()
         ticks.append(time.perf_counter())
         boxes, labels, scores = self._candidates(score_threshold)
-        kept = suppress(boxes, labels, iou_threshold)
+        options = score_threshold, suppression, class_agnostic
+        kept, scores = suppress(boxes, labels, scores, iou_threshold, *options)
         boxes = to_picture(boxes, image.shape[:2], self._size, self.settings["input"]["resize"])
-        kept = kept[(boxes[kept, 2:] > boxes[kept, :2]).all(axis=1)]
+        within = (boxes[kept, 2:] > boxes[kept, :2]).all(axis=1)
+        kept, scores = kept[within], scores[within]
         ticks.append(time.perf_counter())
         before, inference, after = (1000 * np.diff(ticks)).round(3).tolist()
         self.times = {"preprocess": before, "inference": inference, "postprocess": after}
-        return {"boxes": boxes[kept], "labels": labels[kept], "scores": scores[kept]}
+        return {"boxes": boxes[kept], "labels": labels[kept], "scores": scores}
 
     def _preprocess(self, image):
         """A picture as the network's input tensor."""
@@ -101,11 +110,12 @@ class Detector:
 
     def _candidates(self, threshold):
         """Boxes (x1, y1, x2, y2 in 0..1 of the input), labels and scores above the threshold, best first."""
-        raw_boxes = self._interpreter.get_tensor(self._boxes["index"])[0]
-        raw_scores = self._interpreter.get_tensor(self._scores["index"])[0]
+        # The interpreter's own memory, not copied; it may not be held when it runs again.
+        raw_boxes = self._interpreter.tensor(self._boxes["index"])()[0]
+        raw_scores = self._interpreter.tensor(self._scores["index"])()[0]
         # In units of the raw scores (and a hair, for rounding): only the few above it are looked at twice.
         scale, zero_point = self._scores["quantization"]
-        limit = int((threshold / scale + zero_point + 1e-3) // 1) if scale else threshold
+        limit = int((threshold / scale + zero_point + 1e-3) // 1) if scale else float(threshold)
         pairs = np.flatnonzero(raw_scores > limit)  # box * classes + class
         scores = dequantize(raw_scores.reshape(-1)[pairs], self._scores)
         if len(pairs) > CANDIDATES:
@@ -179,23 +189,63 @@ def to_picture(boxes, image_size, input_size, resize):
     return np.clip(pixels * (size / np.float32([width, height] * 2)), 0, size)
 
 
-def suppress(boxes, labels, iou_threshold):
-    """Greedy suppression within each class: the indices of the (N, 4) boxes, best first, that stay."""
-    keep = np.ones(len(boxes), bool)
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        x1, y1, x2, y2 = boxes[members].T
-        width = np.minimum.outer(x2, x2) - np.maximum.outer(x1, x1)
-        height = np.minimum.outer(y2, y2) - np.maximum.outer(y1, y1)
-        shared = width.clip(0) * height.clip(0)
-        area = (x2 - x1) * (y2 - y1)
-        overlaps = shared > iou_threshold * (np.add.outer(area, area) - shared)
-        stays = np.ones(len(members), bool)
-        for i in range(len(members)):
-            if stays[i]:
-                stays[i + 1 :] &= ~overlaps[i, i + 1 :]
-        keep[members] = stays
-    return np.flatnonzero(keep)
+def overlaps(a, b, diou=False):
+    """IoU, or DIoU, of (N, 4) with (M, 4) boxes: (N, M); 0 without an area, NaN where a number is."""
+    (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = a.T[..., np.newaxis], b.T
+    width = np.minimum(ax2, bx2) - np.maximum(ax1, bx1)
+    height = np.minimum(ay2, by2) - np.maximum(ay1, by1)
+    shared = np.maximum(width, 0) * np.maximum(height, 0)
+    area = (ax2 - ax1) * (ay2 - ay1) + (bx2 - bx1) * (by2 - by1)
+    table = shared / np.maximum(area - shared, 1e-12)
+    if diou:  # less the centres' squared distance in the squared diagonal of the box around both
+        x, y = ((ax1 + ax2) - (bx1 + bx2)) / 2, ((ay1 + ay2) - (by1 + by2)) / 2
+        width = np.maximum(ax2, bx2) - np.minimum(ax1, bx1)
+        height = np.maximum(ay2, by2) - np.minimum(ay1, by1)
+        table -= (x * x + y * y) / (width * width + height * height + 1e-9)
+    return table
+
+
+def suppress(boxes, labels, scores, iou_threshold, score_threshold=0, method="greedy", class_agnostic=False):
+    """Suppression of (N, 4) boxes, best first, within each class or between all (`class_agnostic`).
+
+    Args:
+        method: "greedy": a better box drops those that overlap it by more than `iou_threshold`. "diou": the same,
+            boxes with other centres overlapping less. "soft": it lowers their scores, by the overlap.
+
+    Returns:
+        (the indices that stay, best first; their scores).
+    """
+    if class_agnostic:
+        labels = np.zeros_like(labels)
+    if method == "soft":
+        return soften(boxes[:SOFT_CANDIDATES], labels, scores, score_threshold)
+    kept = np.arange(0)
+    for start in range(0, len(boxes), BLOCK):
+        block = np.arange(start, min(start + BLOCK, len(boxes)))
+        rivals = np.concatenate([kept, block])
+        beaten = overlaps(boxes[rivals], boxes[block], method == "diou") > iou_threshold
+        apart = ~(beaten & np.equal.outer(labels[rivals], labels[block]))
+        left, apart = apart[: len(kept)].all(axis=0), apart[len(kept) :]
+        for i in range(len(block)):
+            if left[i]:
+                left[i + 1 :] &= apart[i, i + 1 :]
+        kept = np.concatenate([kept, block[left]])
+    return kept, scores[kept]
+
+
+def soften(boxes, labels, scores, threshold):
+    """Soft suppression (arXiv 1704.04503): as `suppress`."""
+    labels, waiting = labels[: len(boxes)], scores[: len(boxes)].copy()
+    table = overlaps(boxes, boxes)
+    table = np.where((table > 0) & np.equal.outer(labels, labels), table, 0)
+    factors = np.exp(-(table * table) / SOFT_SIGMA)
+    order, lowered = [], []
+    while len(waiting) and waiting[best := int(waiting.argmax())] > threshold:
+        order.append(best)
+        lowered.append(waiting[best])
+        waiting *= factors[best]
+        waiting[best] = -1
+    return np.array(order, int), np.array(lowered, np.float32)
 
 
 def load_picture(path):
@@ -267,7 +317,8 @@ def detect_files(options):
             print(f"{path}: skipped: {getattr(error, 'strerror', None) or error}", file=sys.stderr)
             skipped += 1
             continue
-        found = detector.detect(np.asarray(picture), options.score, options.iou)
+        chosen = options.score, options.iou, options.nms, options.class_agnostic
+        found = detector.detect(np.asarray(picture), *chosen)
         names = [detector.labels[label] for label in found["labels"]]
         scores, boxes = (found[key].astype(float).round(4).tolist() for key in ("scores", "boxes"))
         objects = [{"label": names[i], "score": scores[i], "box": boxes[i]} for i in range(len(names))]
@@ -301,6 +352,8 @@ def main(arguments=None):
     parser.add_argument("--output", type=Path, default="detections", help="the annotated pictures' folder")
     parser.add_argument("--score", type=float, help="only better scores count, 0..1 (else the file's own)")
     parser.add_argument("--iou", type=float, help="overlap that suppresses, 0..1 (else the file's own)")
+    parser.add_argument("--nms", default="greedy", choices=SUPPRESSIONS, help="how overlaps suppress")
+    parser.add_argument("--class-agnostic", action="store_true", help="other classes' boxes suppress, too")
     parser.add_argument("--threads", type=int, help="cores to run on (else all)")
     parser.add_argument("--json", type=Path, help="the detections' file (else OUTPUT/detections.json)")
     try:

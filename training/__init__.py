@@ -12,7 +12,9 @@ _HOMES = {
     "evaluate": "evaluation",
     "fit": "trainer",
     "quantize_aware": "quantization",
-    "read_voc": "data",
+    "read": "data",
+    "read_coco": "coco",
+    "read_voc": "voc",
     "training_batches": "pipeline",
 }
 __all__ = sorted(_HOMES)

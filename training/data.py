@@ -1,9 +1,9 @@
-"""What a detection data set is, and readers that report what they had to leave out."""
+"""What a detection data set is, and what its readers have in common."""
 
-import xml.etree.ElementTree as ElementTree
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -11,21 +11,30 @@ from PIL import Image
 from ..tflite.detect import load_picture  # the device's, so that a network is trained on what it will see
 
 ORIENTATION = 0x0112  # EXIF tag; from 5 on the picture lies on its side
+ROUNDING = 0.05  # pixels by which a box may reach outside unreported: annotations are rounded
+LISTED = 10  # names in a message
 
 
 @dataclass(frozen=True)
 class Example:
-    """A picture with its objects.
+    """A picture with its objects. Boxes are those of the upright picture, its EXIF orientation applied.
 
     Attributes:
         image: path of the picture, or the (h, w, 3) uint8 RGB array itself.
         boxes: (N, 4) float32 x1, y1, x2, y2 in the picture's pixels.
         labels: (N,) int64, indices into the class names.
+        areas: (N,) square pixels that make an object small, medium or large in the evaluation; None for its box's.
+        crowd_boxes: (M, 4) regions of uncounted objects: no part of the training, and in the evaluation neither missed
+            nor a place where a detection is false.
+        crowd_labels: (M,) their classes.
     """
 
     image: Path | np.ndarray
     boxes: np.ndarray
     labels: np.ndarray
+    areas: np.ndarray | None = None
+    crowd_boxes: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), "float32"))
+    crowd_labels: np.ndarray = field(default_factory=lambda: np.zeros(0, "int64"))
 
     @property
     def size(self):
@@ -67,114 +76,136 @@ def _naming(path):
 
 @dataclass(frozen=True)
 class DetectionData:
-    """Examples, the names of their classes, and a line for everything that was left out."""
+    """Examples, the names of their classes, and a line for everything that was left out.
+
+    Raises:
+        ValueError: for boxes that are no finite (N, 4), or labels that are no class's.
+    """
 
     examples: list[Example]
     class_names: tuple[str, ...]
     problems: list[str] = field(default_factory=list)
 
+    def __post_init__(self):
+        for i, example in enumerate(self.examples):
+            for boxes, labels in ((example.boxes, example.labels), (example.crowd_boxes, example.crowd_labels)):
+                if boxes.shape != (len(labels), 4) or not np.isfinite(boxes).all():
+                    raise ValueError(
+                        f"examples[{i}]: boxes must be finite numbers ({len(labels)}, 4). Received: {boxes}"
+                    )
+                if len(labels) and not (labels.min() >= 0 and labels.max() < len(self.class_names)):
+                    most = len(self.class_names) - 1
+                    raise ValueError(f"examples[{i}]: labels must be from 0 to {most}. Received: {labels}")
 
-def read_voc(folder, split, class_names=None):
-    """Read one split of a Pascal VOC folder (ImageSets/Main, Annotations, JPEGImages).
 
-    What can't be used is left out and reported in `problems`, a line each: a picture that is missing, broken or of
-    another size than its annotation says, an annotation that is missing, broken or without a size, an object without a
-    name or of an unknown class, and a box of no area or outside the picture (a box that reaches over the edge is cut
-    there). Pictures are not decoded here: one that breaks off behind its header is skipped, and reported, when its
-    pixels are needed.
+class Annotation(NamedTuple):
+    """An object as a reader finds it."""
+
+    label: str
+    box: list[float]
+    source: str  # the file that says so
+    area: float | None = None
+    crowd: bool = False
+
+
+def read(path, split=None, class_names=None, images=None):
+    """Read a data set in whichever of the known formats it is.
 
     Args:
-        folder: the VOC folder.
-        split: "train", "val", "test", ...: the name of a list in ImageSets/Main.
-        class_names: the classes to read; None takes all that occur, in alphabetical order.
+        path: a Pascal VOC folder, a COCO .json file, or a folder with annotations/instances_<split>.json as COCO
+            distributes it.
+        split: which part of a folder, such as "train"; a .json file is one part as a whole.
+        class_names: the classes to read; None takes those of the data set.
+        images: folder of a COCO file's pictures; None looks where they usually lie.
 
     Returns:
         `DetectionData`.
 
     Raises:
-        FileNotFoundError: where the folder or the split's list is missing.
-        ValueError: where nothing usable is left.
+        OSError, ValueError: as `read_voc` and `read_coco`.
     """
-    root = Path(folder)
-    listing = root / "ImageSets" / "Main" / f"{split}.txt"
-    if not listing.is_file():
-        raise FileNotFoundError(f"{listing}: missing; a Pascal VOC folder lists its {split} pictures there")
-    names = [line.split()[0] for line in listing.read_text("utf-8", "replace").splitlines() if line.strip()]
-    problems, read = [], []
-    for name in names:
-        try:
-            read.append(_read_annotation(root, name, problems))
-        except (OSError, ValueError) as e:
-            problems.append(str(e))
-    if class_names is None:
-        class_names = sorted({label for _, objects in read for label, _, _ in objects})
-    class_names = tuple(class_names)
+    from .coco import read_coco
+    from .voc import read_voc
 
-    examples = []
-    for image, objects in read:
-        known = []
-        for label, box, xml in objects:
-            if label in class_names:
-                known.append((class_names.index(label), box))
-            else:
-                problems.append(f"{xml}: unknown class {label!r}, left out; known are {', '.join(class_names)}")
-        boxes = np.array([box for _, box in known], "float32").reshape(-1, 4)
-        examples.append(Example(image, boxes, np.array([label for label, _ in known], "int64")))
+    path = Path(path)
+    instances = path / "annotations" / f"instances_{split}.json"
+    if path.suffix.lower() == ".json" or instances.is_file():
+        return read_coco(path if path.suffix.lower() == ".json" else instances, class_names, images)
+    if images:
+        raise ValueError(f"{path}: a Pascal VOC folder has its pictures in JPEGImages; {images} is for COCO's files")
+    return read_voc(path, split, class_names)
+
+
+def usable_box(values, label, size):
+    """What of an annotated box can be used.
+
+    Args:
+        values: x1, y1, x2, y2 in pixels, numbers or their text; anything else is reported too.
+        label: the object's class, for the report.
+        size: (width, height) of the picture.
+
+    Returns:
+        (the box cut to the picture, or None; what is wrong with it, or None).
+    """
+    width, height = size
+    try:
+        box = [float(value) for value in values]
+    except (OverflowError, TypeError, ValueError):
+        box = []
+    if len(box) != 4 or not np.isfinite(box).all():
+        return None, f"an object {label!r} without four finite numbers for its box, left out"
+    inside = [float(np.clip(v, 0, most)) for v, most in zip(box, (width, height) * 2, strict=True)]
+    if not (inside[2] > inside[0] and inside[3] > inside[1]):
+        return None, f"box {box} of {label!r} has no area within {width}x{height}, left out"
+    if np.abs(np.subtract(inside, box)).max() > ROUNDING:
+        return inside, f"box {box} of {label!r} reaches outside {width}x{height}, cut there"
+    return inside, None
+
+
+def collect(listing, pictures, class_names, problems):
+    """`DetectionData` of what a reader has found; objects of other classes are left out, a line a class.
+
+    Args:
+        listing: the file that lists the pictures, for errors.
+        pictures: for each picture its path and a list of `Annotation`.
+        class_names: the classes to keep.
+        problems: the lines so far.
+
+    Raises:
+        ValueError: where no object is left.
+    """
+    index, unknown, examples = {name: i for i, name in enumerate(class_names)}, {}, []
+    for image, objects in pictures:
+        known = [thing for thing in objects if thing.label in index]
+        for thing in objects:
+            if thing.label not in index:
+                unknown.setdefault(thing.label, []).append(thing.source)
+        counted, crowd = ([t for t in known if t.crowd == crowd] for crowd in (False, True))
+        box_areas = [(t.box[2] - t.box[0]) * (t.box[3] - t.box[1]) for t in counted]
+        examples.append(
+            Example(
+                image,
+                *_arrays(counted, index),
+                np.array([t.area or area for t, area in zip(counted, box_areas, strict=True)], "float64"),
+                *_arrays(crowd, index),
+            )
+        )
+    for label, sources in unknown.items():
+        count = f" ({len(sources)} objects, the first here)" if len(sources) > 1 else ""
+        problems.append(f"{sources[0]}: unknown class {label!r}, left out{count}; known are {_some(class_names)}")
     if not any(len(example.boxes) for example in examples):
+        if unknown and not any(len(example.crowd_boxes) for example in examples):
+            raise ValueError(f"{listing}: none of its classes ({_some(unknown)}) is among {_some(class_names)}")
         why = f"; the first of {len(problems)} problems: {problems[0]}" if problems else ""
         raise ValueError(f"{listing}: no picture with a usable object{why}")
-    return DetectionData(examples, class_names, problems)
+    return DetectionData(examples, tuple(class_names), problems)
 
 
-def _read_annotation(root, name, problems):
-    """(picture, [(label, box, annotation file)]) of one name in the list."""
-    xml = root / "Annotations" / f"{name}.xml"
-    if not xml.is_file():
-        raise ValueError(f"{xml}: missing, picture left out")
-    try:
-        tree = ElementTree.parse(xml).getroot()
-    except (ElementTree.ParseError, LookupError, ValueError) as e:  # the latter two for unknown encodings
-        raise ValueError(f"{xml}: not valid XML ({e}), picture left out") from e
-    try:
-        width, height = (int(tree.find("size").findtext(side)) for side in ("width", "height"))
-    except (AttributeError, TypeError, ValueError) as e:
-        raise ValueError(f"{xml}: no <size> with a width and a height, picture left out") from e
-    image = _picture(root, name, tree.findtext("filename"))
-    try:
-        size = upright_size(image)
-    except OSError as e:
-        raise ValueError(f"{e}, left out") from e
-    if size != (width, height):
-        upright = f"{image.name} is {size[0]}x{size[1]} (upright)"
-        raise ValueError(f"{xml}: says {width}x{height}, but {upright}; picture left out")
-    objects = []
-    for thing in tree.iter("object"):
-        label, bounds = " ".join((thing.findtext("name") or "").split()), thing.find("bndbox")
-        if not label:
-            problems.append(f"{xml}: an object without a name, left out")
-            continue
-        try:
-            box = [float(bounds.findtext(side)) for side in ("xmin", "ymin", "xmax", "ymax")]
-        except (AttributeError, TypeError, ValueError):
-            box = [np.nan]
-        if not np.isfinite(box).all():
-            problems.append(f"{xml}: an object {label!r} without xmin, ymin, xmax and ymax in numbers, left out")
-            continue
-        inside = [*np.clip(box[0::2], 0, width), *np.clip(box[1::2], 0, height)]
-        inside = [float(inside[i]) for i in (0, 2, 1, 3)]
-        if not (inside[2] > inside[0] and inside[3] > inside[1]):
-            problems.append(f"{xml}: box {box} of {label!r} has no area within {width}x{height}, left out")
-            continue
-        if inside != box:
-            problems.append(f"{xml}: box {box} of {label!r} reaches outside {width}x{height}, cut there")
-        objects.append((label, inside, xml))
-    return image, objects
+def _arrays(objects, index):
+    boxes = np.array([thing.box for thing in objects], "float32").reshape(-1, 4)
+    return boxes, np.array([index[thing.label] for thing in objects], "int64")
 
 
-def _picture(root, name, filename):
-    folder = root / "JPEGImages"
-    # Its own name first: the one inside an annotation that was copied or renamed is another picture's.
-    for candidate in (*(name + suffix for suffix in (".jpg", ".jpeg", ".png", ".bmp")), filename):
-        if candidate and (folder / candidate).is_file():
-            return folder / candidate
-    raise ValueError(f"{folder / name}.jpg: missing, picture left out")
+def _some(names):
+    names = list(names)
+    return ", ".join(names[:LISTED]) + (f", ... {len(names)} in all" if len(names) > LISTED else "")

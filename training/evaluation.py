@@ -6,6 +6,10 @@ import io
 import numpy as np
 
 EVALUATION_THRESHOLD = 0.001  # scores below decide nothing
+SUMMARY = (  # what COCO's summary has, in its order: IoU 0.50 to 0.95 unless said; areas are bounded by 32² and 96²
+    *("mAP", "mAP50", "mAP75", "mAP_small", "mAP_medium", "mAP_large"),
+    *("AR_1", "AR_10", "AR_100", "AR_small", "AR_medium", "AR_large"),
+)
 
 
 def evaluate(detect, data, batch_size=16, report=print):
@@ -14,18 +18,25 @@ def evaluate(detect, data, batch_size=16, report=print):
     Args:
         detect: function of a list of (h, w, 3) uint8 pictures, `score_threshold` and `iou_threshold`, that gives for
             each a dict of "boxes" (in the picture's pixels), "labels" and "scores": `Detector.detect`, or the device's.
-        data: `DetectionData`.
+        data: `DetectionData`, its classes those of the detector.
         batch_size: pictures a call.
         report: called with a line for each picture that can't be read; it is skipped.
 
     Returns:
-        {"mAP": AP at IoU 0.50 to 0.95, "mAP50", "mAP75", "per_class": {name: AP}}, in 0..1. A class that does not
-        occur has NaN, and no part in the means.
+        As `coco_metrics`.
 
     Raises:
-        ValueError: where no picture can be read.
+        ValueError: where no picture can be read, or a detection is of a class that the data lacks.
     """
-    pictures, truths, found = [], [], []
+    return coco_metrics(*run(detect, data, batch_size, report), data.class_names)
+
+
+def run(detect, data, batch_size=16, report=print):
+    """(examples whose pictures can be read, what was found in each); arguments and errors as `evaluate`'s.
+
+    Pictures are in memory a batch at a time.
+    """
+    examples, found, pictures = [], [], []
 
     def flush():
         found.extend(detect(pictures, score_threshold=EVALUATION_THRESHOLD, iou_threshold=0.5))
@@ -37,65 +48,79 @@ def evaluate(detect, data, batch_size=16, report=print):
         except OSError as e:
             report(f"skipped: {e}")
             continue
-        truths.append((example.boxes, example.labels))
+        examples.append(example)
         if len(pictures) == batch_size:
             flush()
     if pictures:
         flush()
-    if not truths:
+    if not examples:
         raise ValueError(f"none of the {len(data.examples)} pictures can be read")
-    return coco_map(truths, found, data.class_names)
+    classes = len(data.class_names)
+    if (most := max(int(max(f["labels"], default=0)) for f in found)) >= classes:
+        raise ValueError(f"the detector and the data differ: it finds class {most}, the data has 0 to {classes - 1}")
+    return examples, found
 
 
-def coco_map(truths, found, class_names):
-    """COCO's average precision of detections against ground truth.
+def coco_metrics(examples, found, class_names):
+    """COCO's average precision and recall of detections against ground truth.
 
     Args:
-        truths: for each picture (boxes (N, 4) x1, y1, x2, y2 in pixels, labels (N,)).
-        found: for each picture {"boxes", "labels", "scores"}.
+        examples: list of `Example`.
+        found: for each example {"boxes", "labels", "scores"}.
         class_names: the classes' names.
 
     Returns:
-        As `evaluate`.
+        A dict of the names in `SUMMARY` (values in 0..1), "per_class": {name: {"AP", "AP50", "objects"}} and "curves":
+        {name: (101,) precision at IoU 0.50 for a recall of 0, 0.01, ... 1}. A class or an area that does not occur has
+        NaN, a class no curve, and it has no part in the means.
     """
     from faster_coco_eval import COCO, COCOeval_faster
 
     annotations, results = [], []
-    for image, ((boxes, labels), detection) in enumerate(zip(truths, found, strict=True), 1):
-        for box, label in zip(_xywh(boxes), labels, strict=True):
-            annotations.append(
-                dict(
-                    id=len(annotations) + 1,
-                    image_id=image,
-                    category_id=int(label) + 1,
-                    bbox=box,
-                    area=box[2] * box[3],
-                    iscrowd=0,
-                )
-            )
-        for box, label, score in zip(_xywh(detection["boxes"]), detection["labels"], detection["scores"], strict=True):
+    for image, (example, detection) in enumerate(zip(examples, found, strict=True), 1):
+        boxes = xywh(example.boxes)
+        areas = boxes[:, 2] * boxes[:, 3] if example.areas is None else example.areas
+        annotations += _annotations(image, boxes, example.labels, areas, 0)
+        boxes = xywh(example.crowd_boxes)
+        annotations += _annotations(image, boxes, example.crowd_labels, boxes[:, 2] * boxes[:, 3], 1)
+        boxes = xywh(detection["boxes"]).tolist()
+        for box, label, score in zip(boxes, detection["labels"], detection["scores"], strict=True):
             results.append(dict(image_id=image, category_id=int(label) + 1, bbox=box, score=float(score)))
+    for number, annotation in enumerate(annotations, 1):
+        annotation["id"] = number
     categories = [dict(id=i, name=name) for i, name in enumerate(class_names, 1)]
-    pictures = [dict(id=i) for i in range(1, len(truths) + 1)]
+    pictures = [dict(id=i) for i in range(1, len(examples) + 1)]
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(dict(images=pictures, annotations=annotations, categories=categories))
         judge = COCOeval_faster(truth, truth.loadRes(results), "bbox")
         judge.evaluate()
         judge.accumulate()
         judge.summarize()
+    summary = [float(value) if value >= 0 else np.nan for value in judge.stats[: len(SUMMARY)]]
+    summary[:3] = np.nan_to_num(summary[:3]).tolist()  # a data set without objects ranks last, not nowhere
     # Dimensions: IoU threshold, recall, class, area, most detections; -1 where a class does not occur.
-    precision = judge.eval["precision"][..., 0, -1]
-    per_class = {
-        name: float(np.mean(p)) if np.all((p := precision[:, :, k]) > -1) else float("nan")
-        for k, name in enumerate(class_names)
-    }
-    mean, at50, at75 = (max(0.0, float(v)) for v in judge.stats[:3])
-    return {"mAP": mean, "mAP50": at50, "mAP75": at75, "per_class": per_class}
+    precision = np.where(judge.eval["precision"] < 0, np.nan, judge.eval["precision"])[..., 0, -1]
+    objects = np.bincount(np.concatenate([e.labels for e in examples]).astype("int64"), minlength=len(class_names))
+    per_class, curves = {}, {}
+    for k, name in enumerate(class_names):
+        ap, ap50 = float(precision[:, :, k].mean()), float(precision[0, :, k].mean())
+        per_class[name] = {"AP": ap, "AP50": ap50, "objects": int(objects[k])}
+        if np.isfinite(ap50):
+            curves[name] = precision[0, :, k]
+    return {**dict(zip(SUMMARY, summary, strict=True)), "per_class": per_class, "curves": curves}
 
 
-def _xywh(boxes):
+def _annotations(image, boxes, labels, areas, crowd):
+    return [
+        dict(image_id=image, category_id=int(label) + 1, bbox=box, area=float(area), iscrowd=crowd)
+        for box, label, area in zip(boxes.tolist(), labels, areas, strict=True)
+    ]
+
+
+def xywh(boxes):
+    """Corners x1, y1, x2, y2 as COCO's x, y, width, height: (N, 4) float64."""
     boxes = np.asarray(boxes, "float64").reshape(-1, 4)
-    return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1).tolist()
+    return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
 
 
 def load_detect(path):

@@ -17,7 +17,7 @@ import tf_keras
 from ..blocks import Maxout, Upsample
 from ..detection.detector import Detector, detect
 from ..detection.heads import RawHead
-from ..detection.losses import YoloLoss
+from ..detection.losses import default_loss
 from ..routing import ChannelSlice
 from .quantizers import LayerQuantization, Range, RangeQuantizer, UnitQuantizer
 from .translation import translate
@@ -46,9 +46,9 @@ class QuantizedDetector(tf_keras.Model):
         self._mean_loss = tf_keras.metrics.Mean("loss")
 
     def compile(self, optimizer="adam", loss=None, **kwargs):
-        """As `tf_keras.Model.compile`; the default loss is `YoloLoss`."""
+        """As `tf_keras.Model.compile`; the default loss is `default_loss`."""
         super().compile(optimizer=optimizer, **kwargs)
-        self._yolo_loss = loss or YoloLoss(self.anchors, len(self.class_names))
+        self._yolo_loss = loss or default_loss(self.anchors, len(self.class_names))
 
     @property
     def metrics(self):
@@ -62,9 +62,9 @@ class QuantizedDetector(tf_keras.Model):
     def compute_metrics(self, x, y, y_pred, sample_weight):
         return self.get_metrics_result()
 
-    def detect(self, images, score_threshold=0.25, iou_threshold=0.5):
+    def detect(self, images, score_threshold=0.25, iou_threshold=0.5, **options):
         """See `Detector.detect`."""
-        return detect(self.predict_on_batch, self.anchors, images, score_threshold, iou_threshold)
+        return detect(self.predict_on_batch, self.anchors, images, score_threshold, iou_threshold, **options)
 
 
 def quantize_aware(model):

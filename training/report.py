@@ -1,67 +1,18 @@
-"""The result of a training as one HTML page: table, curves, pictures and how it was measured.
+"""The result of a training as one HTML page: table, curves, pictures and how it was measured."""
 
-The page asks for nothing from outside: its style is inline, its curves are SVG, its pictures are embedded.
-"""
-
-import base64
-import io
 import math
 import os
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from ..detection.pictures import check_picture
-from ..files import replacing
+from .page import MISSING, RUN_COLOURS, cell, form, legend, number, panel, picture, plot, table, write_page
 
-MISSING = "–"
-RUN_COLOURS = 4  # run0 to run3 in the style below
-PANELS = (  # title, unit, (column of results.csv, its name in the legend): the second is dotted
+CHARTS = (  # title, unit, (column of results.csv, its name in the legend): the second is dotted
     ("Loss", "loss", (("loss", "on training data"), ("val_loss", "on validation data"))),
     ("Validation accuracy", "mAP", (("val_mAP50", "mAP50"), ("val_mAP", "mAP"))),
 )
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 400, 250, 40, 12, 26, 40  # of a panel and its margins, in SVG units
-
-STYLE = """
-:root { color-scheme: light dark; --page: #f6f7f9; --card: #fff; --ink: #1b1f27; --soft: #5b6472;
-  --line: #e2e5ea; --run0: #2563eb; --run1: #d9480f; --run2: #15803d; --run3: #9333ea; --no: #c02626; }
-@media (prefers-color-scheme: dark) { :root {
-  --page: #111419; --card: #1a1f27; --ink: #e8eaee; --soft: #9aa4b2; --line: #2e3540; --run0: #6ea8fe;
-  --run1: #ff9a5c; --run2: #5fd38a; --run3: #c792fb; --no: #ff8080; } }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--page); color: var(--ink); font: 16px/1.55 system-ui, sans-serif; }
-main { max-width: 68rem; margin: 0 auto; padding: clamp(1.25rem, 4vw, 3.5rem) clamp(1rem, 4vw, 2rem); }
-h1 { font-size: clamp(1.6rem, 4.5vw, 2.3rem); line-height: 1.2; letter-spacing: -.02em; margin: 0 0 .75rem; }
-h2 { font-size: 1.15rem; margin: 2.5rem 0 .85rem; }
-.summary { max-width: 46rem; margin: 0; font-size: 1.08rem; color: var(--soft); }
-.card { background: var(--card); border: 1px solid var(--line); border-radius: 12px; overflow: auto; }
-table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .7rem clamp(.5rem, 1.8vw, 1.25rem); text-align: right; white-space: nowrap; }
-th:first-child { text-align: left; } tbody tr { border-top: 1px solid var(--line); }
-thead th { color: var(--soft); font-size: .85em; font-weight: 500; white-space: normal; }
-.yes { color: var(--run2); } .no { color: var(--no); } .yes, .no { font-weight: 600; }
-.unknown { color: var(--soft); white-space: normal; }
-@media (max-width: 36rem) { table { font-size: .8rem; } th, td { padding: .7rem .26rem; } }
-figure { margin: 0; }
-.panels, .pictures { display: grid; gap: 1rem; }
-.panels { grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); }
-.pictures { grid-template-columns: repeat(auto-fill, minmax(max(9.5rem, 22%), 1fr)); }
-.panels figure { padding: 1rem; display: flex; flex-direction: column; justify-content: space-between; }
-.legend { display: flex; flex-wrap: wrap; gap: .1rem 1.1rem; font-size: .85rem; }
-.pictures img { display: block; width: 100%; height: auto; }
-.pictures figcaption { padding: .6rem .9rem; font-size: .9rem; color: var(--soft); overflow-wrap: anywhere; }
-.plot { display: block; width: 100%; height: auto; margin-top: .5rem; }
-.plot text { fill: var(--soft); font-size: 12px; font-variant-numeric: tabular-nums; }
-.key { width: 1.6rem; height: .7rem; margin-right: .35rem; }
-.grid { stroke: var(--line); } .axis { stroke: var(--soft); } .dotted { stroke-dasharray: .5 4.5; }
-.curve { fill: none; stroke: currentColor; stroke-width: 2; stroke-linejoin: round; stroke-linecap: round; }
-.run0 { color: var(--run0); } .run1 { color: var(--run1); }
-.run2 { color: var(--run2); } .run3 { color: var(--run3); }
-.notes { margin: 0; padding-left: 1.2rem; color: var(--soft); overflow-wrap: anywhere; }
-"""
 
 
 def write_report(
@@ -92,47 +43,24 @@ def write_report(
     Raises:
         ValueError: a picture is not uint8 RGB.
     """
-    sections = [("Results", _table(rows))]
+    sections = [("Results", _results(rows))]
     if history:
-        panels = "".join(_panel(history, *panel) for panel in PANELS)
+        panels = "".join(_panel(history, *chart) for chart in CHARTS)
         sections.append(("Training", f'<div class="panels">{panels}</div>'))
     if pictures:
-        figures = "".join(_picture(caption, image) for caption, image in pictures)
+        figures = "".join(picture(caption, image) for caption, image in pictures)
         sections.append(("Pictures", f'<div class="pictures">{figures}</div>'))
-    if notes:
-        items = "".join(f"<li>{escape(note)}</li>" for note in notes)
-        sections.append(("How it was measured", f'<ul class="notes">{items}</ul>'))
-    body = "\n".join(f"<section>\n<h2>{name}</h2>\n{content}\n</section>" for name, content in sections)
-    page = f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title>
-<style>{STYLE}</style></head>
-<body><main>
-<h1>{escape(title)}</h1>
-<p class="summary">{escape(summary)}</p>
-{body}
-</main></body></html>
-"""
-    with replacing(path) as aside:
-        aside.write_text(page, encoding="utf-8")
-    return Path(path)
+    return write_page(path, title, summary, sections, notes)
 
 
-def _table(rows: Sequence[Mapping]) -> str:
+def _results(rows: Sequence[Mapping]) -> str:
     names = ("Model", "mAP50", "mAP", "Size", "Latency (ms)", "GPU delegated")
-    head = "".join(f'<th scope="col">{name}</th>' for name in names)
-    body = ""
+    lines = []
     for row in rows:
-        name = escape(str(row.get("name", MISSING)))
-        accuracy = [_format(row.get(key), "{:.3f}") for key in ("mAP50", "mAP")]
-        numbers = (*accuracy, _size(row.get("size_bytes")), _format(row.get("latency_ms"), "{:.1f}"))
-        cells = "".join(f"<td>{number}</td>" for number in numbers)
-        body += f'<tr><th scope="row">{name}</th>{cells}{_delegated(row)}</tr>\n'
-    return (
-        '<div class="card" role="region" aria-label="Results" tabindex="0"><table>\n'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>"
-    )
+        accuracy = [cell(row.get(key), "{:.3f}") for key in ("mAP50", "mAP")]
+        cells = [*accuracy, f"<td>{_size(row.get('size_bytes'))}</td>", cell(row.get("latency_ms"), "{:.1f}")]
+        lines.append((str(row.get("name", MISSING)), [*cells, _delegated(row)]))
+    return table("Results", names, lines)
 
 
 def _delegated(row: Mapping) -> str:
@@ -144,101 +72,17 @@ def _delegated(row: Mapping) -> str:
 
 def _panel(history: Mapping, title: str, unit: str, columns: Sequence[tuple[str, str]]) -> str:
     curves, runs, kinds = [], {}, {}  # the last two: name in the legend to style
-    for number, (run, rows) in enumerate(history.items()):
+    for colour, (run, rows) in enumerate(history.items()):
         for kind, (column, name) in zip(("", "dotted"), columns, strict=True):
-            points = [(_number(row.get("epoch")), _number(row.get(column))) for row in rows]
+            points = [(number(row.get("epoch")), number(row.get(column))) for row in rows]
             if any(math.isfinite(x + y) for x, y in points):
-                runs[run], kinds[name] = f"run{number % RUN_COLOURS}", kind
+                runs[run], kinds[name] = f"run{colour % RUN_COLOURS}", kind
                 curves.append((f"curve {runs[run]} {kind}", points))
-    legend = _legend(runs) + (_legend(kinds) if len(kinds) > 1 else "")
-    label = escape(f"{title} by epoch: {', '.join(history)}")
-    return (
-        f'<figure class="card"><figcaption><b>{title}</b>{legend}</figcaption><svg class="plot" role="img" '
-        f'viewBox="0 0 {WIDTH} {HEIGHT}" aria-label="{label}">{_plot(curves, unit)}</svg></figure>'
-    )
-
-
-def _legend(styles: Mapping[str, str]) -> str:
-    entries = "".join(
-        f'<span><svg class="key" viewBox="0 0 32 12" aria-hidden="true">'
-        f'<path class="curve {style}" d="M2 6H30"/></svg>{escape(name)}</span>'
-        for name, style in styles.items()
-    )
-    return f'<div class="legend">{entries}</div>'
-
-
-def _plot(curves: Sequence[tuple[str, Sequence]], unit: str) -> str:
-    known = [(x, y) for _, points in curves for x, y in points if math.isfinite(x + y)]
-    if not known:
-        return f'<text x="{WIDTH / 2}" y="{HEIGHT / 2}" text-anchor="middle">not recorded</text>'
-    xs, ys = zip(*known, strict=True)
-    last, y_ticks = max(*xs, 1), _ticks(min(0, *ys), max(ys))
-    right, base = WIDTH - RIGHT, HEIGHT - BOTTOM
-
-    def at(x: float, y: float) -> tuple[float, float]:
-        up = (y - y_ticks[0]) / (y_ticks[-1] - y_ticks[0])
-        return round(LEFT + x / last * (right - LEFT), 1), round(base - up * (base - TOP), 1)
-
-    parts = [
-        f'<text x="{LEFT - 8}" y="12" text-anchor="end">{unit}</text>',
-        f'<text x="{(LEFT + right) / 2}" y="{HEIGHT - 5}" text-anchor="middle">epoch</text>',
-    ]
-    for tick in y_ticks:
-        y = at(0, tick)[1]
-        parts.append(f'<path class="grid" d="M{LEFT} {y}H{right}"/>')
-        parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{tick:g}</text>')
-    for tick in (tick for tick in _ticks(0, last, whole=True) if tick <= last):
-        x = at(tick, 0)[0]
-        parts.append(f'<path class="axis" d="M{x} {base}v4"/>')
-        parts.append(f'<text x="{x}" y="{base + 18}" text-anchor="middle">{tick:g}</text>')
-    parts.append(f'<path class="axis" d="M{LEFT} {base}H{right}"/>')
-    for style, points in curves:
-        path, joined = "", False
-        for point in points:
-            present = math.isfinite(sum(point))
-            if present:
-                x, y = at(*point)
-                path += f"L{x} {y}" if joined else f"M{x} {y}h0"  # h0: a point on its own is still drawn
-            joined = present
-        parts.append(f'<path class="{style}" d="{path}"/>')
-    return "".join(parts)
-
-
-def _ticks(low: float, high: float, whole: bool = False) -> list[float]:
-    """About five round numbers that enclose low..high."""
-    rough = (high - low) / 5 or 0.2
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
-    step = max(step, 1) if whole else step
-    first, last = math.floor(low / step), math.ceil(high / step - 1e-9)
-    return [round(step * i, 12) for i in range(first, max(last, first + 1) + 1)]
-
-
-def _picture(caption: str, image: np.ndarray) -> str:
-    check_picture(image)
-    data = io.BytesIO()
-    Image.fromarray(image).save(data, "JPEG", quality=92, subsampling=0)
-    source = f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode()}"
-    text, (height, width) = escape(caption), image.shape[:2]
-    return (
-        f'<figure class="card"><img src="{source}" alt="{text}" width="{width}" height="{height}">'
-        f"<figcaption>{text}</figcaption></figure>"
-    )
-
-
-def _number(value) -> float:
-    """The value as a float; NaN for None, an empty cell or anything else that is no number."""
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return math.nan
-
-
-def _format(value, pattern: str) -> str:
-    value = _number(value)
-    return pattern.format(value) if math.isfinite(value) else MISSING
+    keys = legend(runs) + (legend(kinds) if len(kinds) > 1 else "")
+    label = f"{title} by epoch: {', '.join(history)}"
+    return panel(title, label, keys, plot(curves, "epoch", unit, whole=True))
 
 
 def _size(value) -> str:
-    unit, pattern = (1e6, "{:.2f} MB") if _number(value) >= 1e6 else (1e3, "{:.0f} kB")
-    return _format(_number(value) / unit, pattern)
+    unit, pattern = (1e6, "{:.2f} MB") if number(value) >= 1e6 else (1e3, "{:.0f} kB")
+    return form(number(value) / unit, pattern)

@@ -1,7 +1,7 @@
 """The table of backbones and detectors: what is counted here beside what was published."""
 
-from ..backbones import registry
-from ..detection import catalogue, variants
+from ..backbones import registry as of_backbones
+from ..detection import registry as of_detectors
 from .complexity import complexity
 
 COLUMNS = "{:<22}{:>12}{:>12}{:>11}{:>9}{:>11}{:>6}{:>7}{:>7}  {:<39} {}"
@@ -20,28 +20,28 @@ def table(pattern="*"):
     Raises:
         ValueError: where no name matches.
     """
-    backbones, detectors = registry.list_models(pattern), catalogue.list_detectors(pattern)
+    backbones, detectors = of_backbones.list_models(pattern), of_detectors.list_detectors(pattern)
     if not backbones and not detectors:
-        known = registry.list_models() + catalogue.list_detectors()
+        known = of_backbones.list_models() + of_detectors.list_detectors()
         raise ValueError(f"no model's name matches {pattern!r}; there are {', '.join(known)}")
     if backbones:
         yield _header("backbone", "top-1", "top-5")
     for name in backbones:
-        known = registry.VARIANTS[name].published
-        yield _line(name, registry.get_model, known, known.params and f"{known.params:.2f}M", known.top1, known.top5)
+        known = of_backbones.VARIANTS[name].published
+        yield _line(name, of_backbones.get_model, known, known.top1, known.top5)
     if detectors:
         yield _header("detector", "AP", "AP50")
     for name in detectors:
-        known = variants.VARIANTS[name].published
-        yield _line(name, catalogue.get_detector, known, None, known.ap, known.ap50)
+        known = of_detectors.VARIANTS[name].published
+        yield _line(name, of_detectors.get_detector, known, known.ap, known.ap50)
 
 
 def _header(kind, *accuracy):
     return COLUMNS.format(kind, *HEADER, *accuracy, "cfg", "source")
 
 
-def _line(name, get, known, params, *accuracy):
-    cost = complexity(get(name, input_shape=(known.size, known.size, 3)))
-    counted = f"{cost.trainable:,}", f"{cost.weights:,}", params, f"{cost.bflops:.3f}", known.bflops
-    cells = (name, *counted, known.size, *accuracy, known.cfg, known.source)
+def _line(name, get, known, *accuracy):
+    cost, params = complexity(get(name, input_shape=(known.size, known.size, 3))), known.params
+    counted = f"{cost.trainable:,}", f"{cost.weights:,}", params and f"{params:.2f}M", f"{cost.bflops:.3f}"
+    cells = (name, *counted, known.bflops, known.size, *accuracy, known.cfg, known.source)
     return COLUMNS.format(*("-" if cell is None else cell for cell in cells))

@@ -7,14 +7,14 @@ from numbers import Integral
 import keras
 from keras import layers
 
-from .loading import WEIGHT_FILES, load_weights
+from .loading import TIMM_WEIGHTS, WEIGHT_FILES, load_weights
 
 STRIDE = 32  # of every backbone's last stage
 REPOSITORY = "github.com/WongKinYiu/CrossStagePartialNetworks"  # of the paper, with its tables and cfgs
 
 ARGUMENTS = {
     "include_top": "whether to end in global average pooling and the classifier.",
-    "weights": f"None, or {WEIGHT_FILES}.",
+    "weights": f"None, or {WEIGHT_FILES}; {TIMM_WEIGHTS}.",
     "input_tensor": "KerasTensor to build upon, RGB in 0..1.",
     "input_shape": "(height, width, channels); height and width None or multiples of {stride}.",
     "pooling": 'without the top: None for the last feature map, "avg" or "max".',
@@ -24,6 +24,9 @@ ARGUMENTS = {
     "fusion": '"csp", "fusion_first" or "fusion_last" (the paper\'s figure 3).',
     "gamma": "the share of each stage's channels that bypasses its blocks, 0 < gamma < 1.",
     "se": "whether squeeze-and-excitation gates what each dense layer adds.",
+    "layout": '"darknet", or "timm" for the network as timm has it, without other fusions and gammas and for inputs of '
+    '`preprocess_input(x, layout="timm")`; None for the one that the weights are in, else "darknet".',
+    "skip_mismatch": "whether the classifier may be another than that of the weights; it stays as initialized then.",
     "name": "the model's name.",
 }
 DOCSTRING = """{own}
@@ -37,7 +40,8 @@ Returns:
     A functional `keras.Model`.
 
 Raises:
-    ValueError: for an argument that is none of these, naming it.
+    OSError: where weights can't be had or read.
+    ValueError: for an argument that is none of these, naming it, and for weights that don't fit, naming where.
 """
 
 
@@ -142,6 +146,8 @@ def assemble(
     classes=1000,
     classifier_activation="softmax",
     stride=STRIDE,
+    timm=None,
+    skip_mismatch=False,
     name=None,
 ):
     """Make a backbone's model: input, features, top.
@@ -149,6 +155,8 @@ def assemble(
     Args:
         features: function of the image to the last feature map, both KerasTensors.
         stride: of which the input's height and width must be multiples.
+        timm: what timm calls the network's published weights, for one in its layout.
+        skip_mismatch: whether the classifier may be another than that of the weights.
 
     All other arguments are as in keras.applications.
     """
@@ -166,5 +174,5 @@ def assemble(
         x = layers.Dense(classes, activation=classifier_activation, name="predictions")(x)
     model = keras.Model(keras.utils.get_source_inputs(image)[0], x, name=name)
     if weights is not None:
-        load_weights(model, weights, include_top=include_top)
+        load_weights(model, weights, include_top=include_top, skip_mismatch=skip_mismatch, timm=timm)
     return model

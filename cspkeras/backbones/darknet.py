@@ -8,6 +8,7 @@ from keras import layers
 from ..blocks import conv_bn_act, elastic
 from ..cross_stage import check_cross_stage, cross_stage
 from .assembly import REPOSITORY, STRIDE, Published, Spec, assemble, documented
+from .timm_layout import build_in
 
 
 @dataclass(frozen=True)
@@ -104,10 +105,12 @@ def Darknet53(
     classes=1000,
     classifier_activation="softmax",
     activation="leaky_relu",
+    layout=None,
+    skip_mismatch=False,
     name="darknet53",
 ):
     """Darknet-53, the base of CSPDarknet53."""
-    return build(VARIANTS["Darknet53"], **locals())
+    return build_in("Darknet53", partial(build, VARIANTS["Darknet53"]), **locals())
 
 
 @documented(VARIANTS)
@@ -122,10 +125,12 @@ def CSPDarknet53(
     activation="leaky_relu",
     fusion="csp",
     gamma=0.5,
+    layout=None,
+    skip_mismatch=False,
     name="cspdarknet53",
 ):
     """CSPDarknet-53."""
-    return build(VARIANTS["CSPDarknet53"], **locals())
+    return build_in("CSPDarknet53", partial(build, VARIANTS["CSPDarknet53"]), **locals())
 
 
 @documented(VARIANTS)
@@ -140,6 +145,7 @@ def CSPDarknet53Elastic(
     activation="leaky_relu",
     fusion="csp",
     gamma=0.5,
+    skip_mismatch=False,
     name="cspdarknet53elastic",
 ):
     """CSPDarknet-53-Elastic, whose blocks run one half of their channels at half resolution (arXiv 1812.05262)."""

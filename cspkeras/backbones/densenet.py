@@ -106,6 +106,7 @@ def DenseNet201(
     classes=1000,
     classifier_activation="softmax",
     activation="leaky_relu",
+    skip_mismatch=False,
     name="densenet201",
 ):
     """DenseNet-201 in Darknet's form, the base of CSPDenseNet201."""
@@ -124,6 +125,7 @@ def CSPDenseNet201(
     activation="leaky_relu",
     fusion="csp",
     gamma=0.5,
+    skip_mismatch=False,
     name="cspdensenet201",
 ):
     """CSPDenseNet-201, in the manner of the paper; no such network was published.

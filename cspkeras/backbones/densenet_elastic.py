@@ -118,6 +118,7 @@ def DenseNet201Elastic(
     classes=1000,
     classifier_activation="softmax",
     activation="relu",
+    skip_mismatch=False,
     name="densenet201elastic",
 ):
     """DenseNet-201+Elastic, the base of CSPDenseNet201Elastic."""
@@ -136,6 +137,7 @@ def CSPDenseNet201Elastic(
     activation="relu",
     fusion="csp",
     gamma=0.5,
+    skip_mismatch=False,
     name="cspdensenet201elastic",
 ):
     """CSPDenseNet-201+Elastic, in the manner of the paper, whose own network was not published.

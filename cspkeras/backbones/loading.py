@@ -2,11 +2,18 @@
 
 import os
 import re
+import warnings
+from functools import partial
+
+import keras
 
 from ..weights.darknet_file import WeightedLayer, load_weights_file
+from ..weights.hub import fetch
+from ..weights.timm import PUBLISHED, load_timm_file
 from .graph import darknet_order
 
 WEIGHT_FILES = "a .keras, .weights.h5 or Darknet .weights file"
+TIMM_WEIGHTS = f'for {", ".join(PUBLISHED)} also timm\'s: "imagenet", "imagenet@REVISION" or a .safetensors file'
 
 
 def is_darknet(weights):
@@ -14,30 +21,79 @@ def is_darknet(weights):
     return re.search(r"\.weights$|\.conv\.\d+$", str(weights)) is not None
 
 
-def check_weights(weights):
-    """Raise an error where weights are neither a Darknet nor a Keras file that is there."""
-    if not is_darknet(weights) and not str(weights).endswith((".keras", ".weights.h5")):
-        raise ValueError(f"weights must be None or {WEIGHT_FILES}. Received: weights={weights!r}")
-    if not os.path.isfile(weights):
-        raise FileNotFoundError(f"{weights}: missing; expected {WEIGHT_FILES}")
+def is_keras(weights):
+    """Whether weights are a file of Keras', by its name."""
+    return str(weights).endswith((".keras", ".weights.h5"))
 
 
-def load_weights(model, weights, *, include_top=True):
-    """Load a weights file into a backbone; without the top, a Darknet file with one serves as well."""
-    check_weights(weights)
-    if is_darknet(weights):
-        load_weights_file(weights, weighted_layers(model, darknet_order(model)), whole=include_top)
+def is_timm(weights):
+    """Whether weights are timm's: a file by its name, or the published ones."""
+    return str(weights).endswith(".safetensors") or _published(weights) is not None
+
+
+def load_weights(model, weights, *, include_top=True, skip_mismatch=False, timm=None):
+    """Load weights into a backbone.
+
+    Args:
+        model: the backbone.
+        weights: a path, or for timm's layout "imagenet" or "imagenet@REVISION".
+        include_top: whether the model ends in the classifier.
+        skip_mismatch: whether the classifier may be another than the file's; it stays as it is then.
+        timm: what timm calls the network's published weights, for one in its layout; None for the Darknet layout.
+
+    Raises:
+        OSError: where the file can't be had or read.
+        ValueError: for another kind of file, and for one that doesn't fit, naming where.
+    """
+    if timm and (published := _published(weights)):
+        weights = fetch(f"timm/{timm}", revision=published[1])
+    if timm and is_timm(weights):
+        read = load_timm_file
+    elif not timm and is_darknet(weights):
+        read = _load_darknet
     else:
-        load_keras_file(weights, model)
+        read = _load_keras if is_keras(weights) else None
+    check_weights(weights, read, f"{WEIGHT_FILES}, {TIMM_WEIGHTS}")
+    read = partial(read, weights)
+    try:
+        read(model, whole=include_top)
+    except ValueError:
+        if not (skip_mismatch and include_top):
+            raise
+        # The layers are shared. All of them but the classifier must fit.
+        read(keras.Model(model.inputs, model.get_layer("predictions").input, name=model.name), whole=False)
+
+
+def _published(weights):
+    return re.fullmatch(r"imagenet(?:@(.+))?", str(weights))
+
+
+def _load_keras(path, model, *, whole):
+    load_keras_file(path, model)
+
+
+def _load_darknet(path, model, *, whole):
+    load_weights_file(path, weighted_layers(model, darknet_order(model)), whole=whole)
+
+
+def check_weights(weights, known, kinds=WEIGHT_FILES):
+    """Raise an error where weights aren't `known` as one of `kinds`, or are a file that is not there."""
+    if not known:
+        raise ValueError(f"weights must be None or {kinds}. Received: weights={weights!r}")
+    if not os.path.isfile(weights):
+        raise FileNotFoundError(f"{weights}: missing; expected {kinds}")
 
 
 def load_keras_file(path, model, **options):
     """`model.load_weights` with an error of one line."""
-    try:
-        model.load_weights(path, **options)
-    except Exception as e:  # Keras raises what the zip and HDF5 readers below it happen to raise
-        reason = (str(e) or type(e).__name__).splitlines()[0]
-        raise ValueError(f"{path}: holds no weights for this {model.name} ({reason})") from e
+    with warnings.catch_warnings():
+        # Where a file doesn't fit, Keras warns once for each of the model's own lists of layers, which hold nothing.
+        warnings.filterwarnings("ignore", "Skipping nested container")
+        try:
+            model.load_weights(path, **options)
+        except Exception as e:  # Keras raises what the zip and HDF5 readers below it happen to raise
+            reason = " ".join(str(e).partition(" Target variable:")[0].split()) or type(e).__name__
+            raise ValueError(f"{path}: holds no weights for this {model.name} ({reason})") from e
 
 
 def weighted_layers(model, order):

@@ -119,6 +119,7 @@ def MobileNetV2(
     classes=1000,
     classifier_activation="softmax",
     activation="relu",
+    skip_mismatch=False,
     name="mobilenetv2",
 ):
     """MobileNetV2 in the cfg's form, the base of CSPMobileNetV2."""
@@ -137,6 +138,7 @@ def CSPMobileNetV2(
     activation="relu",
     fusion="csp",
     gamma=0.5,
+    skip_mismatch=False,
     name="cspmobilenetv2",
 ):
     """CSPMobileNetV2.

@@ -104,6 +104,7 @@ def PeleeNet(
     classes=1000,
     classifier_activation="softmax",
     activation="leaky_relu",
+    skip_mismatch=False,
     name="peleenet",
 ):
     """PeleeNet (arXiv 1804.06882), the base of CSPPeleeNet."""
@@ -123,6 +124,7 @@ def CSPPeleeNet(
     fusion="csp",
     gamma=0.5,
     se=False,
+    skip_mismatch=False,
     name="csppeleenet",
 ):
     """CSPPeleeNet, whose dense stages are divided.

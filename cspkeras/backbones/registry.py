@@ -7,9 +7,11 @@ import keras
 import numpy as np
 
 from . import darknet, darknet_tiny, densenet, densenet_elastic, mobilenet, peleenet, resnet
+from .timm_layout import LAYOUTS
 
 FAMILIES = (darknet, darknet_tiny, densenet, densenet_elastic, mobilenet, peleenet, resnet)
 VARIANTS = {name: spec for family in FAMILIES for name, spec in family.VARIANTS.items()}
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and deviation of RGB in 0..1
 _CONSTRUCTORS = {name: getattr(family, name) for family in FAMILIES for name in family.VARIANTS}
 
 
@@ -47,15 +49,24 @@ def by_name(name, constructors, whose):
     raise ValueError(f"name must be {whose}, such as {', '.join(near)}. Received: name={name!r}")
 
 
-def preprocess_input(x):
+def preprocess_input(x, layout="darknet"):
     """Pixels as the backbones take them: RGB 0..255 to floats in 0..1.
 
     Args:
         x: array or tensor of any shape, uint8 or float, channels last.
+        layout: "timm" for a network in that layout: normalized by ImageNet's mean and deviation as well.
+
+    Raises:
+        ValueError: for another layout.
     """
+    if layout not in LAYOUTS:
+        raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}. Received: layout={layout!r}")
     if keras.ops.is_tensor(x) or isinstance(x, keras.KerasTensor):
-        return keras.ops.cast(x, keras.config.floatx()) / 255
-    return np.asarray(x, keras.config.floatx()) / 255
+        x = keras.ops.cast(x, keras.config.floatx()) / 255
+    else:
+        x = np.asarray(x, keras.config.floatx()) / 255
+    mean, deviation = np.array(IMAGENET, keras.config.floatx())
+    return (x - mean) / deviation if layout == "timm" else x
 
 
 def decode_predictions(predictions, top=5, wordnet_ids=None):

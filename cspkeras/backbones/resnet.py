@@ -14,6 +14,7 @@ from ..blocks import activate, conv_bn_act, elastic
 from ..cross_stage import check_cross_stage, divide, fuse, part_widths
 from ..routing import Shortcut
 from .assembly import REPOSITORY, STRIDE, Published, Spec, assemble, documented
+from .timm_layout import build_in
 
 
 @dataclass(frozen=True)
@@ -163,6 +164,7 @@ def ResNet10(
     classes=1000,
     classifier_activation="softmax",
     activation="leaky_relu",
+    skip_mismatch=False,
     name="resnet10",
 ):
     """ResNet-10, four blocks of two 3x3 convolutions."""
@@ -179,6 +181,7 @@ def ResNet50(
     classes=1000,
     classifier_activation="softmax",
     activation="leaky_relu",
+    skip_mismatch=False,
     name="resnet50",
 ):
     """ResNet-50, the base of CSPResNet50."""
@@ -197,10 +200,12 @@ def CSPResNet50(
     activation="leaky_relu",
     fusion="csp",
     gamma=0.5,
+    layout=None,
+    skip_mismatch=False,
     name="cspresnet50",
 ):
     """CSPResNet-50."""
-    return build(VARIANTS["CSPResNet50"], **locals())
+    return build_in("CSPResNet50", partial(build, VARIANTS["CSPResNet50"]), **locals())
 
 
 @documented(VARIANTS)
@@ -215,6 +220,7 @@ def CSPResNet50Elastic(
     activation="leaky_relu",
     fusion="csp",
     gamma=0.5,
+    skip_mismatch=False,
     name="cspresnet50elastic",
 ):
     """CSPResNet-50-Elastic, whose blocks run one half of their channels at half resolution (arXiv 1812.05262)."""
@@ -231,6 +237,7 @@ def ResNeXt50(
     classes=1000,
     classifier_activation="softmax",
     activation="leaky_relu",
+    skip_mismatch=False,
     name="resnext50",
 ):
     """ResNeXt-50, 32 groups, the base of CSPResNeXt50."""
@@ -249,10 +256,12 @@ def CSPResNeXt50(
     activation="leaky_relu",
     fusion="csp",
     gamma=0.5,
+    layout=None,
+    skip_mismatch=False,
     name="cspresnext50",
 ):
     """CSPResNeXt-50."""
-    return build(VARIANTS["CSPResNeXt50"], **locals())
+    return build_in("CSPResNeXt50", partial(build, VARIANTS["CSPResNeXt50"]), **locals())
 
 
 @documented(VARIANTS)
@@ -267,6 +276,7 @@ def CSPResNeXt50Elastic(
     activation="leaky_relu",
     fusion="csp",
     gamma=0.5,
+    skip_mismatch=False,
     name="cspresnext50elastic",
 ):
     """CSPResNeXt-50-Elastic, whose blocks run one half of their channels at half resolution (arXiv 1812.05262)."""

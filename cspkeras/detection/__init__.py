@@ -10,10 +10,10 @@ from .catalogue import (
     YOLOv3,
     YOLOv4,
     YOLOv4Tiny,
-    get_detector,
-    list_detectors,
 )
 from .detector import Detector
+from .registry import get_detector, list_detectors
+from .yolox import YOLOXS, YOLOXNano, YOLOXTiny
 
 __all__ = [
     "CSPDarknet53PANetSPP",
@@ -23,6 +23,9 @@ __all__ = [
     "CSPResNeXt50PANetSPP",
     "CSPResNet50PANetSPP",
     "Detector",
+    "YOLOXNano",
+    "YOLOXS",
+    "YOLOXTiny",
     "YOLOv3",
     "YOLOv4",
     "YOLOv4Tiny",

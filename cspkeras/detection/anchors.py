@@ -1,6 +1,6 @@
 """The anchors of a YOLO head and the grid that they lie on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 
 import numpy as np
@@ -23,12 +23,14 @@ class Anchors:
         boxes: for each level, finest first, its anchors as (width, height) in pixels of that input.
         strides: the levels' strides in pixels.
         scale_xy: for each level, how far a centre may leave its cell (Darknet's scale_x_y; 1 keeps it inside).
+        linear: whether a raw centre counts in cells, unbounded, as in anchor-free heads, instead of through a logistic.
     """
 
     size: tuple[int, int]
     boxes: tuple[tuple[tuple[float, float], ...], ...]
     strides: tuple[int, ...] = STRIDES
     scale_xy: tuple[float, ...] = (1.0, 1.0, 1.0)
+    linear: bool = False
 
     @classmethod
     def of(cls, pairs, size, strides=STRIDES, scale_xy=None):
@@ -59,6 +61,12 @@ class Anchors:
         height, width = size
         return cls.of([(w * width / 416, h * height / 416) for w, h in YOLO_416[len(strides)]], size, strides)
 
+    @classmethod
+    def free(cls, size, strides=STRIDES):
+        """What an anchor-free head (YOLOX) decodes by: one prediction a cell, in units of the cell's size."""
+        boxes = tuple(((float(stride), float(stride)),) for stride in strides)
+        return cls(tuple(size), boxes, tuple(strides), (1.0,) * len(strides), linear=True)
+
     @property
     def levels(self):
         """The names of the pyramid levels, finest first: "P3" has stride 8."""
@@ -81,7 +89,8 @@ class Anchors:
             cells.append(np.full((x.size, 2), stride) / [width, height])
             sizes.append(np.array(boxes)[a.reshape(-1)] / [width, height])
             scales.append(np.full((x.size, 1), scale))
-        return Grid(*(np.concatenate(v).astype("float32") for v in (origins, cells, sizes, scales)))
+        arrays = (np.concatenate(v).astype("float32") for v in (origins, cells, sizes, scales))
+        return Grid(*arrays, linear=self.linear)
 
     def offsets(self):
         """Index of each level's first prediction."""
@@ -90,7 +99,7 @@ class Anchors:
         return np.cumsum([0, *counts[:-1]])
 
     def get_config(self):
-        return {"size": self.size, "boxes": self.boxes, "strides": self.strides, "scale_xy": self.scale_xy}
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @classmethod
     def from_config(cls, config):
@@ -108,3 +117,4 @@ class Grid:
     cells: np.ndarray  # (P, 2) the cells' sizes
     sizes: np.ndarray  # (P, 2) the anchors' sizes
     scales: np.ndarray  # (P, 1) scale_xy
+    linear: bool = False  # as in `Anchors`

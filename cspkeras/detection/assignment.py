@@ -3,7 +3,7 @@
 import numpy as np
 from keras import ops
 
-from .boxes import size_iou
+from .overlaps import size_iou
 
 
 def assign(boxes, valid, anchors, iou_threshold):
@@ -29,7 +29,7 @@ def assign(boxes, valid, anchors, iou_threshold):
     for offset, stride, level in zip(anchors.offsets(), anchors.strides, anchors.boxes, strict=True):
         rows, cols = height // stride, width // stride
         # A centre on the right or lower edge belongs to the last cell.
-        y = ops.clip(ops.cast(ops.floor(boxes[..., 0] * rows), "int32"), 0, rows - 1)
-        x = ops.clip(ops.cast(ops.floor(boxes[..., 1] * cols), "int32"), 0, cols - 1)
+        y = ops.cast(ops.clip(ops.floor(boxes[..., 0] * rows), 0, rows - 1), "int32")
+        x = ops.cast(ops.clip(ops.floor(boxes[..., 1] * cols), 0, cols - 1), "int32")
         columns += [int(offset) + (y * cols + x) * len(level) + a for a in range(len(level))]
     return ops.stack(columns, axis=-1), ops.logical_and(positive, valid[..., None])

@@ -1,12 +1,9 @@
-"""Box arithmetic in `keras.ops`: decoding, overlaps and the CIoU.
+"""Box arithmetic in `keras.ops`: from raw heads to boxes and scores.
 
 Boxes are (..., 4) "cyxhw": centre y, centre x, height and width, each in parts of the network's input, unless a name
 says otherwise. This is the order that an exported file gives.
 """
 
-import math
-
-import numpy as np
 from keras import ops
 
 EXP_LIMIT = 8.0  # exp of more leaves the range of a 16-bit float once multiplied
@@ -28,7 +25,7 @@ def flatten_heads(heads, classes):
 
 
 def decode_boxes(raw, grid):
-    """Raw x, y, w, h (N, P, 4) to boxes (N, P, 4): YOLOv3's equations with YOLOv4's scale_x_y.
+    """Raw x, y, w, h (N, P, 4) to boxes (N, P, 4): YOLOv3's equations with YOLOv4's scale_x_y, or YOLOX's.
 
     Args:
         raw: raw predictions.
@@ -36,7 +33,8 @@ def decode_boxes(raw, grid):
     """
     # Plain additions and products with constants: what mobile GPUs take, and no number leaves the 16-bit range.
     factor, shift = grid.cells * grid.scales, grid.origins - grid.cells * (grid.scales - 1) / 2
-    xy = ops.sigmoid(raw[..., 0:2]) * factor[None] + shift[None]
+    xy = raw[..., 0:2] if grid.linear else ops.sigmoid(raw[..., 0:2])
+    xy = xy * factor[None] + shift[None]
     wh = ops.exp(ops.minimum(raw[..., 2:4], EXP_LIMIT)) * grid.sizes[None]
     return ops.concatenate([xy[..., 1:2], xy[..., 0:1], wh[..., 1:2], wh[..., 0:1]], axis=-1)
 
@@ -56,36 +54,3 @@ def from_corners(boxes):
     """(x1, y1, x2, y2) to cyxhw."""
     x1, y1, x2, y2 = (boxes[..., i] for i in range(4))
     return ops.stack([(y1 + y2) / 2, (x1 + x2) / 2, y2 - y1, x2 - x1], axis=-1)
-
-
-def size_iou(a, b):
-    """IoU of boxes (..., 2) of which only the sizes are known: laid over each other at one corner."""
-    smallest = ops.prod(ops.minimum(a, b), axis=-1)
-    return smallest / (ops.prod(a, axis=-1) + ops.prod(b, axis=-1) - smallest + 1e-12)
-
-
-def iou(a, b):
-    """IoU of boxes given by corners (..., 4); shapes broadcast. Boxes of no area overlap nothing."""
-    return _overlap(a, b)[0]
-
-
-def ciou(a, b):
-    """Complete IoU (arXiv 1911.08287) of cyxhw boxes (..., 4): overlap less centre distance less aspect ratio.
-
-    The gradient is finite on boxes of no area; the trade-off factor takes no gradient, as in the authors' code.
-    """
-    ca, cb = corners(a), corners(b)
-    overlap, _ = _overlap(ca, cb)
-    hull = ops.maximum(ca[..., 2:], cb[..., 2:]) - ops.minimum(ca[..., :2], cb[..., :2])
-    distance = ops.sum(ops.square(a[..., :2] - b[..., :2]), -1) / (ops.sum(ops.square(hull), -1) + 1e-9)
-    angle = ops.arctan2(a[..., 3], a[..., 2] + 1e-9) - ops.arctan2(b[..., 3], b[..., 2] + 1e-9)
-    aspect = ops.square(angle) * (4 / math.pi**2)
-    weight = ops.stop_gradient(aspect / (1 - overlap + aspect + 1e-9))
-    return overlap - distance - weight * aspect
-
-
-def _overlap(a, b):
-    sides = ops.maximum(ops.minimum(a[..., 2:], b[..., 2:]) - ops.maximum(a[..., :2], b[..., :2]), 0.0)
-    common = ops.prod(sides, axis=-1)
-    union = ops.prod(a[..., 2:] - a[..., :2], -1) + ops.prod(b[..., 2:] - b[..., :2], -1) - common
-    return common / ops.maximum(union, np.float32(1e-12)), union

@@ -1,11 +1,9 @@
-"""Detectors by name."""
+"""The paper's detectors and YOLO's, a constructor each."""
 
-from fnmatch import fnmatchcase
 from functools import partial
 
 from ..backbones.assembly import documented
 from ..backbones.loading import WEIGHT_FILES, is_darknet
-from ..backbones.registry import by_name
 from .anchors import Anchors
 from .detector import Detector
 from .loading import load_weights
@@ -26,31 +24,6 @@ ARGUMENTS = {
 
 
 documented = partial(documented, VARIANTS, ARGUMENTS)
-
-
-def list_detectors(pattern="*"):
-    """The detectors' names, sorted.
-
-    Args:
-        pattern: of the wanted names, as in a shell: "CSP*".
-    """
-    return sorted(name for name in VARIANTS if fnmatchcase(name, pattern))
-
-
-def get_detector(name, /, **options):
-    """Build a detector by its name.
-
-    Args:
-        name: one of `list_detectors()`.
-        **options: the constructor's arguments.
-
-    Returns:
-        A `Detector`.
-
-    Raises:
-        ValueError: for an unknown name, with the nearest known ones.
-    """
-    return by_name(name, {known: globals()[known] for known in VARIANTS}, "a detector's")(**options)
 
 
 def build(spec, *, classes, input_shape, weights=None, anchors=None, activation, skip_mismatch, name, **neck_options):

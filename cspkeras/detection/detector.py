@@ -11,7 +11,7 @@ from ..backbones import pyramid
 from .anchors import Anchors
 from .boxes import corners, decode_boxes, decode_scores, flatten_heads
 from .heads import HEADS
-from .losses import YoloLoss
+from .losses import default_loss
 from .necks import NECKS
 from .pictures import check_picture, letterbox, to_picture
 from .suppression import suppress
@@ -99,11 +99,11 @@ class Detector(keras.Model):
         return keras.Model(self.input, self.get_layer(last).output, name=name)
 
     def compile(self, optimizer="adam", loss=None, **kwargs):
-        """As `keras.Model.compile`; the loss is a function of the target and the heads, by default `YoloLoss`."""
+        """As `keras.Model.compile`; the loss is a function of the target and the heads, by default `default_loss`."""
         if keras.config.backend() == "tensorflow":
             kwargs.setdefault("jit_compile", False)  # its XLA has no gradient of the nearest resize
         super().compile(optimizer=optimizer, **kwargs)
-        self._yolo_loss = loss or YoloLoss(self.anchors, len(self.class_names))
+        self._yolo_loss = loss or default_loss(self.anchors, len(self.class_names))
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
@@ -112,19 +112,22 @@ class Detector(keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         return sum(self.losses, self._yolo_loss(y, y_pred))
 
-    def detect(self, images, score_threshold=0.25, iou_threshold=0.5):
+    def detect(self, images, score_threshold=0.25, iou_threshold=0.5, suppression="greedy", class_agnostic=False):
         """Find objects in pictures of any size.
 
         Args:
             images: sequence of (h, w, 3) uint8 RGB arrays, or one array (N, h, w, 3).
             score_threshold: 0..1; detections score more than this.
             iou_threshold: 0..1; of two boxes of a class that overlap by more than this the better one is kept.
+            suppression: "greedy", "diou" or "soft"; see `suppression.suppress`.
+            class_agnostic: whether boxes of other classes suppress, too.
 
         Returns:
             For each picture a dict: "boxes" (N, 4) float32 x1, y1, x2, y2 in the picture's pixels, "labels" (N,) int32
             and "scores" (N,) float32, best first. Boxes are clipped to the picture; one outside it is dropped.
         """
-        return detect(self.predict_on_batch, self.anchors, images, score_threshold, iou_threshold)
+        options = dict(suppression=suppression, class_agnostic=class_agnostic)
+        return detect(self.predict_on_batch, self.anchors, images, score_threshold, iou_threshold, **options)
 
     def get_config(self):
         return {
@@ -160,7 +163,16 @@ def load_detector(path):
     return model
 
 
-def detect(predict, anchors, images, score_threshold=0.25, iou_threshold=0.5, batch_size=16):
+def detect(
+    predict,
+    anchors,
+    images,
+    score_threshold=0.25,
+    iou_threshold=0.5,
+    batch_size=16,
+    suppression="greedy",
+    class_agnostic=False,
+):
     """`Detector.detect` for any function from a batch of images in 0..1 to raw heads."""
     found = []
     for start in range(0, len(images), batch_size):
@@ -172,7 +184,8 @@ def detect(predict, anchors, images, score_threshold=0.25, iou_threshold=0.5, ba
         classes = heads[0].shape[-1] // len(anchors.boxes[0]) - 5
         raw_boxes, raw_scores = flatten_heads(heads, classes)
         boxes = corners(decode_boxes(raw_boxes, anchors.grid()))
-        out = suppress(boxes, decode_scores(raw_scores), score_threshold, iou_threshold)
+        scores, options = decode_scores(raw_scores), dict(method=suppression, class_agnostic=class_agnostic)
+        out = suppress(boxes, scores, score_threshold, iou_threshold, **options)
         to_pixels = np.float32([*anchors.size[::-1]] * 2)
         for image, placement, box, label, score, kept in zip(
             batch, placements, *map(keras.ops.convert_to_numpy, out), strict=True

@@ -5,7 +5,11 @@ import math
 import keras
 from keras import layers, ops
 
-OBJECTNESS_PRIOR = 0.01  # so that the first steps are not spent on unlearning objects everywhere
+from ..backbones.yolox_darknet import conv3x3
+from ..blocks import conv_bn_act
+
+PRIOR = 0.01  # so that the first steps are not spent on unlearning objects everywhere
+PRIOR_LOGIT = math.log(PRIOR / (1 - PRIOR))
 
 
 @keras.saving.register_keras_serializable("cspkeras")
@@ -50,8 +54,7 @@ def yolo_head(x, anchors, classes, *, name):
     Returns:
         KerasTensor (N, H, W, anchors * (5 + classes)).
     """
-    prior = math.log(OBJECTNESS_PRIOR / (1 - OBJECTNESS_PRIOR))
-    bias = keras.initializers.Constant([prior, *[0.0] * classes] * anchors)
+    bias = keras.initializers.Constant([PRIOR_LOGIT, *[0.0] * classes] * anchors)
     small = keras.initializers.RandomNormal(stddev=0.01)
     boxes = layers.Conv2D(anchors * 4, 1, kernel_initializer=small, name=f"{name}_boxes")(x)
     scores = layers.Conv2D(
@@ -60,4 +63,39 @@ def yolo_head(x, anchors, classes, *, name):
     return RawHead(anchors, name=name)([boxes, scores])
 
 
-HEADS = {"yolo": yolo_head}
+def decoupled_head(x, anchors, classes, *, width=256, depthwise=False, activation="swish", name):
+    """YOLOX's head of one level (arXiv 2107.08430): classes have convolutions of their own, boxes and objectness share.
+
+    Args:
+        x, anchors, classes, name: see `yolo_head`.
+        width: channels of its convolutions.
+        depthwise: whether the 3x3 convolutions are depthwise separable.
+        activation: one of `blocks.ACTIVATIONS`.
+
+    Returns:
+        KerasTensor (N, H, W, anchors * (5 + classes)).
+    """
+    if anchors != 1:
+        raise ValueError(f"the decoupled head has one prediction a cell. Received: {anchors} anchors a level")
+    x = conv_bn_act(x, width, activation=activation, name=f"{name}_stem")
+    ways = {}
+    for way in ("classes", "boxes"):
+        y = x
+        for i in (1, 2):
+            y = conv3x3(y, width, depthwise=depthwise, activation=activation, name=f"{name}_{way}_conv{i}")
+        ways[way] = y
+
+    def predict(way, channels, part, bias=0.0):
+        small, bias = keras.initializers.RandomNormal(stddev=0.01), keras.initializers.Constant(bias)
+        options = dict(kernel_initializer=small, bias_initializer=bias, name=f"{name}_{part}")
+        return layers.Conv2D(channels, 1, **options)(ways[way])
+
+    boxes = predict("boxes", 4, "boxes")
+    objectness = predict("boxes", 1, "objectness", PRIOR_LOGIT)
+    scores = layers.Concatenate(name=f"{name}_scores")(
+        [objectness, predict("classes", classes, "classes", PRIOR_LOGIT)]
+    )
+    return RawHead(anchors, name=name)([boxes, scores])
+
+
+HEADS = {"yolo": yolo_head, "decoupled": decoupled_head}

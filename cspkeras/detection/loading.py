@@ -8,7 +8,7 @@ import numpy as np
 from keras import layers
 
 from ..backbones.graph import darknet_order
-from ..backbones.loading import check_weights, is_darknet, load_keras_file, weighted_layers
+from ..backbones.loading import check_weights, is_darknet, is_keras, load_keras_file, weighted_layers
 from ..weights.darknet_file import WeightedLayer, count_floats, load_weights_file
 from .heads import RawHead
 
@@ -49,16 +49,17 @@ def load_weights(detector, weights, *, skip_mismatch=False):
     """Load weights into a detector.
 
     Args:
-        detector: a `Detector` with YOLO heads.
+        detector: a `Detector`; with YOLO heads for all but whole Keras files.
         weights: a .keras or .weights.h5 file of the same network, or a Darknet .weights file of the network that it was
             published as; of one called `NAME.conv.K`, which holds the first layers alone, all that it holds.
         skip_mismatch: whether the file may be of another number of classes; the heads stay as they are then.
 
     Raises:
         OSError: where the file can't be read.
-        ValueError: for another kind of file, and for one that doesn't fit, naming where.
+        ValueError: for another kind of file, for a Darknet file where the heads are not YOLO's one convolution, and
+            for a file that doesn't fit, naming where.
     """
-    check_weights(weights)
+    check_weights(weights, is_darknet(weights) or is_keras(weights))
     if is_darknet(weights):
         _load_darknet(detector, weights, skip_mismatch)
     elif skip_mismatch:
@@ -68,7 +69,7 @@ def load_weights(detector, weights, *, skip_mismatch=False):
 
 
 def _load_darknet(detector, path, skip_mismatch):
-    weighted, floats = _weighted(detector), count_floats(path)
+    weighted, floats = _weighted(detector, path), count_floats(path)
     if not str(path).endswith(".weights"):
         ends = accumulate(layer.size for layer in weighted)
         load_weights_file(path, [layer for layer, end in zip(weighted, ends, strict=True) if end <= floats])
@@ -87,12 +88,17 @@ def _load_darknet(detector, path, skip_mismatch):
     load_weights_file(path, weighted)
 
 
-def _weighted(detector):
-    """The detector's `WeightedLayer`s in its cfg's order, each head as one."""
+def _weighted(detector, path):
+    """The detector's `WeightedLayer`s in its cfg's order, each head as one; `path` is for the error."""
     heads, scores = {}, set()
     for layer in detector.layers:
         if isinstance(layer, RawHead):
             boxes, its_scores = (x._keras_history.operation for x in layer.input)
+            if not isinstance(its_scores, layers.Conv2D):
+                raise ValueError(
+                    f"{path}: {detector.name}'s heads are not YOLO's one convolution a level, as which a Darknet file "
+                    "holds a head"
+                )
             heads[boxes] = layer.anchors, its_scores
             scores.add(its_scores)
     weighted = []
@@ -109,7 +115,7 @@ def _weighted(detector):
 
 def _load_fitting(detector, path):
     """Load a Keras file all but the heads of which must fit."""
-    inner = [layer for layer in _weighted(detector) if not isinstance(layer, WeightedHead)]
+    inner = [layer for layer in _weighted(detector, path) if not isinstance(layer, WeightedHead)]
     before = [layer.convolution.get_weights()[0] for layer in inner]
     # Keras leaves out what does not fit and only warns, at length. A random kernel that was loaded is another one.
     with warnings.catch_warnings(action="ignore"):

@@ -21,6 +21,7 @@ class Published:
         bflops: by the authors' rule (`cspkeras.analysis`), with 80 classes.
         ap, ap50, ap75: average precision.
         cfg: the name of the cfg without its ending, where one was published.
+        params: parameters in millions, where they were published.
     """
 
     source: str
@@ -31,6 +32,7 @@ class Published:
     ap50: float | None = None
     ap75: float | None = None
     cfg: str | None = None
+    params: float | None = None
 
     def __str__(self):
         figures = {"{} BFLOPs": self.bflops, "AP {}": self.ap, "AP50 {}": self.ap50, "AP75 {}": self.ap75}

@@ -10,7 +10,16 @@ from keras import layers
 
 from cspkeras import backbones
 from cspkeras.analysis import complexity
-from cspkeras.backbones import darknet, darknet_tiny, densenet, densenet_elastic, mobilenet, peleenet, resnet
+from cspkeras.backbones import (
+    darknet,
+    darknet_tiny,
+    densenet,
+    densenet_elastic,
+    mobilenet,
+    peleenet,
+    resnet,
+    timm_layout,
+)
 from cspkeras.cross_stage import FUSIONS
 from cspkeras.routing import Shortcut
 
@@ -41,8 +50,17 @@ SMALL = {
     ),
     "mobilenet": (mobilenet, mobilenet.MobileNetV2Spec(CHANNELS, 2, 1, cross_stage=False, top=32, stem=8)),
     "mobilenet csp": (mobilenet, mobilenet.MobileNetV2Spec(CHANNELS, 2, 2, cross_stage=True, top=32, stem=16)),
+    "timm resnext": (
+        timm_layout,
+        timm_layout.TimmSpec("cspresnext50", ONE, WIDTHS, WIDTHS, WIDTHS, groups=4, resnet=True, stem=8),
+    ),
+    "timm darknet csp": (timm_layout, timm_layout.TimmSpec("cspdarknet53", *DARKNET, DARKNET[1], (8, 8, 8, 16, 16))),
 }
-CROSS_STAGE = [kind for kind, (_, spec) in SMALL.items() if getattr(spec, "cross_stage", False)]
+CROSS_STAGE = [kind for kind, (_, spec) in SMALL.items() if getattr(spec, "cross_stage", False)]  # in various ways
+WEIGHTS = (
+    "weights must be None or a .keras, .weights.h5 or Darknet .weights file, for CSPDarknet53, CSPResNeXt50, "
+    'CSPResNet50, Darknet53 also timm\'s: "imagenet", "imagenet@REVISION" or a .safetensors file. Received: weights='
+)
 
 each_kind = pytest.mark.parametrize("kind", SMALL)
 
@@ -231,8 +249,8 @@ def test_resnets_shortcuts_span_resolutions():
         ({"input_shape": 64}, "multiples of {stride}. Received: input_shape=64"),
         ({"include_top": False, "pooling": "x"}, "pooling must be None, 'avg' or 'max'. Received: pooling='x'"),
         ({"activation": "gelu"}, "linear. Received: activation='gelu'"),
-        ({"weights": True}, "a .keras, .weights.h5 or Darknet .weights file. Received: weights=True"),
-        ({"weights": "imagenet"}, "a .keras, .weights.h5 or Darknet .weights file. Received: weights='imagenet'"),
+        ({"weights": True}, f"{WEIGHTS}True"),
+        ({"weights": "imagenet1k"}, f"{WEIGHTS}'imagenet1k'"),
     ],
     ids=str,
 )
@@ -250,28 +268,3 @@ def test_wrong_arguments_are_named_in_one_line(kind, options, error):
 def test_wrong_ways_to_divide_a_stage_are_named(option, error):
     with pytest.raises(ValueError, match=error):
         build("pelee", **option)
-
-
-@pytest.mark.parametrize("ending", [".keras", ".weights.h5"])
-@pytest.mark.parametrize(
-    ("content", "error"),
-    [
-        (None, "missing; expected a .keras, .weights.h5 or Darknet .weights file"),
-        (b"no model", "holds no weights for this peleenet"),
-    ],
-)
-def test_weights_that_cannot_be_read_are_an_error_naming_the_file(content, error, ending, tmp_path):
-    path = tmp_path / f"file{ending}"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(FileNotFoundError if content is None else ValueError) as caught:
-        build("pelee", include_top=False, weights=path)
-    assert str(caught.value).startswith(f"{path}: {error}") and "\n" not in str(caught.value)
-
-
-@pytest.mark.filterwarnings("ignore:Skipping nested container")
-def test_weights_of_other_classes_are_an_error(tmp_path):
-    path = tmp_path / "seven.weights.h5"
-    classifier("pelee").save_weights(path)
-    with pytest.raises(ValueError, match=r"seven.weights.h5: holds no weights for this peleenet .*predictions"):
-        build("pelee", classes=8, weights=path)

@@ -45,6 +45,24 @@ def test_pixels_become_parts_of_one(convert, dtype):
     assert keras.backend.standardize_dtype(found.dtype) == "float32"
 
 
+@pytest.mark.parametrize("convert", [np.asarray, keras.ops.convert_to_tensor])
+def test_pixels_are_normalized_for_timms_layout(convert):
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 3), "uint8")
+    found = cspkeras.preprocess_input(convert(pixels), layout="timm")
+    expected = keras.applications.imagenet_utils.preprocess_input(pixels.astype("float32"), mode="torch")
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert keras.backend.standardize_dtype(found.dtype) == "float32"
+
+
+def test_pixels_for_a_layout_within_a_model():
+    image = keras.Input((2, 2, 3), dtype="uint8")
+    model = keras.Model(image, cspkeras.preprocess_input(image, layout="timm"))
+    pixels = np.full((1, 2, 2, 3), 51, "uint8")
+    np.testing.assert_allclose(model(pixels), cspkeras.preprocess_input(pixels, layout="timm"), atol=1e-6)
+    with pytest.raises(ValueError, match="layout must be one of darknet, timm. Received: layout='torch'"):
+        cspkeras.preprocess_input(pixels, layout="torch")
+
+
 def test_predictions_are_named_whatever_their_order(monkeypatch):
     ids = [f"n{i:08}" for i in range(1000)]
     index = {str(i): [wordnet_id, f"class {i}"] for i, wordnet_id in enumerate(ids)}

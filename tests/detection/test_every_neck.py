@@ -22,6 +22,7 @@ KINDS = {
     "prn 3l": ("prn", {"levels": 3}, THREE, 4.586, 4.586),
     "fpn": ("fpn", {}, THREE, None, None),
     "fpn_tiny": ("fpn_tiny", {}, TWO, None, None),
+    "pafpn": ("pafpn", {}, THREE, None, None),
     "panet_spp": ("panet_spp", {}, THREE, None, None),
 }
 SMALL = {"fpn": 64, "fpn_tiny": 64, "panet_spp": 64}  # widths that are quick to initialize; of the others the default
@@ -54,7 +55,7 @@ def check_fit(model, kinds):
 @pytest.mark.parametrize(
     ("name", "kinds"),
     [
-        ("CSPDarknet53Tiny", ("efm spp", "prn 3l", "fpn_tiny")),
+        ("CSPDarknet53Tiny", ("efm spp", "prn 3l", "fpn_tiny", "pafpn")),
         ("CSPMobileNetV2", ("efm sam", "gfm", "prn", "fpn", "panet_spp")),
     ],
 )

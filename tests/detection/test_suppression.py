@@ -1,12 +1,17 @@
-"""Suppression, against a plain greedy loop and the device's own."""
+"""Suppression, against plain loops, the published pseudocode and the device's own."""
+
+import math
+import re
 
 import numpy as np
+import plain_overlaps
 import pytest
 
-from cspkeras.detection.suppression import suppress
+from cspkeras.detection.suppression import CANDIDATES, suppress
 from cspkeras.tflite.detect import suppress as suppress_on_device
 
 PICTURES, BOXES, CLASSES = 3, 60, 4
+METHODS = tuple(CANDIDATES)
 
 
 def scene(seed, crowded=0.4):
@@ -18,82 +23,203 @@ def scene(seed, crowded=0.4):
     return boxes.astype("float32"), scores.reshape(PICTURES, BOXES, CLASSES).astype("float32")
 
 
-def overlap(a, b):
-    width, height = (min(a[2 + i], b[2 + i]) - max(a[i], b[i]) for i in (0, 1))
-    common = max(width, 0) * max(height, 0)
-    union = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)) - common
-    return common / union if union else 0
+def tied(seed):
+    """As `scene`, but places, sizes and scores are few: equal scores, equal boxes, overlaps equal to a threshold."""
+    rng = np.random.default_rng(seed)
+    corner, size = rng.integers(0, 4, (2, PICTURES, BOXES, 2))
+    boxes = np.concatenate([corner, corner + size], -1) / 4  # some without area
+    scores = rng.choice([0.0, 0.25, 0.5, 0.75], (PICTURES, BOXES, CLASSES), p=[0.7, 0.1, 0.1, 0.1])
+    return boxes.astype("float32"), scores.astype("float32")
 
 
-def greedy(boxes, scores, score_threshold, iou_threshold, candidates=1000):
+def candidates_of(boxes, scores, threshold, most):
+    """[score, label, box] of one picture, best first, the first of equals first."""
+    boxes, scores = boxes.tolist(), scores.tolist()  # Python's numbers are faster one by one
+    pairs = [[score, label, boxes[i]] for i, row in enumerate(scores) for label, score in enumerate(row)]
+    return sorted((pair for pair in pairs if pair[0] > threshold), key=lambda pair: -pair[0])[:most]
+
+
+def plain(boxes, scores, score_threshold, iou_threshold, method="greedy", class_agnostic=False, candidates=None):
     """(score, label, box) of one picture's best, best first."""
-    pairs = [(score, label, boxes[i]) for i, row in enumerate(scores) for label, score in enumerate(row)]
-    pairs = sorted((pair for pair in pairs if pair[0] > score_threshold), key=lambda pair: -pair[0])[:candidates]
+    waiting = candidates_of(boxes, scores, score_threshold, candidates or CANDIDATES[method])
     kept = []
-    for pair in pairs:
-        if all(pair[1] != other[1] or overlap(pair[2], other[2]) <= iou_threshold for other in kept):
-            kept.append(pair)
+    if method == "soft":  # as in its paper: take the best, lower the others, again
+        while waiting:
+            best = max(range(len(waiting)), key=lambda i: (waiting[i][0], -i))
+            chosen = waiting.pop(best)
+            kept.append(chosen)
+            for other in waiting:
+                if class_agnostic or other[1] == chosen[1]:
+                    other[0] *= math.exp(-(plain_overlaps.iou(chosen[2], other[2]) ** 2) / 0.5)
+            waiting = [pair for pair in waiting if pair[0] > score_threshold]
+        return kept
+    overlap = plain_overlaps.diou if method == "diou" else plain_overlaps.iou
+    for score, label, box in waiting:
+        rivals = [other for _, k, other in kept if class_agnostic or k == label]
+        if all(overlap(box, other) <= iou_threshold for other in rivals):
+            kept.append((score, label, box))
     return kept
 
 
-def kept_of(out, picture):
-    boxes, labels, scores, kept = (np.asarray(x)[picture] for x in out)
-    return list(zip(scores[kept], labels[kept], boxes[kept], strict=True))
+def in_keras(boxes, scores, *thresholds, **options):
+    """What is kept in each picture: (scores, labels, boxes), best first."""
+    found = map(np.asarray, suppress(boxes, scores, *thresholds, **options))
+    return [(s[kept], k[kept], b[kept]) for b, k, s, kept in zip(*found, strict=True)]
+
+
+def on_device(boxes, scores, score_threshold, iou_threshold, method="greedy", class_agnostic=False):
+    """The same in one picture by the device's script."""
+    pairs = candidates_of(boxes, scores, score_threshold, 1000)
+    box = np.array([pair[2] for pair in pairs], np.float32).reshape(-1, 4)
+    label, score = np.array([pair[1] for pair in pairs], int), np.array([pair[0] for pair in pairs], np.float32)
+    kept, left = suppress_on_device(box, label, score, iou_threshold, score_threshold, method, class_agnostic)
+    return left, label[kept], box[kept]
 
 
 def assert_same(found, expected):
-    assert [(score, label) for score, label, _ in found] == [(score, label) for score, label, _ in expected]
-    np.testing.assert_array_equal([box for *_, box in found], [box for *_, box in expected])
+    """Scores, labels and boxes, in order; a decayed score by its first six digits."""
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-5)
+    for a, b in zip(found[1:], expected[1:], strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize(("score_threshold", "iou_threshold"), [(0.0, 0.5), (0.3, 0.2), (0.6, 0.45), (0.2, 0.0)])
-@pytest.mark.parametrize("crowded", [0.4, 1.0])
-def test_suppression_is_greedy_as_on_the_device(seed, score_threshold, iou_threshold, crowded):
-    boxes, scores = scene(seed, crowded)
-    out = suppress(boxes, scores, score_threshold, iou_threshold)
-    assert out[0].shape == (PICTURES, BOXES * CLASSES, 4)
-    for picture in range(PICTURES):
-        expected = greedy(boxes[picture], scores[picture], score_threshold, iou_threshold)
-        assert 0 < len(expected) < (scores[picture] > score_threshold).sum()
-        assert_same(kept_of(out, picture), expected)
+def assert_all_agree(boxes, scores, *thresholds, **options):
+    """Asserts that Keras and the device keep what the plain loops keep; returns how many in each picture."""
+    found = in_keras(boxes, scores, *thresholds, **options)
+    for picture, (box, score) in enumerate(zip(boxes, scores, strict=True)):
+        expected = plain(box, score, *thresholds, **options)
+        assert len(found[picture][0]) == len(expected)
+        assert_same(on_device(box, score, *thresholds, **options), found[picture])
+        if expected:
+            assert_same(found[picture], [np.array(column) for column in zip(*expected, strict=True)])
+    return [len(kept[0]) for kept in found]
 
-        rows, labels = np.nonzero(scores[picture] > score_threshold)
-        order = np.argsort(-scores[picture][rows, labels])
-        rows, labels = rows[order], labels[order]
-        on_device = suppress_on_device(boxes[picture][rows], labels, iou_threshold)
-        chosen = [(scores[picture][r, k], k, boxes[picture][r]) for r, k in zip(rows, labels, strict=True)]
-        assert_same([chosen[i] for i in on_device], expected)
+
+@pytest.mark.parametrize("class_agnostic", [False, True])
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("score_threshold", "iou_threshold", "crowded"),
+    [(0.01, 0.5, 0.4), (0.3, 0.2, 0.4), (0.6, 0.45, 1.0), (0.2, 0.0, 1.0), (0.0, 1.0, 1.0)],
+)
+def test_keras_and_the_device_keep_what_plain_loops_keep(
+    method, class_agnostic, score_threshold, iou_threshold, crowded
+):
+    boxes, scores = scene(1, crowded)
+    options = dict(method=method, class_agnostic=class_agnostic)
+    kept = assert_all_agree(boxes, scores, score_threshold, iou_threshold, **options)
+    assert all(count > 0 for count in kept)
+    if iou_threshold < 1:
+        assert sum(kept) < (scores > score_threshold).sum()
+
+
+@pytest.mark.parametrize("class_agnostic", [False, True])
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("iou_threshold", [0.0, 0.25, 0.5])
+def test_ties_fall_alike_everywhere(method, class_agnostic, iou_threshold):
+    boxes, scores = tied(2)
+    assert_all_agree(boxes, scores, 0.2, iou_threshold, method=method, class_agnostic=class_agnostic)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_thousands_of_boxes(method):
+    rng = np.random.default_rng(5)
+    corner, size = rng.random((1, 4000, 2)), rng.uniform(0.01, 0.1, (1, 4000, 2))
+    boxes = np.concatenate([corner, corner + size], -1).astype("float32")
+    scores = rng.permutation(np.linspace(0.01, 0.99, 8000)).reshape(1, 4000, 2).astype("float32")
+    (kept,) = assert_all_agree(boxes, scores, 0.1, 0.3, method=method)
+    assert 100 < kept <= CANDIDATES[method]
 
 
 @pytest.mark.parametrize("candidates", [1, 7, 50])
-def test_only_the_best_candidates_enter(candidates):
+@pytest.mark.parametrize("method", METHODS)
+def test_only_the_best_candidates_enter(candidates, method):
     boxes, scores = scene(0)
-    out = suppress(boxes, scores, 0.1, 0.3, candidates=candidates)
-    assert out[2].shape == (PICTURES, candidates)
-    for picture in range(PICTURES):
-        assert_same(kept_of(out, picture), greedy(boxes[picture], scores[picture], 0.1, 0.3, candidates))
+    assert suppress(boxes, scores, 0.1, 0.3, candidates, method=method)[2].shape == (PICTURES, candidates)
+    for picture, found in enumerate(in_keras(boxes, scores, 0.1, 0.3, candidates, method=method)):
+        expected = plain(boxes[picture], scores[picture], 0.1, 0.3, method, candidates=candidates)
+        assert_same(found, [np.array(column) for column in zip(*expected, strict=True)])
 
 
-def test_nothing_above_the_threshold_keeps_nothing():
-    assert not np.any(suppress(*scene(0), 0.995, 0.5)[3])
+@pytest.mark.parametrize("method", METHODS)
+def test_nothing_above_the_threshold_keeps_nothing(method):
+    assert assert_all_agree(*scene(0), 0.995, 0.5, method=method) == [0, 0, 0]
 
 
 def test_a_long_chain_of_boxes_settles_as_greedily():
     # Each box overlaps its neighbours alone: every second one stays.
-    x = np.arange(30, dtype="float32")
+    x = np.arange(300, dtype="float32")
     boxes = np.stack([x, 0 * x, x + 1.5, 0 * x + 1], -1)[None]
-    scores = np.linspace(0.9, 0.1, 30, dtype="float32")[None, :, None]
-    kept = suppress(boxes, scores, 0.0, 0.1)[3]
-    assert np.asarray(kept)[0].tolist() == [True, False] * 15
+    scores = np.linspace(0.9, 0.1, 300, dtype="float32")[None, :, None]
+    assert np.asarray(suppress(boxes, scores, 0.0, 0.1)[3])[0].tolist() == [True, False] * 150
+    assert assert_all_agree(boxes, scores, 0.0, 0.1) == [150]
 
 
-def test_boxes_without_area_suppress_nothing():
-    boxes = np.float32([[[0.5, 0.5, 0.5, 0.5], [0.4, 0.4, 0.6, 0.6], [0.5, 0.5, 0.5, 0.5]]])
-    kept = suppress(boxes, np.float32([[[0.9], [0.8], [0.7]]]), 0.1, 0.0)[3]
-    assert np.asarray(kept).all()
+def test_diou_spares_a_box_with_another_centre():
+    boxes = np.float32([[[0, 0, 4, 4], [2, 0, 6, 4], [0, 0, 4, 2]]])  # IoU with the first: 1/3, 1/2
+    scores = np.float32([[[0.9], [0.8], [0.7]]])
+    assert assert_all_agree(boxes, scores, 0.1, 0.3) == [1]
+    # Centres 2 apart in a diagonal of 52: 1/3 - 4/52 = 0.26; 1 apart in a diagonal of 32: 1/2 - 1/32.
+    assert assert_all_agree(boxes, scores, 0.1, 0.3, method="diou") == [2]
+    assert assert_all_agree(boxes, scores, 0.1, 0.25, method="diou") == [1]
 
 
-def test_one_box_may_be_two_classes():
-    out = suppress(np.float32([[[0, 0, 1, 1]]]), np.float32([[[0.8, 0.1, 0.9]]]), 0.25, 0.5)
-    assert [(round(float(score), 2), int(label)) for score, label, _ in kept_of(out, 0)] == [(0.9, 2), (0.8, 0)]
+def test_soft_lowers_scores_by_a_gaussian_of_the_overlap():
+    boxes = np.float32([[[0, 0, 4, 4], [0, 0, 4, 2], [8, 8, 9, 9], [0, 0, 4, 4]]])
+    scores = np.float32([[[0.9], [0.8], [0.5], [0.3]]])
+    ((left, *_),) = in_keras(boxes, scores, 0.01, 0.5, method="soft")
+    # IoU 1/2 with the second; 1, then 1/2 with the last.
+    expected = [0.9, 0.5, 0.8 * math.exp(-0.5), 0.3 * math.exp(-2) * math.exp(-0.5)]
+    np.testing.assert_allclose(left, expected, rtol=1e-5)
+    assert len(in_keras(boxes, scores, 0.25, 0.5, method="soft")[0][0]) == 3  # lowered below the threshold
+
+
+@pytest.mark.parametrize("class_agnostic", [False, True])
+@pytest.mark.parametrize("method", METHODS)
+def test_boxes_without_area_suppress_nothing(method, class_agnostic):
+    boxes = np.float32([[[0.5, 0.5, 0.5, 0.5], [0.4, 0.4, 0.6, 0.6], [0.5, 0.5, 0.5, 0.5], [0.4, 0.5, 0.6, 0.5]]])
+    scores = np.float32([[[0.9], [0.8], [0.7], [0.6]]])
+    assert assert_all_agree(boxes, scores, 0.1, 0.0, method=method, class_agnostic=class_agnostic) == [4]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_score_of_nan_is_no_candidate_and_a_box_of_nan_overlaps_nothing(method):
+    boxes, scores = scene(3)
+    scores[:, ::3] = np.nan
+    expected = in_keras(boxes, np.nan_to_num(scores), 0.3, 0.4, method=method)
+    for picture, found in enumerate(in_keras(boxes, scores, 0.3, 0.4, method=method)):
+        assert_same(found, expected[picture])
+    boxes[:, ::3], scores[:, ::3], boxes[0, 0, :3] = np.nan, 0.95, 0.5
+    for picture, found in enumerate(in_keras(boxes, scores, 0.3, 0.4, method=method)):
+        sound = np.isfinite(found[2]).all(axis=1)
+        assert (~sound).sum() == BOXES / 3 * CLASSES
+        assert_same([column[sound] for column in found], expected[picture])
+        assert_same(on_device(boxes[picture], scores[picture], 0.3, 0.4, method), found)
+
+
+@pytest.mark.parametrize(("class_agnostic", "expected"), [(False, [(0.9, 2), (0.8, 0)]), (True, [(0.9, 2)])])
+def test_one_box_may_be_two_classes(class_agnostic, expected):
+    boxes, scores = np.float32([[[0, 0, 1, 1]]]), np.float32([[[0.8, 0.1, 0.9]]])
+    ((left, labels, _),) = in_keras(boxes, scores, 0.25, 0.5, class_agnostic=class_agnostic)
+    assert [(round(float(s), 2), int(k)) for s, k in zip(left, labels, strict=True)] == expected
+
+
+def test_an_unknown_method_is_named():
+    with pytest.raises(ValueError, match=re.escape("must be one of greedy, diou, soft. Received: 'fast'")):
+        suppress(*scene(0), 0.3, 0.5, method="fast")
+
+
+def test_a_detector_takes_the_method(detector):
+    pictures = np.random.default_rng(0).integers(0, 255, (2, 40, 60, 3), "uint8")
+    found = {
+        (method, agnostic): detector.detect(pictures, 0.001, 0.05, suppression=method, class_agnostic=agnostic)
+        for method in METHODS
+        for agnostic in (False, True)
+    }
+    for picture in range(len(pictures)):
+        counts = {options: len(kept[picture]["scores"]) for options, kept in found.items()}
+        assert 0 < counts["greedy", True] < counts["greedy", False] < counts["diou", False]
+        greedy, soft = (found[method, False][picture] for method in ("greedy", "soft"))
+        np.testing.assert_array_equal(soft["boxes"][0], greedy["boxes"][0])
+        assert soft["scores"][0] == greedy["scores"][0] and (np.diff(soft["scores"]) <= 0).all()
+    with pytest.raises(ValueError, match="must be one of greedy, diou, soft"):
+        detector.detect(pictures, suppression="fast")

@@ -16,6 +16,7 @@ NECKS = {
     "prn": {"levels": 3},
     "fpn": {"width": 64},
     "fpn_tiny": {},
+    "pafpn": {"depthwise": True},
     "panet_spp": {"width": 64},
 }
 

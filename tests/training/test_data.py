@@ -6,7 +6,7 @@ from conftest import ANNOTATION, COLORS, OBJECT
 from PIL import Image
 
 from cspkeras.training import read_voc
-from cspkeras.training.data import ORIENTATION, Example
+from cspkeras.training.data import ORIENTATION, DetectionData, Example
 
 SPLITS = {"train": (205, ["BloodImage_00343"]), "val": (87, ["BloodImage_00338"]), "test": (72, [])}
 
@@ -98,10 +98,10 @@ OBJECTS = {
     "above and left": (OBJECT.format("red", -20, -20, 0, 0), WITHIN),
     "no width": (OBJECT.format("red", 10, 10, 10, 20), WITHIN),
     "corners swapped": (OBJECT.format("red", 20, 20, 10, 10), WITHIN),
-    "NaN": (OBJECT.format("red", "nan", 10, 20, 20), "an object 'red' without xmin, ymin, xmax and ymax in numbers"),
-    "infinite": (OBJECT.format("red", 0, 0, "inf", 20), "an object 'red' without xmin"),
-    "no number": (OBJECT.format("red", "left", 10, 20, 20), "an object 'red' without xmin"),
-    "no bounds": ("<object><name>red</name></object>", "an object 'red' without xmin"),
+    "NaN": (OBJECT.format("red", "nan", 10, 20, 20), "an object 'red' without four finite numbers"),
+    "infinite": (OBJECT.format("red", 0, 0, "inf", 20), "an object 'red' without four finite numbers"),
+    "no number": (OBJECT.format("red", "left", 10, 20, 20), "an object 'red' without four finite numbers"),
+    "no bounds": ("<object><name>red</name></object>", "an object 'red' without four finite numbers"),
     "no name": (OBJECT.format("", 10, 10, 20, 20), "an object without a name, left out"),
     "unknown class": (
         OBJECT.format("mauve", 10, 10, 20, 20),
@@ -121,6 +121,38 @@ def test_an_object_is_left_out_and_reported(make_voc, case):
     np.testing.assert_array_equal(data.examples[1].labels, [1])
     (problem,) = data.problems
     assert f"{folder}/Annotations/train1.xml: " in problem and expected in problem
+
+
+def test_an_unknown_class_is_one_line_however_often_it_occurs(make_voc):
+    folder = make_voc(train=3)
+    data = read_voc(folder, "train", ("red", "mauve"))
+    assert [example.labels.tolist() for example in data.examples] == [[0]] * 3
+    assert data.problems == [
+        f"{folder}/Annotations/train0.xml: unknown class {name!r}, left out (3 objects, the first here); "
+        "known are red, mauve"
+        for name in ("blue", "green")
+    ]
+
+
+@pytest.mark.parametrize(
+    "boxes, labels, message",
+    (
+        (np.zeros((1, 4)), [3], r"examples\[1\]: labels must be from 0 to 2. Received: \[3\]"),
+        (np.zeros((1, 4)), [-1], "labels must be from 0 to 2"),
+        (np.full((1, 4), np.nan), [0], r"examples\[1\]: boxes must be finite numbers \(1, 4\)"),
+        (np.full((1, 4), np.inf), [0], "boxes must be finite"),
+        (np.zeros((2, 4)), [0], "boxes must be finite"),
+        (np.zeros((1, 5)), [0], "boxes must be finite"),
+    ),
+)
+def test_what_is_no_detection_data(boxes, labels, message):
+    good, image = Example(GREY, np.zeros((1, 4)), np.int64([2])), np.zeros((9, 9, 3), "uint8")
+    for options in (
+        (boxes, np.int64(labels)),
+        (good.boxes, good.labels, None, boxes, np.int64(labels)),
+    ):
+        with pytest.raises(ValueError, match=message):
+            DetectionData([good, Example(image, *options)], tuple(COLORS))
 
 
 def test_a_box_that_reaches_outside_is_cut_and_reported(make_voc):
@@ -178,9 +210,7 @@ def test_an_unusable_folder(make_voc, split, listing, error, message):
 
 
 def test_no_object_of_the_wanted_classes(make_voc):
-    with pytest.raises(
-        ValueError, match="no picture with a usable object; the first of 3 problems: .*unknown class 'blue'"
-    ):
+    with pytest.raises(ValueError, match=r"train.txt: none of its classes \(blue, green, red\) is among mauve"):
         read_voc(make_voc(train=1), "train", ("mauve",))
 
 

@@ -5,7 +5,7 @@ import pytest
 from conftest import COLORS
 
 from cspkeras.training import DetectionData, Example, evaluate, read_voc
-from cspkeras.training.evaluation import coco_map, load_detect
+from cspkeras.training.evaluation import SUMMARY, coco_metrics, load_detect
 
 NAMES = ("a", "b")
 BOX, FAR = [10, 10, 50, 50], [60, 60, 90, 90]
@@ -13,7 +13,8 @@ HALF = [10, 10, 50, 32]  # covers 0.55 of BOX
 
 
 def picture(*objects):
-    return np.float32([box for box, _ in objects]).reshape(-1, 4), np.int64([label for _, label in objects])
+    boxes, labels = [box for box, _ in objects], [label for _, label in objects]
+    return Example(None, np.float32(boxes).reshape(-1, 4), np.int64(labels))
 
 
 def detections(*objects):
@@ -54,8 +55,13 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_known_answers(case):
     truths, found, *expected = CASES[case]
-    measured = coco_map(truths, found, NAMES)
-    got = [measured["mAP"], measured["mAP50"], measured["mAP75"], *measured["per_class"].values()]
+    measured = coco_metrics(truths, found, NAMES)
+    got = [
+        measured["mAP"],
+        measured["mAP50"],
+        measured["mAP75"],
+        *(row["AP"] for row in measured["per_class"].values()),
+    ]
     np.testing.assert_allclose(got, expected, atol=1e-6)
     assert tuple(measured["per_class"]) == NAMES
 
@@ -65,7 +71,7 @@ def plain_ap50(truths, found, label):
     hits, ranked = set(), []
     candidates = [(s, i, b) for i, f in enumerate(found) for b, k, s in zip(*f.values(), strict=True) if k == label]
     for _, image, box in sorted(candidates, key=lambda candidate: -candidate[0]):
-        boxes, labels = truths[image]
+        boxes, labels = truths[image].boxes, truths[image].labels
         overlaps = [
             iou(box, other) if kind == label and (image, n) not in hits else 0
             for n, (other, kind) in enumerate(zip(boxes, labels, strict=True))
@@ -73,7 +79,7 @@ def plain_ap50(truths, found, label):
         ranked.append(max(overlaps, default=0) >= 0.5)
         if ranked[-1]:
             hits.add((image, int(np.argmax(overlaps))))
-    positives = sum((labels == label).sum() for _, labels in truths)
+    positives = sum((truth.labels == label).sum() for truth in truths)
     recall, precision = np.cumsum(ranked) / positives, np.cumsum(ranked) / np.arange(1, len(ranked) + 1)
     return np.mean([max(precision[recall >= level], default=0) for level in np.linspace(0, 1, 101)])
 
@@ -90,14 +96,46 @@ def test_against_a_plain_implementation():
         count = rng.integers(1, 6)
         corner, side = rng.uniform(0, 60, (count, 2)), rng.uniform(10, 40, (count, 2))
         boxes, labels = np.float32(np.hstack([corner, corner + side])), rng.integers(0, 2, count)
-        truths.append((boxes, labels))
+        truths.append(Example(None, boxes, labels))
         seen = np.repeat(np.arange(count), 2)[rng.random(2 * count) < 0.7]
         moved = boxes[seen] + rng.normal(0, 3, (len(seen), 4)).astype("float32")
         kinds = np.where(rng.random(len(seen)) < 0.85, labels[seen], 1 - labels[seen])
         found.append({"boxes": moved, "labels": kinds, "scores": rng.random(len(seen)).astype("float32")})
     expected = [plain_ap50(truths, found, label) for label in range(2)]
     assert 0.2 < min(expected) < max(expected) < 0.9
-    assert coco_map(truths, found, NAMES)["mAP50"] == pytest.approx(np.mean(expected), abs=1e-6)
+    measured = coco_metrics(truths, found, NAMES)
+    assert measured["mAP50"] == pytest.approx(np.mean(expected), abs=1e-6)
+    for name, ap in zip(NAMES, expected, strict=True):
+        assert measured["per_class"][name]["AP50"] == pytest.approx(ap, abs=1e-6)
+        assert measured["curves"][name].shape == (101,)
+        assert measured["curves"][name].mean() == pytest.approx(ap, abs=1e-6)
+
+
+def test_small_medium_and_large():
+    boxes = np.float32([[0, 0, 20, 20], [0, 0, 60, 60], [0, 0, 200, 200]])
+    found = {"boxes": boxes[1:], "labels": np.zeros(2, int), "scores": np.float32([0.9, 0.8])}
+    measured = coco_metrics([Example(None, boxes, np.zeros(3, "int64"))], [found], NAMES)
+    assert tuple(measured)[:12] == SUMMARY
+    for kind in ("mAP", "AR"):
+        assert [measured[f"{kind}_{size}"] for size in ("small", "medium", "large")] == pytest.approx([0, 1, 1])
+    assert [measured[f"AR_{most}"] for most in (1, 10, 100)] == pytest.approx([1 / 3, 2 / 3, 2 / 3])
+    assert measured["per_class"]["a"]["objects"] == 3
+    by_mask = Example(None, boxes[2:], np.zeros(1, "int64"), areas=np.array([900.0]))  # of COCO's, not of the box
+    measured = coco_metrics([by_mask], [found], NAMES)
+    assert measured["AR_small"] == pytest.approx(1) and np.isnan(measured["AR_large"])
+
+
+def test_crowd_regions_are_neither_missed_nor_false():
+    crowd = Example(None, np.float32([FAR]), np.int64([0]), None, np.float32([[0, 0, 55, 55]]), np.int64([0]))
+    found = [detections((BOX, 0, 0.9), (HALF, 0, 0.8), (FAR, 0, 0.7))]
+    assert coco_metrics([crowd], found, NAMES)["mAP"] == pytest.approx(1)
+    assert coco_metrics([picture((FAR, 0))], found, NAMES)["mAP"] == pytest.approx(1 / 3, abs=0.01)
+
+
+def test_a_detector_of_other_classes():
+    data = DetectionData([Example(np.zeros((64, 64, 3), "uint8"), np.float32([BOX]), np.int64([0]))], NAMES)
+    with pytest.raises(ValueError, match="the detector and the data differ: it finds class 2, the data has 0 to 1"):
+        evaluate(lambda *_, **__: [detections((BOX, 2, 0.9))], data)
 
 
 def oracle(data):
@@ -115,7 +153,11 @@ def oracle(data):
 def test_evaluate_goes_through_a_data_set_in_batches(make_voc):
     data = read_voc(make_voc(train=5), "train")
     measured = evaluate(oracle(data), data, batch_size=2)
-    assert measured["mAP"] == pytest.approx(1) and measured["per_class"] == pytest.approx(dict.fromkeys(COLORS, 1))
+    assert measured["mAP"] == pytest.approx(1) and list(measured["per_class"]) == list(COLORS)
+    assert all(
+        row == {"AP": pytest.approx(1), "AP50": pytest.approx(1), "objects": 5}
+        for row in measured["per_class"].values()
+    )
 
 
 def test_evaluate_reports_and_skips_broken_pictures(tmp_path):

@@ -3,14 +3,13 @@
 import math
 import os
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from html_page import Page
 
 from cspkeras.training.report import write_report
 
-VOID = {"meta", "img", "path", "link", "br"}
 ROWS = [
     {"name": "Keras", "mAP50": 0.91234, "mAP": 0.7, "latency_ms": 20.04},
     {"name": "float16", "mAP50": 0.9, "mAP": None, "size_bytes": 1_934_112, "gpu_delegated": True},
@@ -26,35 +25,6 @@ HISTORY = {
     "quantization-aware training": [{"epoch": 1, "loss": 2.0, "val_mAP50": 0.9}],
 }
 PICTURE = np.full((6, 8, 3), 200, np.uint8)
-
-
-class Page(HTMLParser):
-    """Checks that tags nest and collects them, with the table's text."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.tags, self.table = [], [], []
-        self.feed(text)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-        if tag not in VOID:
-            self.open.append(tag)
-        if tag == "tr":
-            self.table.append([])
-
-    def handle_endtag(self, tag):
-        if tag not in VOID:
-            assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] in ("th", "td"):
-            self.table[-1].append(data)
-
-    def all(self, tag):
-        return [attributes for name, attributes in self.tags if name == tag]
 
 
 def write(folder, **changes):

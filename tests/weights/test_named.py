@@ -46,6 +46,35 @@ def test_a_file_of_another_length_names_the_layer(tmp_path, size, change, messag
         cspkeras.CSPPeleeNet(classes=3, input_shape=(32, 32, 3), weights=path)
 
 
+HEAD = 641  # floats of a class: the channels before and the bias
+
+
+def test_another_classifier_can_be_skipped(tmp_path, size):
+    for classes in (3, 5):
+        path = write(tmp_path / "x.weights", size + (classes - 3) * HEAD)
+        model = cspkeras.CSPPeleeNet(classes=3, input_shape=(32, 32, 3), weights=path, skip_mismatch=True)
+        *backbone, kernel, _ = [np.asarray(weight) for weight in model.weights]
+        assert all((weight == 0.5).all() for weight in backbone)
+        assert (kernel == 0.5).all() == (classes == 3)
+
+
+@pytest.mark.parametrize(
+    ("floats", "options", "message"),
+    [
+        (2 * HEAD, {}, r"goes on behind .*'predictions': expected 0 floats, found 1,282"),
+        (-3 * HEAD - 1, {"skip_mismatch": True}, "ends in .*'stage4_transition': expected .* floats, found"),
+        (0, {"input_shape": (32, 32, 4)}, "ends in .*'predictions': expected 1,923 floats, found 1,635"),
+        (0, {"input_shape": (32, 32, 3), "include_top": False, "se": True}, "ends in .*layer"),
+    ],
+    ids=str,
+)
+def test_what_does_not_fit_names_the_layer_and_its_floats(tmp_path, size, floats, options, message):
+    path = write(tmp_path / "x.weights", size + floats)
+    with pytest.raises(ValueError, match=message) as caught:
+        cspkeras.CSPPeleeNet(**{"classes": 3, "input_shape": (32, 32, 3), "weights": path} | options)
+    assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("cfg", CFGS)
 def test_published_networks_answer_as_in_another_framework(test_data, tmp_path, cfg):

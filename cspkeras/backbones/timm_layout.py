@@ -1,0 +1,162 @@
+"""The four networks as timm (pytorch-image-models) has them, for its weights.
+
+Against the published cfgs: one 1x1 convolution gives both parts, which are its halves; part 1 leads the concatenation;
+the first stage is like the others; the dividing convolutions of the ResNets are linear throughout; leaky ReLU falls
+with 0.01; the ResNets' stem pools 3x3. The input is normalized: `preprocess_input(x, layout="timm")`.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+from keras import layers
+
+from ..blocks import activate, convolution, norm
+from ..routing import ChannelSlice
+from ..weights.timm import PUBLISHED
+from .assembly import Published, Spec, assemble
+from .loading import is_darknet, is_timm
+
+LEAKY_SLOPE = 0.01
+LAYOUTS = ("darknet", "timm")
+
+
+@dataclass(frozen=True)
+class TimmSpec(Spec):
+    """One row a variant; tuples have an entry a stage."""
+
+    timm: str  # its name there
+    blocks: tuple[int, ...]
+    inner: tuple[int, ...]  # channels within a block
+    widths: tuple[int, ...]  # channels of the stage's output
+    parts: tuple[int, ...] | None = None  # channels of either part; None: not divided
+    groups: int = 1  # of the 3x3 convolutions
+    resnet: bool = False  # its stem and blocks rather than Darknet's
+    stem: int = 32  # channels
+
+
+RESNET = dict(blocks=(3, 3, 5, 2), parts=(128, 256, 512, 1024), resnet=True, stem=64)
+DARKNET = dict(blocks=(1, 2, 8, 8, 4), inner=(32, 64, 128, 256, 512), widths=(64, 128, 256, 512, 1024))
+
+published = partial(Published, "github.com/huggingface/pytorch-image-models", 256)
+VARIANTS = {
+    "CSPResNet50": TimmSpec(
+        PUBLISHED["CSPResNet50"],
+        inner=(64, 128, 256, 512),
+        widths=(128, 256, 512, 1024),
+        **RESNET,
+        published=published(trainable=21_616_168, top1=79.58),
+    ),
+    "CSPResNeXt50": TimmSpec(
+        PUBLISHED["CSPResNeXt50"],
+        inner=(128, 256, 512, 1024),
+        widths=(256, 512, 1024, 2048),
+        groups=32,
+        **RESNET,
+        published=published(trainable=20_569_896, top1=80.55),
+    ),
+    "CSPDarknet53": TimmSpec(
+        PUBLISHED["CSPDarknet53"],
+        parts=(64, 64, 128, 256, 512),
+        **DARKNET,
+        published=published(trainable=27_642_184, top1=80.08),
+    ),
+    "Darknet53": TimmSpec(
+        PUBLISHED["Darknet53"],
+        **DARKNET,
+        published=published(trainable=41_609_928, top1=80.01),
+    ),
+}
+
+
+def conv_bn_act(x, filters, kernel=1, *, activation, name, **options):
+    """As `blocks.conv_bn_act`, with timm's leaky ReLU."""
+    x = norm(convolution(x, filters, kernel, **options, name=name), f"{name}_bn")
+    return timm_activate(x, activation, f"{name}_act")
+
+
+def timm_activate(x, activation, name):
+    """As `blocks.activate`, with timm's leaky ReLU."""
+    if activation == "leaky_relu":
+        return layers.LeakyReLU(negative_slope=LEAKY_SLOPE, name=name)(x)
+    return activate(x, activation, name)
+
+
+def residual_block(x, inner, spec, *, activation, name):
+    """1x1 and 3x3 convolution added to their input, in a ResNet with a linear 1x1 behind and the activation last."""
+    width = x.shape[-1]
+    y = conv_bn_act(x, inner, 1, activation=activation, name=f"{name}_conv1")
+    if not spec.resnet:
+        y = conv_bn_act(y, width, 3, groups=spec.groups, activation=activation, name=f"{name}_conv2")
+        return layers.Add(name=f"{name}_add")([y, x])
+    y = conv_bn_act(y, inner, 3, groups=spec.groups, activation=activation, name=f"{name}_conv2")
+    y = conv_bn_act(y, width, 1, activation=None, name=f"{name}_conv3")
+    return timm_activate(layers.Add(name=f"{name}_add")([y, x]), activation, f"{name}_out")
+
+
+def stem(x, spec, activation):
+    """A 3x3 convolution at full resolution, or a ResNet's 7x7 at half and its pooling to a quarter."""
+    if not spec.resnet:
+        return conv_bn_act(x, spec.stem, 3, activation=activation, name="stem_conv")
+    x = conv_bn_act(x, spec.stem, 7, strides=2, activation=activation, name="stem_conv")
+    # 3x3/2 padded by one on every side. "same" would begin a pixel later: pool around every pixel and skip some.
+    x = layers.MaxPooling2D(3, strides=1, padding="same", name="stem_pool")(x)
+    return layers.MaxPooling2D(1, strides=2, name="stem_pool_skip")(x)
+
+
+def stage(x, index, spec, *, activation):
+    """Stage `index` (from 1), which halves the resolution but for a ResNet's first."""
+    name, width = f"stage{index}", spec.widths[index - 1]
+    if not spec.resnet or index > 1:
+        strided = dict(strides=2, groups=spec.groups, activation=activation)
+        x = conv_bn_act(x, x.shape[-1] if spec.resnet else width, 3, **strided, name=f"{name}_downsample")
+
+    def blocks(x):
+        for i in range(1, spec.blocks[index - 1] + 1):
+            x = residual_block(x, spec.inner[index - 1], spec, activation=activation, name=f"{name}_block{i}")
+        return x
+
+    if not spec.parts:
+        return blocks(x)
+    part = spec.parts[index - 1]
+    x = conv_bn_act(x, 2 * part, activation=None if spec.resnet else activation, name=f"{name}_expand")
+    part1 = ChannelSlice(0, part, name=f"{name}_part1")(x)
+    part2 = blocks(ChannelSlice(part, 2 * part, name=f"{name}_part2")(x))
+    part2 = conv_bn_act(part2, part, activation=activation, name=f"{name}_part2_transition")
+    x = layers.Concatenate(name=f"{name}_fuse")([part1, part2])
+    return conv_bn_act(x, width, activation=activation, name=f"{name}_transition")
+
+
+def build(spec, *, activation="leaky_relu", fusion="csp", gamma=0.5, name="timm", **options):
+    """Build a network from its `TimmSpec`; see `CSPResNet50` for the arguments."""
+    if fusion != "csp" or gamma != 0.5:
+        raise ValueError(
+            f'layout "timm" has fusion="csp" and gamma=0.5 alone. Received: fusion={fusion!r}, gamma={gamma!r}'
+        )
+
+    def features(x):
+        x = stem(x, spec, activation)
+        for index in range(1, len(spec.blocks) + 1):
+            x = stage(x, index, spec, activation=activation)
+        return x
+
+    return assemble(features, **options, timm=spec.timm, name=name)
+
+
+def build_in(variant, darknet, *, layout, weights, **options):
+    """Build one of `VARIANTS` in one of `LAYOUTS`.
+
+    Args:
+        variant: its name.
+        darknet: function that builds it in the layout "darknet".
+        layout: one of `LAYOUTS`, or None for the one that the weights are in, else "darknet".
+        weights, options: arguments of the constructor.
+
+    Raises:
+        ValueError: for another layout than that of the weights.
+    """
+    needed = "timm" if is_timm(weights) else "darknet" if is_darknet(weights) else None
+    if layout not in (None, needed) if needed else layout not in (None, *LAYOUTS):
+        accepted = f"{needed!r} or None for these weights" if needed else "'darknet', 'timm' or None"
+        raise ValueError(f"layout must be {accepted}. Received: layout={layout!r}, weights={weights!r}")
+    build_it = partial(build, VARIANTS[variant]) if "timm" in (layout, needed) else darknet
+    return build_it(weights=weights, **options)

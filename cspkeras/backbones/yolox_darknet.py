@@ -1,0 +1,95 @@
+"""YOLOX's CSPDarknet (arXiv 2107.08430; Megvii's YOLOX, Apache-2.0) and the parts that its neck shares.
+
+A CSP layer there leaves out the transition T: the paper's fusion_first.
+"""
+
+from functools import partial
+
+from keras import layers
+
+from ..blocks import activate, conv_bn_act, norm
+from ..cross_stage import cross_stage
+from .assembly import assemble
+
+POOL = 5  # pixels
+
+
+def conv3x3(x, filters, *, strides=1, depthwise=False, activation="swish", name):
+    """3x3 convolution, batch-norm and activation; where `depthwise`, a depthwise one and a 1x1, each with its own.
+
+    The other arguments are those of `blocks.conv_bn_act`.
+    """
+    if not depthwise:
+        return conv_bn_act(x, filters, 3, strides=strides, activation=activation, name=name)
+    groups = x.shape[-1]
+    x = conv_bn_act(x, groups, 3, strides=strides, groups=groups, activation=activation, name=f"{name}_depthwise")
+    return conv_bn_act(x, filters, 1, activation=activation, name=name)
+
+
+def csp_layer(x, filters, blocks, *, shortcut=False, depthwise=False, activation="swish", name):
+    """Bottlenecks on one half of the channels.
+
+    Args:
+        x: KerasTensor (N, H, W, C).
+        filters: output channels.
+        blocks: number of bottlenecks, each a 1x1 and a 3x3 convolution.
+        shortcut: whether a bottleneck's input is added to its output.
+        depthwise, activation: see `conv3x3`.
+        name: prefix of the layers' names.
+
+    Returns:
+        KerasTensor (N, H, W, filters).
+    """
+
+    def bottlenecks(x):
+        for i in range(1, blocks + 1):
+            y = conv_bn_act(x, x.shape[-1], 1, activation=activation, name=f"{name}_block{i}_conv1")
+            y = conv3x3(y, x.shape[-1], depthwise=depthwise, activation=activation, name=f"{name}_block{i}_conv2")
+            x = layers.Add(name=f"{name}_block{i}_add")([y, x]) if shortcut else y
+        return x
+
+    return cross_stage(
+        x, bottlenecks, channels=filters, transition=filters, fusion="fusion_first", activation=activation, name=name
+    )
+
+
+def pooling_pyramid(x, *, activation="swish", name):
+    """A map beside its maxima over 5x5, 9x9 and 13x13 pixels, between two 1x1 convolutions (SPP)."""
+    filters = x.shape[-1]
+    x = conv_bn_act(x, filters // 2, activation=activation, name=f"{name}_conv1")
+    maps = [x]
+    for i in range(1, 4):  # 9x9 is 5x5 twice, 13x13 three times, in fewer comparisons
+        maps.append(layers.MaxPooling2D(POOL, 1, padding="same", name=f"{name}_pool{i}")(maps[-1]))
+    x = layers.Concatenate(name=f"{name}_concat")(maps)
+    return conv_bn_act(x, filters, activation=activation, name=f"{name}_conv2")
+
+
+def build(width, depth, *, depthwise=False, activation="swish", name="yoloxdarknet", **options):
+    """Build the backbone, without a top unless the options say so.
+
+    Args:
+        width: channels of the stem; the four stages have 2, 4, 8 and 16 times as many.
+        depth: bottlenecks of the first and the last stage; those between have three times as many.
+        depthwise: whether the 3x3 convolutions but the stem's are depthwise separable.
+        activation: one of `blocks.ACTIVATIONS`.
+        name: the model's name.
+        **options: those of `assembly.assemble`.
+
+    Returns:
+        A functional `keras.Model`.
+    """
+    conv, csp = (partial(f, depthwise=depthwise, activation=activation) for f in (conv3x3, csp_layer))
+
+    def features(x):
+        # YOLOX's Focus, space-to-depth and 3x3, in one: with an even input "same" pads by 2 on each side.
+        x = layers.Conv2D(width, 6, strides=2, padding="same", use_bias=False, name="stem_conv")(x)
+        x = activate(norm(x, "stem_conv_bn"), activation, "stem_conv_act")
+        for index, blocks in enumerate((depth, 3 * depth, 3 * depth, depth), 1):
+            stage, filters, last = f"stage{index}", width * 2**index, index == 4
+            x = conv(x, filters, strides=2, name=f"{stage}_downsample")
+            if last:
+                x = pooling_pyramid(x, activation=activation, name=f"{stage}_spp")
+            x = csp(x, filters, blocks, shortcut=not last, name=stage)
+        return x
+
+    return assemble(features, **{"include_top": False, **options}, name=name)

@@ -1,0 +1,26 @@
+"""What a detector is trained towards: padded boxes and labels, and which of them are objects."""
+
+import numpy as np
+from keras import ops
+
+FARTHEST = 1e6  # of a box's coordinates; the squares of larger ones leave float32
+
+
+def objects(target, classes):
+    """The objects of a target.
+
+    Args:
+        target: {"boxes": (N, M, 4) x1, y1, x2, y2 in parts of the input, "labels": (N, M)}. Labels below 0 are padding;
+            so are labels of no class and boxes that have no area, NaN, or a coordinate beyond FARTHEST.
+        classes: number of classes.
+
+    Returns:
+        (labels (N, M), corners (N, M, 4), valid (N, M)); what is not valid has class 0 and a box like any other.
+    """
+    labels, boxes = ops.cast(target["labels"], "int32"), ops.cast(target["boxes"], "float32")
+    near = ops.all(ops.abs(boxes) <= FARTHEST, axis=-1)  # false for NaN
+    sound = ops.logical_and(near, ops.all(boxes[..., 2:] > boxes[..., :2], axis=-1))
+    valid = ops.logical_and(sound, ops.logical_and(labels >= 0, labels < classes))
+    # Even multiplied by 0, NaN would reach the loss and the gradient.
+    whole = np.float32([0, 0, 1, 1])
+    return ops.where(valid, labels, 0), ops.where(valid[..., None], boxes, whole), valid

@@ -1,0 +1,94 @@
+"""YOLOX (arXiv 2107.08430; Megvii's YOLOX, Apache-2.0) in the sizes that suit a phone."""
+
+from dataclasses import dataclass
+
+from ..backbones import yolox_darknet
+from ..backbones.loading import is_darknet, is_keras
+from ..weights.yolox import load_yolox
+from .anchors import Anchors
+from .detector import Detector
+from .loading import load_weights
+from .variants import Published
+
+
+@dataclass(frozen=True)
+class YoloxSpec:
+    """One row a variant."""
+
+    width: int  # channels of the stem; the head has four times as many
+    depth: int  # bottlenecks of a CSP layer; three times as many in the two stages between
+    depthwise: bool  # whether the 3x3 convolutions are depthwise separable
+    published: Published | None = None
+    anchors: None = None  # its head has none
+
+
+MEGVII = "github.com/Megvii-BaseDetection/YOLOX"  # its GFLOPs count a multiplication and an addition as two, as BFLOPs
+
+VARIANTS = {
+    "YOLOXNano": YoloxSpec(16, 1, True, Published(MEGVII, 416, 912_159, 1.08, 25.8, params=0.91)),
+    "YOLOXTiny": YoloxSpec(24, 1, False, Published(MEGVII, 416, 5_055_855, 6.45, 32.8, params=5.06)),
+    "YOLOXS": YoloxSpec(32, 1, False, Published(MEGVII, 640, 8_968_255, 26.8, 40.5, params=9.0)),
+}
+
+
+def build(spec, *, classes, input_shape, weights=None, skip_mismatch=False, activation="swish", name):
+    """Build a network of the family from its `YoloxSpec`; see `YOLOXNano` for the arguments."""
+    options = dict(depthwise=spec.depthwise, activation=activation)
+    backbone = yolox_darknet.build(spec.width, spec.depth, input_shape=input_shape, **options, name=f"{name}_backbone")
+    model = Detector(
+        backbone,
+        "pafpn",
+        classes,
+        anchors=Anchors.free(backbone.input_shape[1:3]),
+        neck_options=dict(blocks=spec.depth, depthwise=spec.depthwise),
+        head="decoupled",
+        head_options=dict(width=4 * spec.width, **options),
+        activation=activation,
+        name=name,
+    )
+    if is_keras(weights) or is_darknet(weights):  # the latter is an error
+        load_weights(model, weights)
+    elif weights is not None:
+        load_yolox(model, weights, skip_mismatch)
+    return model
+
+
+def YOLOXNano(
+    classes=80, input_shape=(416, 416, 3), weights=None, *, skip_mismatch=False, activation="swish", name="yoloxnano"
+):
+    """YOLOX-Nano: 0.91M parameters, 1.08 GFLOPs and 25.8 AP on COCO at 416.
+
+    Args:
+        classes: number of classes, or a sequence of their names.
+        input_shape: (height, width, 3), height and width multiples of 32.
+        weights: None, the .onnx file that YOLOX publishes or exports, or a .keras or .weights.h5 file. The images stay
+            RGB in 0..1, whatever the file's network took. Such a file has no batch-norms any more: see
+            `cspkeras.weights.unfold_norms` before training.
+        skip_mismatch: whether a .onnx file's class predictions may be of another number of classes; they stay as
+            initialized then, for training on own classes.
+        activation: one of `cspkeras.blocks.ACTIVATIONS`; the published networks have "swish".
+        name: the model's name.
+
+    Returns:
+        A `Detector`.
+
+    Raises:
+        ValueError: for a wrong argument, or a file that does not fit, naming the layer.
+        OSError: where the file can't be read.
+        ModuleNotFoundError: for a .onnx file where the package onnx is not installed.
+    """
+    return build(VARIANTS["YOLOXNano"], **locals())
+
+
+def YOLOXTiny(
+    classes=80, input_shape=(416, 416, 3), weights=None, *, skip_mismatch=False, activation="swish", name="yoloxtiny"
+):
+    """YOLOX-Tiny: 5.06M parameters, 6.45 GFLOPs and 32.8 AP on COCO at 416; the arguments are `YOLOXNano`'s."""
+    return build(VARIANTS["YOLOXTiny"], **locals())
+
+
+def YOLOXS(
+    classes=80, input_shape=(640, 640, 3), weights=None, *, skip_mismatch=False, activation="swish", name="yoloxs"
+):
+    """YOLOX-S: 9.0M parameters, 26.8 GFLOPs and 40.5 AP on COCO at 640; the arguments are `YOLOXNano`'s."""
+    return build(VARIANTS["YOLOXS"], **locals())

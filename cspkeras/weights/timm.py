@@ -1,0 +1,145 @@
+"""timm's weights (pytorch-image-models): safetensors files, read as data into its layout of the networks."""
+
+import difflib
+import math
+import os
+import re
+
+import numpy as np
+from keras import layers
+
+from .. import backbones  # the package alone: its modules import this one
+
+# Constructors and what timm calls their published ImageNet weights, in the Hub's repository timm/...
+PUBLISHED = {
+    "CSPDarknet53": "cspdarknet53.ra_in1k",
+    "CSPResNeXt50": "cspresnext50.ra_in1k",
+    "CSPResNet50": "cspresnet50.ra_in1k",
+    "Darknet53": "darknet53.c2ns_in1k",
+}
+HEAD = "head.fc"
+PARTS = {
+    "downsample": "conv_down",
+    "expand": "conv_exp",
+    "part2_transition": "conv_transition_b",
+    "transition": "conv_transition",
+}
+
+
+def from_timm(name, path, classifier_activation="softmax", input_shape=(None, None, 3)):
+    """Build a network of timm's and load its weights, with as many classes as the file's classifier has.
+
+    Args:
+        name: timm's, such as "cspresnet50" or "cspresnet50.ra_in1k".
+        path: the .safetensors file.
+        classifier_activation: "softmax", or None for logits.
+        input_shape: (height, width, channels); height and width None or multiples of 32.
+
+    Returns:
+        A functional `keras.Model` of images (N, height, width, 3) as `preprocess_input(x, layout="timm")` gives them.
+
+    Raises:
+        ImportError: without safetensors.
+        OSError: where the file can't be read.
+        ValueError: for an unknown name, with the nearest known ones, and for a file that doesn't fit, naming where.
+    """
+    known = {timm.partition(".")[0]: variant for variant, timm in PUBLISHED.items()}
+    known |= {timm: variant for variant, timm in PUBLISHED.items()}
+    if name not in known:
+        near = ", ".join(difflib.get_close_matches(str(name), known) or known)
+        raise ValueError(f"name must be one of timm's, such as {near}. Received: name={name!r}")
+    with _open(path) as file:
+        head = _shapes(file).get(f"{HEAD}.weight")
+    if not head:
+        raise ValueError(f"{path}: holds no tensor {HEAD}.weight, expected the classifier's (classes, channels)")
+    return backbones.get_model(
+        known[name],
+        weights=path,
+        layout="timm",
+        classes=head[0],
+        classifier_activation=classifier_activation,
+        input_shape=input_shape,
+    )
+
+
+def load_timm_file(path, model, *, whole=True):
+    """Load a safetensors file of timm's; no layer is touched unless all of the file fits.
+
+    Args:
+        path: the file.
+        model: a backbone in timm's layout.
+        whole: whether the file's classifier is the model's too; else it is passed over.
+
+    Raises:
+        ImportError: without safetensors.
+        OSError: where the file can't be read.
+        ValueError: naming the tensor that is missing, too many or of another shape.
+    """
+    expected = timm_tensors(model)
+    with _open(path) as file:
+        shapes = _shapes(file)
+        for name, (layer, variable, axes) in expected.items():
+            shape = tuple(variable.shape[axes.index(axis)] for axis in range(len(axes)))
+            if shapes.get(name) != shape:
+                raise ValueError(
+                    f"{path}: {name} of layer {layer!r}: expected {_told(shape)}, found {_told(shapes.get(name))}"
+                )
+        extra = [name for name in shapes if name not in expected and (whole or not name.startswith(f"{HEAD}."))]
+        if extra:
+            raise ValueError(
+                f"{path}: {extra[0]}: expected no such tensor in {model.name}, found {_told(shapes[extra[0]])}"
+            )
+        values = {name: file.get_tensor(name) for name in expected}
+    for name, (_, variable, axes) in expected.items():
+        variable.assign(np.transpose(values[name], axes).astype("float32"))
+
+
+def _open(path):
+    try:
+        import safetensors
+    except ImportError as e:
+        raise ImportError("reading .safetensors files needs safetensors: pip install 'cspkeras[timm]'") from e
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"{path}: missing; expected timm's .safetensors file")
+    try:
+        return safetensors.safe_open(path, framework="numpy")
+    except safetensors.SafetensorError as e:
+        raise ValueError(f"{path}: no safetensors file, or not the whole of it ({e})") from e
+
+
+def _shapes(file):
+    """{tensor: its shape}, but for batch-norm's count of training steps, which Keras has not."""
+    names = [name for name in file.keys() if not name.endswith(".num_batches_tracked")]  # noqa: SIM118
+    return {name: tuple(file.get_slice(name).get_shape()) for name in names}
+
+
+def _told(shape):
+    return "none" if shape is None else f"shape {shape} of {math.prod(shape):,} floats"
+
+
+def timm_tensors(model):
+    """{tensor: (layer's name, variable, the axes that transpose the tensor for it)}."""
+    expected = {}
+    for layer in model.layers:
+        if isinstance(layer, layers.Conv2D):
+            variables = {"conv.weight": (layer.kernel, (2, 3, 1, 0))}
+        elif isinstance(layer, layers.Dense):
+            variables = {"weight": (layer.kernel, (1, 0)), "bias": (layer.bias, (0,))}
+        elif isinstance(layer, layers.BatchNormalization):
+            norm = dict(weight=layer.gamma, bias=layer.beta, running_mean=layer.moving_mean)
+            norm["running_var"] = layer.moving_variance
+            variables = {f"bn.{name}": (variable, (0,)) for name, variable in norm.items()}
+        else:
+            continue
+        prefix = _timm_name(layer.name.removesuffix("_bn"))
+        expected |= {f"{prefix}.{name}": (layer.name, *entry) for name, entry in variables.items()}
+    return expected
+
+
+def _timm_name(name):
+    """What timm calls a layer: stages.0.blocks.1.conv2 for stage1_block2_conv2."""
+    if name in ("stem_conv", "predictions"):
+        return {"stem_conv": "stem.conv1", "predictions": HEAD}[name]
+    stage, block, part = re.fullmatch(r"stage(\d+)_(?:block(\d+)_)?(\w+)", name).groups()
+    block = f"blocks.{int(block) - 1}." if block else ""
+    return f"stages.{int(stage) - 1}.{block}{PARTS.get(part, part)}"

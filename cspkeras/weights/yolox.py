@@ -1,0 +1,150 @@
+"""YOLOX's published .onnx files into the detectors of `cspkeras.detection.yolox`.
+
+Such a file is the network in inference mode: batch-norms are folded into the convolutions, whose names are lost with
+them. What remains is the order of computation, which is that of Megvii's code.
+"""
+
+import os
+import re
+
+import numpy as np
+from keras import layers
+
+from .folded import assign_folded
+
+
+def load_yolox(model, path, skip_mismatch=False):
+    """Load a .onnx file; no layer is touched unless all of the file fits.
+
+    Args:
+        model: a `Detector` of `cspkeras.detection.yolox`.
+        path: the file.
+        skip_mismatch: whether class predictions of another number of classes are left as they are.
+
+    Raises:
+        FileNotFoundError: where the file is missing.
+        ModuleNotFoundError: where the package onnx is not installed.
+        ValueError: where the file is none or another network's, naming the layer.
+    """
+    found, order, values = read_convolutions(path), execution_order(model), []
+    for number, name in enumerate(order):
+        layer = model.get_layer(name)
+        shape = _torch_shape(layer)
+        if number == len(found):
+            raise ValueError(f"{path}: ends before {name}: {number} convolutions, {model.name} has {len(order)}")
+        kernel, bias = found[number]
+        if kernel.shape != shape:
+            if _but_for_the_classes(name, kernel.shape, shape):
+                if skip_mismatch:
+                    continue
+                raise ValueError(
+                    f"{path}: {name}: expected {shape[0]} classes, found {kernel.shape[0]}; skip_mismatch=True leaves "
+                    "the class predictions as initialized"
+                )
+            raise ValueError(f"{path}: {name}: expected a kernel {shape}, found {kernel.shape}; it is not {model.name}")
+        values.append((layer, kernel, bias))
+    if len(found) > len(order):
+        raise ValueError(
+            f"{path}: goes on behind {order[-1]}: {len(found)} convolutions, {model.name} has {len(order)}"
+        )
+    for layer, kernel, bias in values:
+        _assign(model, layer, kernel, bias)
+
+
+def execution_order(model):
+    """The names of the convolutions in the order in which Megvii's code runs them."""
+    known = {layer.name for layer in model.layers}
+
+    def conv3x3(name):
+        return [part for part in (f"{name}_depthwise", name) if part in known]
+
+    def csp(name):
+        blocks = sum(bool(re.fullmatch(rf"{name}_block\d+_conv1", layer)) for layer in known)
+        inner = [[f"{name}_block{i}_conv1", *conv3x3(f"{name}_block{i}_conv2")] for i in range(1, blocks + 1)]
+        return [f"{name}_part2", f"{name}_part1", *sum(inner, []), f"{name}_transition"]
+
+    order = ["stem_conv"]
+    for stage in ("stage1", "stage2", "stage3", "stage4"):
+        spp = ["stage4_spp_conv1", "stage4_spp_conv2"] if stage == "stage4" else []
+        order += [*conv3x3(f"{stage}_downsample"), *spp, *csp(stage)]
+    order += ["neck_p5_narrow", *csp("neck_p4_down"), "neck_p4_narrow", *csp("neck_p3")]
+    order += [*conv3x3("neck_p3_strided"), *csp("neck_p4"), *conv3x3("neck_p4_strided"), *csp("neck_p5")]
+    for head in ("head_p3", "head_p4", "head_p5"):
+        order.append(f"{head}_stem")
+        for way, predictions in (("classes", ["classes"]), ("boxes", ["boxes", "objectness"])):
+            order += [*conv3x3(f"{head}_{way}_conv1"), *conv3x3(f"{head}_{way}_conv2")]
+            order += [f"{head}_{prediction}" for prediction in predictions]
+    return order
+
+
+def read_convolutions(path):
+    """The (kernel, bias) of each convolution of a .onnx file, in its order; kernels are (filters, channels, h, w)."""
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"{path}: missing; expected a .onnx file of YOLOX's")
+    if str(path).endswith((".pth", ".pt")):
+        raise ValueError(
+            f"{path}: only PyTorch reads this; export it by YOLOX's tools/export_onnx.py, or take its .onnx"
+        )
+    try:
+        import onnx
+    except ImportError as e:
+        raise ModuleNotFoundError(f"{path}: .onnx files need the package onnx; pip install 'cspkeras[onnx]'") from e
+    try:
+        graph = onnx.load(path).graph
+        tensors = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    except Exception as e:  # protobuf's and onnx's own, and what the readers below happen to raise
+        reason = (str(e) or type(e).__name__).splitlines()[0]
+        raise ValueError(f"{path}: not a whole .onnx file ({reason})") from e
+    nodes = [node for node in graph.node if node.op_type == "Conv"]
+    if not nodes:
+        raise ValueError(f"{path}: not a .onnx file with convolutions")
+    for node in nodes:
+        if len(node.input) != 3 or not all(name in tensors for name in node.input[1:]):
+            raise ValueError(
+                f"{path}: convolution {node.name or node.output[0]!r} has no kernel and bias of its own; expected an "
+                "export in inference mode, as YOLOX's tools/export_onnx.py makes it"
+            )
+    return [tuple(np.asarray(tensors[name], "float32") for name in node.input[1:]) for node in nodes]
+
+
+def _torch_shape(layer):
+    """A kernel's shape as PyTorch has it: (filters, channels a filter sees, height, width)."""
+    height, width, channels, filters = layer.kernel.shape
+    if layer.name == "stem_conv":  # 3x3 on the four pixels of each 2x2, side by side in the channels
+        return filters, 4 * channels, height // 2, width // 2
+    if isinstance(layer, layers.DepthwiseConv2D):
+        return channels * filters, 1, height, width
+    return filters, channels, height, width
+
+
+def _but_for_the_classes(name, found, expected):
+    return name.endswith("_classes") and found[1:] == expected[1:]
+
+
+def _assign(model, layer, kernel, bias):
+    if layer.name == "stem_conv":
+        kernel = focused(kernel)
+    elif isinstance(layer, layers.DepthwiseConv2D):
+        kernel = kernel.transpose(2, 3, 0, 1)
+    else:
+        kernel = kernel.transpose(2, 3, 1, 0)
+    if layer.use_bias:
+        layer.set_weights([kernel, bias])
+    else:
+        assign_folded(layer, model.get_layer(f"{layer.name}_bn"), kernel, bias)
+
+
+def focused(kernel):
+    """The kernel behind YOLOX's Focus, of BGR in 0..255, as one on the image itself, of RGB in 0..1.
+
+    Args:
+        kernel: (filters, 12, 3, 3); Focus puts the pixels of each 2x2 in the order left upper, left lower, right upper,
+            right lower.
+
+    Returns:
+        (6, 6, 3, filters), for strides of 2 and a padding of 2.
+    """
+    filters, _, height, width = kernel.shape
+    parts = kernel.reshape(filters, 2, 2, 3, height, width)  # filter, right or left, lower or upper, colour, y, x
+    image = parts.transpose(4, 2, 5, 1, 3, 0).reshape(2 * height, 2 * width, 3, filters)
+    return image[:, :, ::-1] * np.float32(255)

@@ -1,0 +1,125 @@
+"""YOLOX as detectors: their figures, their decoding, their file."""
+
+import json
+import math
+
+import keras
+import numpy as np
+import pytest
+
+from cspkeras.backbones import pyramid
+from cspkeras.detection import Detector, yolox
+from cspkeras.detection.anchors import Anchors
+from cspkeras.detection.boxes import decode_boxes
+from cspkeras.detection.heads import decoupled_head
+from cspkeras.detection.necks import pafpn
+from cspkeras.detection.yolox_loss import YoloXLoss
+
+SMALL = yolox.YoloxSpec(8, 1, True)
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(0)
+    return yolox.build(SMALL, classes=["a", "b", "c"], input_shape=(64, 96, 3), name="small")
+
+
+@pytest.mark.parametrize("name", yolox.VARIANTS)
+def test_parameters_are_the_published(name):
+    model = getattr(yolox, name)(input_shape=(64, 64, 3))
+    count = sum(math.prod(weight.shape) for weight in model.trainable_weights)
+    assert count / 1e6 == pytest.approx(yolox.VARIANTS[name].published.params, abs=0.05)
+    assert [head.shape[1:] for head in model.outputs] == [(8, 8, 85), (4, 4, 85), (2, 2, 85)]
+    assert model.name == name.lower()
+
+
+def test_the_backbone_gives_its_pyramid(model):
+    shapes = {level: x.shape[1:] for level, x in pyramid(model.backbone).items()}
+    assert shapes == {"P2": (16, 24, 16), "P3": (8, 12, 32), "P4": (4, 6, 64), "P5": (2, 3, 128)}
+
+
+def test_heads_start_with_few_objects_and_few_of_each_class(model):
+    heads = model(np.zeros((1, 64, 96, 3), "float32"), training=False)
+    raw = np.concatenate([np.reshape(head, (-1, 8)) for head in heads])
+    np.testing.assert_allclose(1 / (1 + np.exp(-raw[:, 4:])), 0.01, atol=1e-3)
+    np.testing.assert_allclose(raw[:, :4], 0, atol=1e-2)
+
+
+def test_decoding_is_linear_in_cells():
+    anchors = Anchors.free((64, 96))
+    raw = np.random.default_rng(0).normal(size=(1, 126, 4)).astype("float32")
+    expected, place = [], 0
+    for stride in (8, 16, 32):
+        for row in range(64 // stride):
+            for column in range(96 // stride):
+                x, y, w, h = raw[0, place].tolist()
+                box = (row + y) / 64, (column + x) / 96, math.exp(h) / 64, math.exp(w) / 96
+                expected.append(np.array(box) * stride)
+                place += 1
+    np.testing.assert_allclose(decode_boxes(raw, anchors.grid())[0], expected, rtol=1e-5, atol=1e-6)
+    assert np.isfinite(decode_boxes(raw * 0 + 1e4, anchors.grid())).all()
+
+
+def test_anchor_free_grids_survive_json_and_older_files_have_anchors():
+    anchors = Anchors.free((64, 96))
+    assert Anchors.from_config(json.loads(json.dumps(anchors.get_config()))) == anchors
+    config = Anchors.published((64, 96)).get_config()
+    del config["linear"]
+    assert Anchors.from_config(config) == Anchors.published((64, 96))
+
+
+def test_its_file_keeps_everything_and_loads_in_safe_mode(model, tmp_path):
+    model.save(tmp_path / "x.keras")
+    loaded = keras.saving.load_model(tmp_path / "x.keras", safe_mode=True)
+    assert type(loaded) is Detector and loaded.anchors == model.anchors and loaded.class_names == ("a", "b", "c")
+    x = np.random.default_rng(0).random((1, 64, 96, 3), "float32")
+    for found, expected in zip(loaded(x, training=False), model(x, training=False), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_a_darknet_file_is_an_error(tmp_path):
+    path = tmp_path / "x.weights"
+    path.write_bytes(bytes(100))
+    with pytest.raises(ValueError, match="x.weights: small's heads are not YOLO's one convolution a level, as which"):
+        yolox.build(SMALL, classes=2, input_shape=(64, 64, 3), weights=path, name="small")
+
+
+def test_training_lowers_its_own_loss(model):
+    before = model.get_weights()
+    x = np.random.default_rng(0).random((2, 64, 96, 3), "float32")
+    target = {"boxes": np.float32([[[0.1, 0.2, 0.5, 0.6]]] * 2), "labels": np.array([[1], [2]])}
+    model.compile(keras.optimizers.Adam(1e-2), run_eagerly=True)
+    expected = YoloXLoss(model.anchors, 3)(target, model(x, training=True))
+    losses = [model.train_on_batch(x, target) for _ in range(8)]
+    model.set_weights(before)
+    assert losses[0] == pytest.approx(float(expected), rel=1e-3)
+    assert losses[-1] < 0.95 * losses[0]
+
+
+def test_the_neck_needs_its_levels_and_the_head_one_anchor(model):
+    levels = pyramid(model.backbone)
+    with pytest.raises(ValueError, match="pafpn needs the pyramid levels P3 to P5. Missing: P4"):
+        pafpn({"P3": levels["P3"], "P5": levels["P5"]})
+    with pytest.raises(ValueError, match="one prediction a cell. Received: 3 anchors a level"):
+        decoupled_head(levels["P3"], 3, 2, name="head")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["float16", "int8"])
+def test_its_file_agrees_with_keras_and_is_delegated(precision, test_data, tmp_path):
+    from PIL import Image
+
+    from cspkeras.detection.pictures import letterbox
+    from cspkeras.tflite import check, convert
+    from cspkeras.tflite.convert import reference
+
+    pytest.importorskip("onnx")
+    folder = test_data / "data" / "coco_free" / "images"
+    pictures = [np.asarray(Image.open(path).convert("RGB")) for path in sorted(folder.iterdir())[:12]]
+    images = np.stack([letterbox(picture, (160, 160))[0] for picture in pictures]).astype("float32") / 255
+    model = yolox.YOLOXNano(input_shape=(160, 160, 3), weights=test_data / "models" / "yolox_nano.onnx")
+    path = convert(model, tmp_path / "x.tflite", precision, calibration=[image[None] for image in images])
+    checked = check(path, reference=reference(model), images=images)
+    assert checked.gpu_delegated in (True, None)  # None: there is no GPU
+    # Without quantization-aware training its activations are too coarse for 8 bits: not nearly the network any more.
+    assert checked.cpu_to_reference.rms < {"float16": 0.02, "int8": 0.8}[precision]

@@ -1,0 +1,89 @@
+"""Pascal VOC folders: a list of names, and for each an XML file and a picture."""
+
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+from .data import Annotation, collect, upright_size, usable_box
+
+
+def read_voc(folder, split, class_names=None):
+    """Read one split of a Pascal VOC folder (ImageSets/Main, Annotations, JPEGImages).
+
+    What can't be used is left out and reported in `problems`, a line each: a picture that is missing, broken or of
+    another size than its annotation says, an annotation that is missing, broken or without a size, an object without a
+    name or of an unknown class, and a box of no area or outside the picture (a box that reaches over the edge is cut
+    there). Pictures are not decoded here: one that breaks off behind its header is skipped, and reported, when its
+    pixels are needed. Boxes are those of the upright picture: where an annotation's size shows that it means a picture
+    before its EXIF orientation turns it, that picture is left out.
+
+    Args:
+        folder: the VOC folder.
+        split: "train", "val", "test", ...: the name of a list in ImageSets/Main.
+        class_names: the classes to read; None takes all that occur, in alphabetical order.
+
+    Returns:
+        `DetectionData`.
+
+    Raises:
+        FileNotFoundError: where the folder or the split's list is missing.
+        ValueError: where nothing usable is left, or none of its classes is known.
+    """
+    root = Path(folder)
+    listing = root / "ImageSets" / "Main" / f"{split}.txt"
+    if not listing.is_file():
+        raise FileNotFoundError(f"{listing}: missing; a Pascal VOC folder lists its {split} pictures there")
+    names = [line.split()[0] for line in listing.read_text("utf-8", "replace").splitlines() if line.strip()]
+    problems, pictures = [], []
+    for name in names:
+        try:
+            pictures.append(_read_annotation(root, name, problems))
+        except (OSError, ValueError) as e:
+            problems.append(str(e))
+    if class_names is None:
+        class_names = sorted({thing.label for _, objects in pictures for thing in objects})
+    return collect(listing, pictures, class_names, problems)
+
+
+def _read_annotation(root, name, problems):
+    """(picture, list of `Annotation`) of one name in the list."""
+    xml = root / "Annotations" / f"{name}.xml"
+    if not xml.is_file():
+        raise ValueError(f"{xml}: missing, picture left out")
+    try:
+        tree = ElementTree.parse(xml).getroot()
+    except (ElementTree.ParseError, LookupError, ValueError) as e:  # the latter two for unknown encodings
+        raise ValueError(f"{xml}: not valid XML ({e}), picture left out") from e
+    try:
+        width, height = (int(tree.find("size").findtext(side)) for side in ("width", "height"))
+    except (AttributeError, TypeError, ValueError) as e:
+        raise ValueError(f"{xml}: no <size> with a width and a height, picture left out") from e
+    image = _picture(root, name, tree.findtext("filename"))
+    try:
+        size = upright_size(image)
+    except OSError as e:
+        raise ValueError(f"{e}, left out") from e
+    if size != (width, height):
+        upright = f"{image.name} is {size[0]}x{size[1]} (upright)"
+        raise ValueError(f"{xml}: says {width}x{height}, but {upright}; picture left out")
+    objects = []
+    for thing in tree.iter("object"):
+        label, bounds = " ".join((thing.findtext("name") or "").split()), thing.find("bndbox")
+        if not label:
+            problems.append(f"{xml}: an object without a name, left out")
+            continue
+        values = () if bounds is None else map(bounds.findtext, ("xmin", "ymin", "xmax", "ymax"))
+        box, problem = usable_box(values, label, size)
+        if problem:
+            problems.append(f"{xml}: {problem}")
+        if box:
+            objects.append(Annotation(label, box, str(xml)))
+    return image, objects
+
+
+def _picture(root, name, filename):
+    folder = root / "JPEGImages"
+    # Its own name first: the one inside an annotation that was copied or renamed is another picture's.
+    for candidate in (*(name + suffix for suffix in (".jpg", ".jpeg", ".png", ".bmp")), filename):
+        if candidate and (folder / candidate).is_file():
+            return folder / candidate
+    raise ValueError(f"{folder / name}.jpg: missing, picture left out")
