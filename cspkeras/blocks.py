@@ -198,10 +198,22 @@ class Upsample(layers.Layer):
         self.size, self.interpolation = size, interpolation
 
     def call(self, x):
+        return keras.ops.custom_gradient(self._nearest)(x) if self.interpolation == "nearest" else self._resize(x)
+
+    def _resize(self, x):
         height, width = keras.ops.shape(x)[1:3]
         return keras.ops.image.resize(
             x, (height * self.size, width * self.size), interpolation=self.interpolation, data_format="channels_last"
         )
+
+    def _nearest(self, x):
+        """The resized map and its gradient, which TensorFlow's XLA does not know: the sum over each pixel's copies."""
+
+        def gradient(upstream):
+            mean = keras.ops.average_pool(upstream, self.size, strides=self.size, data_format="channels_last")
+            return mean * self.size**2
+
+        return self._resize(x), gradient
 
     def compute_output_shape(self, input_shape):
         n, h, w, c = input_shape

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from . import data_commands
 from .data_commands import read_data, read_splits
+from .train_command import MODEL, SIZE, starting_point
+
+FOLDERS = "Pascal VOC or COCO folder"
 
 
 def main(arguments=None):
@@ -76,23 +79,29 @@ def make_parser():
         sub.set_defaults(run=run)
         return sub
 
-    models = command("models", _models, "List the backbones: what is counted here beside what was published.")
+    models = command("models", _models, "List the networks: what is counted here beside what was published.")
     models.add_argument("pattern", nargs="?", default="*", help="of their names, such as 'CSP*' [all]")
 
-    train = command("train", _train, "Train CSPPeleeNetEFM on a Pascal VOC folder.")
-    train.add_argument("--data", type=Path, required=True, help="Pascal VOC folder")
+    train = command("train", _train, "Train a detector on pictures of your own.")
+    train.add_argument("--data", type=Path, required=True, help=FOLDERS)
+    train.add_argument("--model", default=MODEL, metavar="NAME", help="a detector of `cspkeras models` [%(default)s]")
     train.add_argument(
         "--run", dest="folder", type=Path, default=Path("runs/train"), help="folder of the run [%(default)s]"
     )
-    train.add_argument("--size", type=_side, help="side of the input in pixels [416, or that of --weights]")
-    train.add_argument("--weights", type=Path, help="a .keras detector to start from")
+    train.add_argument("--size", type=_side, help=f"side of the input in pixels [{SIZE}, or that of a .keras detector]")
+    train.add_argument(
+        "--weights",
+        type=Path,
+        metavar="FILE",
+        help="a .keras detector to start from, or published weights of --model: a .onnx, .weights or NAME.conv.K file",
+    )
     train.add_argument("--train-split", default="train", help="[%(default)s]")
     train.add_argument("--val-split", default="val", help="[%(default)s]")
     _add_recipe(train, epochs=100, learning_rate=2e-3, mosaic=0.5)
 
     quantize = command("quantize", _quantize, "Quantization-aware training of a detector, and its int8 file.")
     quantize.add_argument("--model", type=Path, required=True, help="a .keras detector")
-    quantize.add_argument("--data", type=Path, required=True, help="Pascal VOC folder")
+    quantize.add_argument("--data", type=Path, required=True, help=FOLDERS)
     quantize.add_argument("--run", dest="folder", type=Path, default=Path("runs/quantize"), help="[%(default)s]")
     quantize.add_argument("--train-split", default="train", help="[%(default)s]")
     quantize.add_argument("--val-split", default="val", help="[%(default)s]")
@@ -119,7 +128,7 @@ def make_parser():
     export.add_argument(
         "--precision", choices=("float32", "float16", "dynamic", "int8"), default="float16", help="[%(default)s]"
     )
-    export.add_argument("--data", type=Path, help="Pascal VOC folder whose training pictures calibrate int8")
+    export.add_argument("--data", type=Path, help=f"{FOLDERS} whose training pictures calibrate int8")
     export.add_argument("--train-split", default="train", help="[%(default)s]")
 
     check = command("check", _check, "Run a .tflite file on LiteRT's CPU and GPU delegate and compare.")
@@ -171,21 +180,10 @@ def _models(options):
 def _train(options):
     import keras
 
-    from .detection import CSPPeleeNetEFM
-    from .detection.detector import load_detector
-    from .training.anchors import estimate_anchors
     from .training.trainer import fit
 
     keras.utils.set_random_seed(options.seed)
-    start = load_detector(options.weights) if options.weights else None
-    if start and options.size and start.anchors.size != (options.size, options.size):
-        height, width = start.anchors.size
-        raise ValueError(f"--size {options.size}: {options.weights} takes {width}x{height}; leave --size out")
-    train, val = read_splits(options, start and start.class_names)
-    model = start
-    if model is None:
-        size = (options.size or 416,) * 2
-        model = CSPPeleeNetEFM(train.class_names, (*size, 3), anchors=estimate_anchors(train, size))
+    model, train, val = starting_point(options)
     fit(model, train, val, options.folder, _recipe(options), resume=options.resume)
     print(f"best model: {options.folder / 'best.keras'}")
 

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
 from keras import layers
 
 from cspkeras import blocks
@@ -223,6 +224,22 @@ def test_upsampling_repeats_the_nearest_pixel(size):
     np.testing.assert_array_equal(keras.Model(flexible, layer(flexible))(x), expected)
 
 
+@pytest.mark.parametrize("jit_compile", [None, False, True])
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_the_gradient_of_upsampling_is_tensorflows(size, jit_compile):
+    x, weights = (tf.constant(RNG.normal(size=shape), "float32") for shape in ((2, 3, 5, 4), (3 * size, 5 * size, 4)))
+
+    def gradient(x, upsample):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(tf.sin(upsample(x)) * weights)
+        return tape.gradient(loss, x)
+
+    ours = gradient if jit_compile is None else tf.function(gradient, jit_compile=jit_compile)
+    expected = gradient(x, lambda x: tf.image.resize(x, weights.shape[:2], "nearest"))
+    np.testing.assert_allclose(ours(x, blocks.Upsample(size)), expected, rtol=1e-5, atol=1e-5)
+
+
 def test_bilinear_upsampling_weighs_the_centres_of_pixels():
     x = np.array([0.0, 4.0, 8.0], "float32").reshape(1, 1, 3, 1)
     layer = blocks.Upsample(2, "bilinear")
@@ -234,6 +251,18 @@ def test_bilinear_upsampling_weighs_the_centres_of_pixels():
 def test_nothing_has_more_dimensions_than_a_mobile_gpu_takes(layer):
     graph = tf.function(layer).get_concrete_function(tf.TensorSpec((1, 4, 6, 8))).graph
     assert max(len(tensor.shape) for operation in graph.get_operations() for tensor in operation.outputs) == 4
+
+
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
+def test_upsampling_is_exported_as_one_operation(interpolation, tmp_path):
+    layer = blocks.Upsample(3, interpolation)
+    model = keras.Sequential([layers.Input((4, 6, 8), batch_size=1), layer])
+    model.export(tmp_path / "model.tflite", format="litert", verbose=0)
+    interpreter = Interpreter(str(tmp_path / "model.tflite"))
+    interpreter.allocate_tensors()
+    operations = [op["op_name"] for op in interpreter._get_ops_details()]
+    name = {"nearest": "RESIZE_NEAREST_NEIGHBOR", "bilinear": "RESIZE_BILINEAR"}[interpolation]
+    assert [operation for operation in operations if operation != "DELEGATE"] == [name]
 
 
 def test_all_parts_load_in_safe_mode(tmp_path):

@@ -174,16 +174,69 @@ def test_a_size_against_the_weights(models, one_error, make_voc):
     assert line == f"cspkeras: --size 96: {path} takes 64x64; leave --size out"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("--model", "yolov4"),
+            "name must be a detector's, such as YOLOv4, YOLOv3, YOLOv4Tiny. Received: name='yolov4'",
+        ),
+        (("--weights", "{models}/text.txt"), "weights must be None or a .keras, .weights.h5 or Darknet .weights file"),
+        (("--weights", "nowhere/x.weights"), "nowhere/x.weights: missing; expected a .keras, .weights.h5 or Darknet"),
+        (("--model", "YOLOXNano", "--weights", "nowhere/x.onnx"), "nowhere/x.onnx: missing; expected a .onnx file"),
+        (
+            ("--model", "YOLOv4Tiny", "--weights", "{models}/detector.keras"),
+            "--model YOLOv4Tiny: {models}/detector.keras is a detector of its own; leave --model out",
+        ),
+        (
+            ("--model", "YOLOXNano", "--weights", "{models}/some.weights"),
+            "{models}/some.weights: yoloxnano's heads are not YOLO's one convolution a level",
+        ),
+    ],
+    ids=["unknown model", "other kind", "no darknet file", "no onnx file", "model and detector", "darknet for YOLOX"],
+)
+def test_models_and_weights_that_cannot_be_trained(arguments, message, models, capsys, make_voc, tmp_path):
+    (models / "some.weights").write_bytes(bytes(100))
+    arguments = [part.format(models=models) for part in arguments]
+    assert main(["train", "--size", "32", "--data", str(make_voc()), "--run", str(tmp_path / "run"), *arguments]) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"cspkeras: {message.format(models=models)}")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "build", "anchors"),
+    [
+        ((), "CSPPeleeNetEFM", 9),
+        (("--model", "CSPPeleeNetPRN"), "CSPPeleeNetPRN", 6),
+        (("--model", "YOLOXNano"), "YOLOXNano", None),
+        (("--model", "YOLOv4Tiny", "--weights", "x.conv.29"), "YOLOv4Tiny", None),
+    ],
+)
+def test_what_train_builds(arguments, build, anchors, monkeypatch, capsys, make_voc, tmp_path):
+    built = []
+    monkeypatch.setattr("cspkeras.detection.registry.get_detector", lambda *a, **k: built.append((a, k)))
+    monkeypatch.setattr(trainer, "fit", lambda *_, **__: None)
+    assert main(["train", "--data", str(make_voc(train=16)), "--run", str(tmp_path), *arguments]) == 0
+    ((name,), options) = built[0]
+    assert (name, options["classes"], options["input_shape"]) == (build, tuple(COLORS), (416, 416, 3))
+    assert len(options["anchors"]) == anchors if anchors else "anchors" not in options
+    expected = {"weights": "x.conv.29", "skip_mismatch": True} if "--weights" in arguments else {}
+    assert {key: options[key] for key in ("weights", "skip_mismatch") if key in options} == expected
+
+
 def test_the_table_of_models(capsys):
     assert main(["models", "CSPPelee*"]) == 0
-    header, line = capsys.readouterr().out.splitlines()
-    assert header.split()[:5] == ["model", "trainable", "weights", "published", "BFLOPs"]
-    assert line.split()[:6] == ["CSPPeleeNet", "2,845,480", "2,831,712", "2.83M", "0.888", "0.888"]
+    header, line, *detectors = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert header[:5] == ["backbone", "trainable", "weights", "published", "BFLOPs"]
+    assert line[:6] == ["CSPPeleeNet", "2,845,480", "2,831,712", "2.83M", "0.888", "0.888"]
+    assert [line[0] for line in detectors] == ["detector", "CSPPeleeNetEFM", "CSPPeleeNetPRN", "CSPPeleeNetPRN3L"]
+    assert detectors[2][4:9] == ["3.590", "3.59", "416", "23.1", "44.5"]
 
 
 def test_models_that_are_not_there(one_error):
     line = one_error("models", "Alex*")
-    assert line.startswith("cspkeras: no backbone's name matches 'Alex*'; there are CSPDarknet53, ")
+    assert line.startswith("cspkeras: no model's name matches 'Alex*'; there are CSPDarknet53, ")
 
 
 def test_int8_without_data(models, one_error, tmp_path):
@@ -196,7 +249,8 @@ def test_int8_without_data(models, one_error, tmp_path):
 @pytest.fixture
 def quick_fit(monkeypatch):
     """`train` with a small detector that is not trained, up to the first file."""
-    monkeypatch.setattr("cspkeras.detection.CSPPeleeNetEFM", lambda classes, *_, **__: small_detector(classes=classes))
+    built = "cspkeras.detection.registry.get_detector"
+    monkeypatch.setattr(built, lambda _, classes, **options: small_detector(classes=classes))
     monkeypatch.setattr(trainer, "training_batches", lambda *_, **__: pytest.fail("the folder is looked at first"))
 
 

@@ -25,8 +25,8 @@ def test_ruff(arguments):
 
 def test_every_package_is_installed():
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
-    inner = {"cspkeras." + path.parent.name for path in ROOT.glob("cspkeras/*/__init__.py")}
-    assert set(listed) == {"cspkeras", "cspkeras.tflite", "cspkeras.training", *inner}
+    inner = {".".join(path.parent.relative_to(ROOT).parts) for path in ROOT.glob("cspkeras/**/__init__.py")}
+    assert set(listed) == {"cspkeras.tflite", "cspkeras.training", *inner}
 
 
 @pytest.mark.parametrize("line", re.findall(r"^    cspkeras (.*?)(?: +#.*)?$", README, re.M))

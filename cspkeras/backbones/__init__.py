@@ -1,6 +1,7 @@
 """The paper's backbones, each CSP network beside its base."""
 
 from .darknet import CSPDarknet53, CSPDarknet53Elastic, Darknet53
+from .darknet_tiny import CSPDarknet53Tiny
 from .densenet import CSPDenseNet201, DenseNet201
 from .densenet_elastic import CSPDenseNet201Elastic, DenseNet201Elastic
 from .graph import darknet_order, pyramid
@@ -20,6 +21,7 @@ from .resnet import (
 __all__ = [
     "CSPDarknet53",
     "CSPDarknet53Elastic",
+    "CSPDarknet53Tiny",
     "CSPDenseNet201",
     "CSPDenseNet201Elastic",
     "CSPMobileNetV2",

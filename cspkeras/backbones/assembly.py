@@ -92,20 +92,21 @@ class Spec:
         return STRIDE
 
 
-def documented(variants):
+def documented(variants, arguments=ARGUMENTS):
     """A decorator that completes a constructor's docstring: the figures of its row, its arguments and its result.
 
     Args:
-        variants: {constructor's name: `Spec`}.
+        variants: {constructor's name: `Spec`, or any with `published` and `stride`}.
+        arguments: {argument's name: what it is}.
     """
 
     def complete(function):
         spec = variants[function.__name__]
-        arguments = (f"    {name}: {ARGUMENTS[name]}" for name in inspect.signature(function).parameters)
+        lines = (f"    {name}: {arguments[name]}" for name in inspect.signature(function).parameters)
         function.__doc__ = DOCSTRING.format(
             own=inspect.cleandoc(function.__doc__ or ""),
             figures=spec.published,
-            arguments="\n".join(arguments).replace("{stride}", str(spec.stride)),
+            arguments="\n".join(lines).replace("{stride}", str(spec.stride)),
         )
         return function
 

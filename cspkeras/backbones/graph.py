@@ -1,4 +1,4 @@
-"""What can be read off a backbone's graph: its pyramid, and the order of its convolutions in a cfg."""
+"""What can be read off a network's graph: a backbone's pyramid, and the order of the convolutions in a cfg."""
 
 import re
 
@@ -28,27 +28,35 @@ def pyramid(model):
     return {f"P{5 - max(last) + stage}": last[stage] for stage in sorted(last)}
 
 
-def darknet_order(model):
-    """The convolutions and dense layers of a backbone in its cfg's order, which is that of a .weights file.
+def darknet_order(model, backbone=None):
+    """The convolutions and dense layers of a network in its cfg's order, which is that of a .weights file.
 
     The builders create them in this order, but Keras doesn't keep it: `model.layers` goes by the distance from the
-    output. The graph has it still. What a layer needs comes before it and, where branches join, the one with the
-    fewest layers first: part 1 of a stage before part 2, full resolution before the half.
+    output. The graph has it still. What a layer needs comes before it and, where branches join, in a backbone the one
+    with the fewest layers first: part 1 of a stage before part 2, full resolution before the half. A neck and heads
+    come behind their backbone: head by head, that with the fewest layers first, and where branches join in the neck the
+    one with the most layers first, since a cfg goes on with the map that it has just made.
 
     Args:
         model: a functional model, loaded and cloned ones too.
+        backbone: of a detector its backbone, a model of the same layers.
 
     Returns:
         List of layers. A convolution's batch-norm is the layer behind it, called `{name}_bn`.
     """
     distance, ordered = _distances(model), {}
-    pending = [x._keras_history.operation for x in reversed(model.outputs)]
-    while pending:
-        missing = [source for source in _sources(pending[-1]) if source not in ordered]
-        if missing:
-            pending.append(min(missing, key=distance.get))
-        else:
-            ordered[pending.pop()] = None
+    parts = [(model if backbone is None else backbone, min)]
+    if backbone is not None:
+        parts.append((model, max))
+    for part, first in parts:
+        outputs = [x._keras_history.operation for x in part.outputs]
+        pending = sorted(outputs, key=distance.get, reverse=True)
+        while pending:
+            missing = [source for source in _sources(pending[-1]) if source not in ordered]
+            if missing:
+                pending.append(first(missing, key=distance.get))
+            else:
+                ordered[pending.pop()] = None
     return [layer for layer in ordered if isinstance(layer, (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense))]
 
 

@@ -21,6 +21,11 @@ def is_darknet(weights):
     return re.search(r"\.weights$|\.conv\.\d+$", str(weights)) is not None
 
 
+def is_keras(weights):
+    """Whether weights are a file of Keras', by its name."""
+    return str(weights).endswith((".keras", ".weights.h5"))
+
+
 def is_timm(weights):
     """Whether weights are timm's: a file by its name, or the published ones."""
     return str(weights).endswith(".safetensors") or _published(weights) is not None
@@ -46,12 +51,9 @@ def load_weights(model, weights, *, include_top=True, skip_mismatch=False, timm=
         read = load_timm_file
     elif not timm and is_darknet(weights):
         read = _load_darknet
-    elif str(weights).endswith((".keras", ".weights.h5")):
-        read = _load_keras
     else:
-        raise ValueError(f"weights must be None or {WEIGHT_FILES}, {TIMM_WEIGHTS}. Received: weights={weights!r}")
-    if not os.path.isfile(weights):
-        raise FileNotFoundError(f"{weights}: missing; expected {WEIGHT_FILES} or timm's .safetensors")
+        read = _load_keras if is_keras(weights) else None
+    check_weights(weights, read, f"{WEIGHT_FILES}, {TIMM_WEIGHTS}")
     read = partial(read, weights)
     try:
         read(model, whole=include_top)
@@ -67,20 +69,37 @@ def _published(weights):
 
 
 def _load_keras(path, model, *, whole):
+    load_keras_file(path, model)
+
+
+def _load_darknet(path, model, *, whole):
+    load_weights_file(path, weighted_layers(model, darknet_order(model)), whole=whole)
+
+
+def check_weights(weights, known, kinds=WEIGHT_FILES):
+    """Raise an error where weights aren't `known` as one of `kinds`, or are a file that is not there."""
+    if not known:
+        raise ValueError(f"weights must be None or {kinds}. Received: weights={weights!r}")
+    if not os.path.isfile(weights):
+        raise FileNotFoundError(f"{weights}: missing; expected {kinds}")
+
+
+def load_keras_file(path, model, **options):
+    """`model.load_weights` with an error of one line."""
     with warnings.catch_warnings():
         # Where a file doesn't fit, Keras warns once for each of the model's own lists of layers, which hold nothing.
         warnings.filterwarnings("ignore", "Skipping nested container")
         try:
-            model.load_weights(path)
+            model.load_weights(path, **options)
         except Exception as e:  # Keras raises what the zip and HDF5 readers below it happen to raise
             reason = " ".join(str(e).partition(" Target variable:")[0].split()) or type(e).__name__
             raise ValueError(f"{path}: holds no weights for this {model.name} ({reason})") from e
 
 
-def _load_darknet(path, model, *, whole):
+def weighted_layers(model, order):
+    """The layers of `order`, each with the batch-norm behind it, as a .weights file holds them."""
     norms = {layer.name: layer for layer in model.layers}
-    weighted = [
+    return [
         WeightedLayer(i, f"{model.name}'s layer {layer.name!r}", layer, norms.get(f"{layer.name}_bn"))
-        for i, layer in enumerate(darknet_order(model))
+        for i, layer in enumerate(order)
     ]
-    load_weights_file(path, weighted, whole=whole)

@@ -6,10 +6,10 @@ from fnmatch import fnmatchcase
 import keras
 import numpy as np
 
-from . import darknet, densenet, densenet_elastic, mobilenet, peleenet, resnet
+from . import darknet, darknet_tiny, densenet, densenet_elastic, mobilenet, peleenet, resnet
 from .timm_layout import LAYOUTS
 
-FAMILIES = (darknet, densenet, densenet_elastic, mobilenet, peleenet, resnet)
+FAMILIES = (darknet, darknet_tiny, densenet, densenet_elastic, mobilenet, peleenet, resnet)
 VARIANTS = {name: spec for family in FAMILIES for name, spec in family.VARIANTS.items()}
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and deviation of RGB in 0..1
 _CONSTRUCTORS = {name: getattr(family, name) for family in FAMILIES for name in family.VARIANTS}
@@ -37,11 +37,16 @@ def get_model(name, /, **options):
     Raises:
         ValueError: for an unknown name, with the nearest known ones.
     """
-    if name in _CONSTRUCTORS:
-        return _CONSTRUCTORS[name](**options)
-    lower = {known.lower(): known for known in VARIANTS}
-    near = [lower[match] for match in difflib.get_close_matches(str(name).lower(), lower)] or list_models()
-    raise ValueError(f"name must be a backbone's, such as {', '.join(near)}. Received: name={name!r}")
+    return by_name(name, _CONSTRUCTORS, "a backbone's")(**options)
+
+
+def by_name(name, constructors, whose):
+    """The constructor of a name, or a ValueError with the nearest known ones."""
+    if name in constructors:
+        return constructors[name]
+    lower = {known.lower(): known for known in constructors}
+    near = [lower[match] for match in difflib.get_close_matches(str(name).lower(), lower)] or sorted(constructors)
+    raise ValueError(f"name must be {whose}, such as {', '.join(near)}. Received: name={name!r}")
 
 
 def preprocess_input(x, layout="darknet"):

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 
 from ..backbones import yolox_darknet
-from ..backbones.loading import load_weights
+from ..backbones.loading import is_darknet, is_keras
 from ..weights.yolox import load_yolox
 from .anchors import Anchors
 from .detector import Detector
+from .loading import load_weights
+from .variants import Published
 
 
 @dataclass(frozen=True)
@@ -16,16 +18,16 @@ class YoloxSpec:
     width: int  # channels of the stem; the head has four times as many
     depth: int  # bottlenecks of a CSP layer; three times as many in the two stages between
     depthwise: bool  # whether the 3x3 convolutions are depthwise separable
-    params: float  # published, in millions: with 80 classes, batch-norms' scales and shifts included
-    gflops: float  # published, at `size`
-    ap: float  # published on COCO at `size`, in percent
-    size: int = 416  # side of the input in pixels
+    published: Published | None = None
+    anchors: None = None  # its head has none
 
+
+MEGVII = "github.com/Megvii-BaseDetection/YOLOX"  # its GFLOPs count a multiplication and an addition as two, as BFLOPs
 
 VARIANTS = {
-    "YOLOXNano": YoloxSpec(16, 1, True, params=0.91, gflops=1.08, ap=25.8),
-    "YOLOXTiny": YoloxSpec(24, 1, False, params=5.06, gflops=6.45, ap=32.8),
-    "YOLOXS": YoloxSpec(32, 1, False, params=9.0, gflops=26.8, ap=40.5, size=640),
+    "YOLOXNano": YoloxSpec(16, 1, True, Published(MEGVII, 416, 912_159, 1.08, 25.8, params=0.91)),
+    "YOLOXTiny": YoloxSpec(24, 1, False, Published(MEGVII, 416, 5_055_855, 6.45, 32.8, params=5.06)),
+    "YOLOXS": YoloxSpec(32, 1, False, Published(MEGVII, 640, 8_968_255, 26.8, 40.5, params=9.0)),
 }
 
 
@@ -44,7 +46,7 @@ def build(spec, *, classes, input_shape, weights=None, skip_mismatch=False, acti
         activation=activation,
         name=name,
     )
-    if str(weights).endswith((".keras", ".weights.h5")):
+    if is_keras(weights) or is_darknet(weights):  # the latter is an error
         load_weights(model, weights)
     elif weights is not None:
         load_yolox(model, weights, skip_mismatch)

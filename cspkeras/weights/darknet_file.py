@@ -83,7 +83,7 @@ def load_weights_file(path, weighted, *, whole=True):
     expected = sum(layer.size for layer in weighted)
     with open(path, "rb") as file:
         transposed = _read_header(path, file)
-        found = (os.fstat(file.fileno()).st_size - file.tell()) / 4
+        found = _count(file)
         floats = np.fromfile(file, "<f4", int(min(expected, found)))
     totals = f"(the network takes {expected:,} floats, the file holds {found:,.12g})"
     values, start = [], 0
@@ -104,6 +104,17 @@ def load_weights_file(path, weighted, *, whole=True):
         raise ValueError(f"{path}: goes on behind {last}: expected 0 floats, found {found - expected:,.12g} {totals}")
     for layer, value in zip(weighted, values, strict=True):
         layer.assign(*value)
+
+
+def count_floats(path):
+    """The number of floats behind a file's header; no whole number where the file is damaged."""
+    with open(path, "rb") as file:
+        _read_header(path, file)
+        return _count(file)
+
+
+def _count(file):
+    return (os.fstat(file.fileno()).st_size - file.tell()) / 4
 
 
 def _read_header(path, file):

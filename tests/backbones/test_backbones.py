@@ -10,7 +10,16 @@ from keras import layers
 
 from cspkeras import backbones
 from cspkeras.analysis import complexity
-from cspkeras.backbones import darknet, densenet, densenet_elastic, mobilenet, peleenet, resnet, timm_layout
+from cspkeras.backbones import (
+    darknet,
+    darknet_tiny,
+    densenet,
+    densenet_elastic,
+    mobilenet,
+    peleenet,
+    resnet,
+    timm_layout,
+)
 from cspkeras.cross_stage import FUSIONS
 from cspkeras.routing import Shortcut
 
@@ -30,6 +39,7 @@ SMALL = {
     ),
     "darknet csp": (darknet, darknet.DarknetSpec(*DARKNET, cross_stage=True, stem=8)),
     "darknet elastic": (darknet, darknet.DarknetSpec(*DARKNET, cross_stage=True, elastic=True, stem=8)),
+    "darknet tiny": (darknet_tiny, darknet_tiny.DarknetTinySpec((8, 16, 16), 32, stem=8)),
     "densenet csp": (
         densenet,
         densenet.DenseNetSpec((1, 2, 1, 1), (16, 24, 32), cross_stage=True, stem=8, growth_rate=8, bottleneck=8),

@@ -18,6 +18,7 @@ OUR_BFLOPS = {
     "DenseNet201Elastic": 8.534,  # 8.77 and 7.13 count batch-norm, ReLU and average pooling
     "CSPDenseNet201": 9.326,  # nothing was published
     "CSPDenseNet201Elastic": 6.934,
+    "CSPDarknet53Tiny": 5.129,
 }
 # ... and the DenseNets+Elastic's parameters are the trainable ones; the CSP one is not the published network.
 OTHER_PARAMS = {"DenseNet201Elastic", "CSPDenseNet201Elastic"}
@@ -28,6 +29,7 @@ COSTLIEST = {"PeleeNet": ("stage1_transition", 0.3544), "CSPPeleeNet": ("stage1_
 PYRAMIDS = {
     "CSPDarknet53": (64, 128, 256, 512, 1024),
     "CSPDarknet53Elastic": (64, 128, 256, 512, 1024),
+    "CSPDarknet53Tiny": (64, 128, 256, 512),
     "CSPDenseNet201": (224, 448, 1664, 1536),
     "CSPDenseNet201Elastic": (352, 736, 1488, 1808),
     "CSPMobileNetV2": (48, 72, 192, 288, 640),
@@ -45,6 +47,7 @@ PYRAMIDS = {
     "ResNet10": (64, 128, 256, 512),
     "ResNet50": (256, 512, 1024, 2048),
 }
+FIXED = {"CSPDarknet53Tiny"}  # of one fusion and one gamma
 RELU = {"MobileNetV2", "CSPMobileNetV2", "DenseNet201Elastic", "CSPDenseNet201Elastic"}
 WITH_CFG = (
     "CSPDarknet53",
@@ -100,7 +103,7 @@ def test_the_arguments_are_those_of_keras_applications_and_are_documented(varian
         "classes": 1000,
         "classifier_activation": "softmax",
         "activation": "relu" if variant in RELU else "leaky_relu",
-        **({"fusion": "csp", "gamma": 0.5} if variant.startswith("CSP") else {}),
+        **({"fusion": "csp", "gamma": 0.5} if variant.startswith("CSP") and variant not in FIXED else {}),
         **({"se": False} if variant == "CSPPeleeNet" else {}),
         **({"layout": None} if variant in timm_layout.VARIANTS else {}),
         "skip_mismatch": False,

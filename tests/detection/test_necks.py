@@ -5,8 +5,6 @@ import numpy as np
 import pytest
 from keras import layers
 
-from cspkeras.analysis import complexity
-from cspkeras.detection import CSPPeleeNetEFM
 from cspkeras.detection.necks import efm
 
 LEVELS = {"P2": (32, 16), "P3": (16, 32), "P4": (8, 32), "P5": (4, 40)}  # side, channels
@@ -22,13 +20,6 @@ def model(inputs):
     """The neck alone, 32 channels wide, with SAM."""
     keras.utils.set_random_seed(0)
     return keras.Model(inputs, efm(inputs, width=32, sam=True))
-
-
-@pytest.mark.parametrize(("sam", "ours", "published"), [(False, "4.869", 4.868), (True, "5.080", 5.068)])
-def test_bflops_at_416_with_80_classes(sam, ours, published):
-    bflops = complexity(CSPPeleeNetEFM(80, (416, 416, 3), sam)).bflops
-    assert f"{bflops:.3f}" == ours
-    assert bflops == pytest.approx(published, rel=0.005)
 
 
 def test_the_maps_of_each_scale(model):
@@ -119,7 +110,6 @@ def test_the_activation_is_that_of_all_convolutions_but_the_gates(inputs):
     ("options", "error"),
     [
         ({"width": 48}, "width must be a multiple of 32. Received: width=48"),
-        ({"width": 96}, r"Maxout to 48 channels needs a multiple of 48 as input. Received: input_shape=\(None, 8"),
         ({"activation": "gelu"}, "Received: activation='gelu'"),
     ],
 )

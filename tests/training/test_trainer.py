@@ -172,9 +172,9 @@ model, recipe = small_detector(), Recipe(epochs=4, batch_size=2, warmup_epochs=1
 fit(model, read_voc(voc, "train"), read_voc(voc, "val"), folder, recipe, resume=resume == "resume")
 """
 COMMAND = f"""{PATH}
-import cspkeras.cli, cspkeras.detection
+import cspkeras.cli, cspkeras.detection.registry
 from conftest import small_detector
-cspkeras.detection.CSPPeleeNetEFM = lambda classes, *_, **__: small_detector(classes=classes)
+cspkeras.detection.registry.get_detector = lambda _, classes, **__: small_detector(classes=classes)
 sys.exit(cspkeras.cli.main(sys.argv[1:]))
 """
 ONE_THREAD = {**os.environ, "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}

@@ -15,8 +15,8 @@ from cspkeras.weights.yolox import load_yolox
 
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
-SMALL = yolox.YoloxSpec(8, 1, True, params=0, gflops=0, ap=0)
-DENSE = yolox.YoloxSpec(8, 2, False, params=0, gflops=0, ap=0)
+SMALL = yolox.YoloxSpec(8, 1, True)
+DENSE = yolox.YoloxSpec(8, 2, False)
 
 
 def build(spec, weights=None, classes=3, size=64, **options):
@@ -119,7 +119,7 @@ def test_own_classes_leave_the_class_predictions_alone(file):
     ],
 )
 def test_another_networks_file_names_the_layer(model, width, depth, depthwise, message, tmp_path):
-    path = write(tmp_path / "x.onnx", yolox.YoloxSpec(width, depth, depthwise, 0, 0, 0))
+    path = write(tmp_path / "x.onnx", yolox.YoloxSpec(width, depth, depthwise))
     assert_refused(model, path, ValueError, f"x.onnx: {message}")
 
 

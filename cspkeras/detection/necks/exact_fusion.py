@@ -1,12 +1,12 @@
-"""Necks: from the backbone's pyramid to one feature map a detection scale."""
+"""The paper's own neck, the Exact Fusion Model: each scale takes its neighbours."""
 
 from keras import layers
 
-from ..blocks import Maxout, Upsample, conv_bn_act, spatial_attention
-from .pafpn import pafpn
+from ...blocks import Upsample, conv_bn_act, spatial_attention
+from .parts import check_neck, compress, spatial_pyramid_pooling
 
 
-def efm(features, *, width=256, sam=False, activation="leaky_relu"):
+def efm(features, *, width=256, sam=False, spp=False, activation="leaky_relu"):
     """The paper's Exact Fusion Model (section 3.3, figure 6c), cross-channel pooling included.
 
     Each anchor belongs to one exact scale. That scale's map is fused from the scale itself, from the next coarser one
@@ -15,13 +15,14 @@ def efm(features, *, width=256, sam=False, activation="leaky_relu"):
 
     No cfg of it was published. The strides 32 and 16 of the way down are certain from the paper's per-layer figure, the
     rest is in the manner of: with CSPPeleeNet at 416 and 80 classes it counts 4.869 BFLOPs where the paper says
-    4.868, and 5.080 with SAM where it says 5.068.
+    4.868, 5.080 with SAM where it says 5.068, and 4.864 with SPP where it says 4.863.
 
     Args:
         features: pyramid, {"P2": KerasTensor, ..., "P5": KerasTensor}.
-        width: channels at stride 32; half as many at each finer scale. A multiple of 32 of which the half divides
-            P4's channels, the quarter P3's and the eighth P2's.
+        width: channels at stride 32; half as many at each finer scale. A multiple of 32. Where the half does not divide
+            P4's channels, the quarter P3's or the eighth P2's, a 1x1 convolution sees to it.
         sam: whether each fused map passes a spatial attention module.
+        spp: whether spatial pyramid pooling precedes the 3x3 at stride 32, which then has half the channels.
         activation: one of `blocks.ACTIVATIONS`.
 
     Returns:
@@ -30,17 +31,14 @@ def efm(features, *, width=256, sam=False, activation="leaky_relu"):
     Raises:
         ValueError: where the pyramid lacks a level or the width is no multiple of 32.
     """
-    if missing := [level for level in ("P2", "P3", "P4", "P5") if level not in features]:
-        raise ValueError(f"efm needs the pyramid levels P2 to P5. Missing: {', '.join(missing)}")
-    if width % 32:
-        raise ValueError(f"width must be a multiple of 32. Received: width={width}")
+    check_neck("efm", features, ("P2", "P3", "P4", "P5"), width, 32)
     half, quarter, eighth = width // 2, width // 4, width // 8
 
     def conv(x, filters, kernel, name, strides=1):
         return conv_bn_act(x, filters, kernel, strides=strides, activation=activation, name=f"neck_{name}")
 
     def maxout(x, filters, name):
-        return Maxout(filters, name=f"neck_{name}_maxout")(x)
+        return compress(x, filters, activation=activation, name=f"neck_{name}")
 
     def up(x, name):
         return Upsample(name=f"neck_{name}_up")(x)
@@ -52,7 +50,10 @@ def efm(features, *, width=256, sam=False, activation="leaky_relu"):
         return conv(conv(x, filters, 1, f"{name}_conv1"), filters, 3, f"{name}_conv2")
 
     # Down the pyramid: each scale takes the next coarser, stride 16 the next finer as well.
-    p5 = conv(conv(features["P5"], width, 1, "p5_conv1"), width, 3, "p5_conv2")
+    p5 = conv(features["P5"], width, 1, "p5_conv1")
+    if spp:
+        p5 = conv(spatial_pyramid_pooling(p5, name="neck_p5"), width, 1, "p5_spp_conv")
+    p5 = conv(p5, half if spp else width, 3, "p5_conv2")
     down = up(conv(p5, half, 1, "p5_narrow"), "p5_narrow")
     p4 = fuse([down, maxout(features["P4"], half, "p4")], half, "p4")
     finer = conv(maxout(features["P3"], quarter, "p3"), quarter, 3, "p3_strided", strides=2)
@@ -67,6 +68,3 @@ def efm(features, *, width=256, sam=False, activation="leaky_relu"):
     p4 = fuse([conv(p3, half, 3, "p3_down", strides=2), p4, up(coarser, "p5")], half, "p4_fusion", sam)
     p5 = fuse([conv(p4, width, 3, "p4_down", strides=2), coarser], half, "p5_fusion", sam)
     return {"P3": p3, "P4": p4, "P5": p5}
-
-
-NECKS = {"efm": efm, "pafpn": pafpn}

@@ -4,8 +4,8 @@ from functools import partial
 
 from keras import layers
 
-from ..backbones.yolox_darknet import conv3x3, csp_layer
-from ..blocks import Upsample, conv_bn_act
+from ...backbones.yolox_darknet import conv3x3, csp_layer
+from ...blocks import Upsample, conv_bn_act
 
 
 def pafpn(features, *, blocks=1, depthwise=False, activation="swish"):

@@ -1,0 +1,90 @@
+"""The detectors by name: their figures, arguments and anchors."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+import cspkeras
+from cspkeras import detection
+from cspkeras.analysis import complexity
+from cspkeras.detection.anchors import Anchors
+from cspkeras.detection.catalogue import VARIANTS
+from cspkeras.detection.registry import VARIANTS as ALL
+
+# Where a printed figure counts by another rule than ours, or is of a network in the manner of: what ours says.
+OUR_BFLOPS = {"CSPPeleeNetEFM": 5.080, "YOLOv4": 128.440, "YOLOXNano": 1.047, "YOLOXTiny": 6.415, "YOLOXS": 26.693}
+# As Darknet counts its cfg.
+OTHER_SIZES = [("CSPResNeXt50PANetSPP", 512, 71.331), ("CSPResNeXt50PANetSPP", 608, 100.588)]
+
+
+LARGE = [name for name, spec in ALL.items() if spec.published.trainable > 1e7]
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in LARGE else []) for n in ALL])
+def test_parameters_and_bflops_are_the_published_ones(name):
+    known = ALL[name].published
+    model = cspkeras.get_detector(name)
+    assert model.input_shape == (None, known.size, known.size, 3)
+    cost = complexity(model)
+    assert cost.trainable == known.trainable
+    if bflops := OUR_BFLOPS.get(name, known.bflops):
+        digits = len(str(bflops).partition(".")[2])
+        assert round(cost.bflops, digits) == bflops
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "size", "bflops"), OTHER_SIZES)
+def test_bflops_at_other_sizes(name, size, bflops):
+    assert round(complexity(cspkeras.get_detector(name, input_shape=(size, size, 3))).bflops, 3) == bflops
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_arguments_are_documented(name):
+    constructor, known = getattr(cspkeras, name), VARIANTS[name].published
+    defaults = {key: parameter.default for key, parameter in inspect.signature(constructor).parameters.items()}
+    options = {"sam": True, "spp": False} if name.endswith("EFM") else {}
+    assert {key: value for key, value in defaults.items() if key not in ("activation", "name")} == {
+        "classes": 80,
+        "input_shape": (known.size, known.size, 3),
+        **options,
+        "weights": None,
+        "anchors": None,
+        "skip_mismatch": False,
+    }
+    for text in (f"{known.trainable:,}", known.source, *(f"    {key}: " for key in defaults)):
+        assert text in constructor.__doc__
+
+
+def test_detectors_are_listed_and_made_by_name():
+    assert cspkeras.list_detectors() == sorted(ALL)
+    assert cspkeras.list_detectors("YOLO*[3S]") == ["YOLOXS", "YOLOv3"]
+    assert set(ALL) <= set(cspkeras.__all__) & set(detection.__all__)
+    model = cspkeras.get_detector("YOLOv4Tiny", classes=["a"], input_shape=(64, 32, 3), name="mine")
+    assert (model.name, model.class_names) == ("mine", ("a",))
+    assert [head.shape[1:] for head in model.outputs] == [(4, 2, 18), (2, 1, 18)]
+    with pytest.raises(ValueError, match="such as YOLOv4, YOLOv3, YOLOv4Tiny. Received: name='yolov4'"):
+        cspkeras.get_detector("yolov4")
+
+
+def test_anchors_are_scaled_to_the_input_and_reach_as_far_as_published():
+    model = cspkeras.YOLOv4Tiny(2, (96, 192, 3))
+    expected = np.array([(23, 27), (37, 58), (81, 82), (81, 82), (135, 169), (344, 319)]) * [192 / 416, 96 / 416]
+    np.testing.assert_allclose(model.anchors.pairs, expected, rtol=1e-6)
+    assert model.anchors.scale_xy == (1.05, 1.05) and model.anchors.strides == (16, 32)
+
+
+@pytest.mark.parametrize("given", [[(9, 9), (4, 4)], Anchors.of([(9, 9), (4, 4)], (64, 64), (16, 32), (1.2, 1.1))])
+def test_own_anchors(given):
+    model = cspkeras.YOLOv4Tiny(2, (64, 64, 3), anchors=given)
+    assert model.anchors.boxes == (((4, 4),), ((9, 9),))
+    assert model.anchors.scale_xy == getattr(given, "scale_xy", (1.05, 1.05))
+
+
+def test_yolov4s_activation_is_the_backbones():
+    model = cspkeras.YOLOv4(2, (64, 64, 3))
+    kinds = {layer.name.startswith("neck_"): set() for layer in model.layers}
+    for layer in model.layers:
+        if layer.name.endswith("_act"):
+            kinds[layer.name.startswith("neck_")].add(type(layer).__name__)
+    assert kinds == {False: {"Activation"}, True: {"LeakyReLU"}}

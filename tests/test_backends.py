@@ -1,0 +1,173 @@
+"""One network of each kind, narrow and shallow, under JAX, compiled by XLA and in half precision."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from conftest import small_detector
+
+from cspkeras.backbones import registry
+
+ONE, NARROW = {"blocks": (1, 1, 1, 1)}, {"widths": (16, 16, 32, 32), "stem": 8}
+DARKNET = {"blocks": (1,) * 5, "widths": (8, 8, 16, 16, 32), "stem": 8}
+DENSE = {**ONE, "stem": 8, "growth_rate": 8, "bottleneck": 8}
+MOBILE = {"channels": ((8,), (8, 8), (8, 16), (16,), (24,)), "top": 32}
+SMALL = {  # what is other than in the published row
+    "PeleeNet": ONE,
+    "CSPPeleeNet": ONE,
+    "CSPResNet50": {**ONE, **NARROW},
+    "CSPResNeXt50": {**ONE, **NARROW, "groups": 4},
+    "CSPResNeXt50Elastic": {**ONE, **NARROW, "groups": 4},
+    "CSPDarknet53": DARKNET,
+    "CSPDarknet53Elastic": DARKNET,
+    "CSPDenseNet201": DENSE,
+    "CSPDenseNet201Elastic": DENSE,
+    "MobileNetV2": MOBILE,
+    "CSPMobileNetV2": MOBILE,
+}
+DETECTOR = "Detector"
+BOXES = [[[0.1, 0.1, 0.5, 0.6], [0.4, 0.3, 0.9, 0.9]], [[0.3, 0.3, 0.36, 0.38], [0, 0, 0, 0]]]
+TARGETS = {"boxes": np.array(BOXES, "float32"), "labels": np.array([[0, 1], [2, -1]], "int32")}
+
+each = pytest.mark.parametrize("name", [*SMALL, DETECTOR])
+
+
+def build(name):
+    """A classifier that gives logits of 3 classes, or a detector of as many."""
+    if name == DETECTOR:
+        return small_detector()
+    (family,) = [family for family in registry.FAMILIES if name in family.VARIANTS]
+    spec = replace(family.VARIANTS[name], **SMALL[name])
+    return family.build(spec, input_shape=(64, 64, 3), classes=3, classifier_activation=None)
+
+
+def pictures():
+    return np.random.default_rng(0).random((2, 64, 64, 3), "float32")
+
+
+@cache
+def network(name):
+    """`build`, its batch-norms no longer as initialized, for tests that leave it as it is."""
+    keras.utils.set_random_seed(0)
+    model, rng = build(name), np.random.default_rng(1)
+    for weight in model.weights:
+        if len(weight.shape) == 1:
+            weight.assign(weight + rng.uniform(-0.3, 0.3, weight.shape))
+    return model
+
+
+def outputs(function):
+    """The outputs for `pictures`, as one array in single precision."""
+    maps = keras.tree.flatten(function(keras.ops.convert_to_tensor(pictures())))
+    return np.concatenate([np.ravel(keras.ops.convert_to_numpy(x)).astype("float32") for x in maps])
+
+
+def train(model, name, optimizer, **options):
+    """The loss and the weights' changes, as one array, of a training step on `pictures`."""
+    target, loss = np.array([0, 2]), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    if name == DETECTOR:
+        target, loss = TARGETS, None
+    model.compile(optimizer, loss, **options)
+    before = [keras.ops.convert_to_numpy(weight) for weight in model.trainable_weights]
+    history = model.fit(pictures(), target, batch_size=2, verbose=0).history
+    changes = [keras.ops.convert_to_numpy(w) - old for w, old in zip(model.trainable_weights, before, strict=True)]
+    return history["loss"][0], np.concatenate([np.ravel(change) for change in changes])
+
+
+def assert_close(found, expected):
+    """Equal but for rounding: within 1e-4 of the range."""
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.ptp(expected))
+
+
+def jax_side(folder):
+    """What `test_jax_gives_and_learns_the_same` compares with, as {network's name}.npz."""
+    for name in (*SMALL, DETECTOR):
+        model = build(name)
+        model.load_weights(Path(folder, f"{name}.weights.h5"))
+        given = outputs(model.predict_on_batch)
+        loss, step = train(model, name, keras.optimizers.SGD(0.01))
+        np.savez(Path(folder, name), outputs=given, loss=loss, step=step)
+
+
+@pytest.fixture(scope="module")
+def under_jax(tmp_path_factory):
+    """The folder that `jax_side` filled, in a process that can't import TensorFlow."""
+    folder = tmp_path_factory.mktemp("jax")
+    for name in (*SMALL, DETECTOR):
+        network(name).save_weights(folder / f"{name}.weights.h5")
+    code = "import sys; sys.modules['tensorflow'] = None; from test_backends import jax_side; jax_side(sys.argv[1])"
+    quick = {"JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder)],
+        env={**os.environ, **quick, "KERAS_BACKEND": "jax"},
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def copy(name):
+    """`network`, for tests that train it."""
+    model = build(name)
+    model.set_weights(network(name).get_weights())
+    return model
+
+
+@cache
+def trained(name):
+    """`train` on TensorFlow, not compiled, in single precision."""
+    return train(copy(name), name, keras.optimizers.SGD(0.01), jit_compile=False)
+
+
+def error(step, expected):
+    """The length of the difference, in parts of what is expected."""
+    return np.linalg.norm(step - expected) / np.linalg.norm(expected)
+
+
+@pytest.mark.slow
+@each
+def test_jax_gives_and_learns_the_same(name, under_jax):
+    found, (loss, step) = np.load(under_jax / f"{name}.npz"), trained(name)
+    assert_close(found["outputs"], outputs(network(name)))
+    assert found["loss"] == pytest.approx(loss, rel=1e-4)
+    assert error(found["step"], step) < 0.05  # rounding moves a value over an activation's kink now and then
+
+
+@pytest.mark.slow
+@each
+def test_xla_gives_the_same(name):
+    import tensorflow as tf
+
+    assert_close(outputs(tf.function(network(name), jit_compile=True)), outputs(network(name)))
+
+
+@pytest.mark.slow
+def test_a_detector_learns_the_same_by_xla():
+    found = train(copy(DETECTOR), DETECTOR, keras.optimizers.SGD(0.01), jit_compile=True)
+    loss, step = trained(DETECTOR)
+    assert found[0] == pytest.approx(loss, rel=1e-4)
+    assert error(found[1], step) < 0.05
+
+
+@pytest.mark.slow
+@each
+def test_half_precision_learns_the_same(name):
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = copy(name)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    expected = outputs(network(name))
+    np.testing.assert_allclose(outputs(model), expected, rtol=0, atol=0.02 * np.ptp(expected))
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.01), initial_scale=1024)
+    found, (loss, step) = train(model, name, optimizer), trained(name)
+    assert found[0] == pytest.approx(loss, rel=0.05)
+    assert error(found[1], step) < 0.9  # batch-norms over eight values magnify rounding
