@@ -129,6 +129,9 @@ def make_parser():
         "--precision", choices=("float32", "float16", "dynamic", "int8"), default="float16", help="[%(default)s]"
     )
     export.add_argument("--data", type=Path, help=f"{FOLDERS} whose training pictures calibrate int8")
+    export.add_argument(
+        "--refine", type=_number(int, 0), default=0, metavar="STEPS", help="of fitting int8 to the model [%(default)s]"
+    )
     export.add_argument("--train-split", default="train", help="[%(default)s]")
 
     check = command("check", _check, "Run a .tflite file on LiteRT's CPU and GPU delegate and compare.")
@@ -216,7 +219,7 @@ def _export(options):
             raise ValueError("--precision int8 needs --data, the pictures that calibrate it")
         data = read_data(options.data, options.train_split, model.class_names)
         calibration = images(data, model.anchors.size, 100, report=data_commands.note)
-    print(convert(model, options.output, options.precision, calibration))
+    print(convert(model, options.output, options.precision, calibration, options.refine))
 
 
 def _check(options):

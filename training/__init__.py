@@ -15,6 +15,7 @@ _HOMES = {
     "read": "data",
     "read_coco": "coco",
     "read_voc": "voc",
+    "refine": "refinement",
     "training_batches": "pipeline",
 }
 __all__ = sorted(_HOMES)

@@ -14,6 +14,7 @@ import tf_keras
 DECAY = 0.95  # of the moving averages; tfmot's 0.999 wants a thousand steps
 LEAKY_UNIT = 10 / 256
 TAIL = 1e-4  # share of a tensor's values, at each end, that may be clipped: a few far ones would coarsen all others
+NARROWEST = 1e-6  # range: of a tensor that is 0 throughout the scale would be 0, and no number divides by that
 SAMPLE = 1 << 16  # values by which the tail of a large tensor is found
 
 _tfmot = tfmot.quantization.keras
@@ -42,6 +43,7 @@ class Range:
         return self._variables
 
 
+@tf.function  # one graph for all tensors of a shape: a model has hundreds
 def extremes(x, tail):
     """A tensor's smallest and largest value but for `tail` of them at each end; an int8 range must hold zero."""
     if not tail:
@@ -90,9 +92,10 @@ class RangeQuantizer(_tfmot.quantizers.Quantizer):
             low, high = tf.minimum(low, least), tf.maximum(high, most)
         if self.floor is not None:
             low = tf.maximum(low, self.floor)
+        high = tf.maximum(high, low + NARROWEST)
         if self.leaky:
             after_low, after_high, _ = self.leaky.variables(None)
-            unit = (after_high - after_low) * LEAKY_UNIT
+            unit = tf.maximum(after_high - after_low, NARROWEST) * LEAKY_UNIT
             wider = tf.math.ceil((high - low) / unit) * unit / (high - low)
             low, high = low * wider, high * wider
         return tf.quantization.fake_quant_with_min_max_vars(inputs, low, high)

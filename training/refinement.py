@@ -9,7 +9,7 @@ from ..detection.boxes import flatten_heads
 from .quantization import SURE
 from .quantizers import RangeQuantizer
 
-RANGE_RATE = 0.01  # share of itself by which a range's end moves in the first steps
+RANGE_RATE = 0.004  # share of itself by which a range's end moves in the first steps
 BATCH = 4  # pictures a step
 BACKGROUND = 0.02  # weight of a prediction that finds nothing, beside 1 for a sure one
 
@@ -21,7 +21,8 @@ def refine(quantized, model, images, steps=200, learning_rate=5e-5, seed=0):
     quantization-aware training does this better.
 
     Args:
-        quantized: what `calibrate` has set the ranges of; its weights are changed, its ranges and norms are not.
+        quantized: what `calibrate` has set the ranges of; weights and ranges are changed, the norms' statistics
+            are not.
         model: the Keras 3 model that it was made of.
         images: iterable of input batches in 0..1; some dozens of pictures, kept in memory.
         steps: training steps, each on four pictures, mirrored every other time.

@@ -3,12 +3,11 @@
 import keras
 import numpy as np
 import pytest
-import tf_keras
 from keras import layers
 
 import cspkeras
 from cspkeras.training.quantization import calibrate, quantize_aware, unwrap
-from cspkeras.training.quantizers import Range, RangeQuantizer
+from cspkeras.training.refinement import refine
 from cspkeras.training.translation import translate
 
 IMAGES = np.random.default_rng(0).uniform(0, 1, (4, 64, 64, 3)).astype("float32")
@@ -122,20 +121,6 @@ def test_an_operation_with_settings_is_named():
         quantize_aware(keras.Model(image, image[..., :2]))
 
 
-@pytest.mark.parametrize(("low", "high"), [(-3.0, 5.0), (-0.2, 7.0), (-9.0, 1.0)])
-def test_a_leaky_relus_scales_are_in_a_ratio_that_xnnpack_computes_exactly(low, high):
-    layer, before, after = tf_keras.layers.Layer(name="x"), Range(), Range()
-    quantizer = RangeQuantizer(before, leaky=after)
-    quantizer.build(None, "output", layer)
-    for range_, values in ((before, (low, high)), (after, (low / 10, high))):
-        for variable, value in zip(range_.variables(layer)[:2], values, strict=True):
-            variable.assign(value)
-    steps = np.diff(np.unique(quantizer(np.linspace(low, high, 5001, dtype="float32"), False, {})))
-    ratio = 256 * np.median(steps) / ((high - low / 10) / 255)
-    assert ratio / 10 == pytest.approx(round(ratio / 10), abs=1e-3)
-    assert 1 <= np.median(steps) / ((high - low) / 255) < 1.1, "no more of the range is given up than is needed"
-
-
 def test_what_is_concatenated_shares_one_range(randomized_detector):
     quantized = quantize_aware(randomized_detector)
 
@@ -146,3 +131,51 @@ def test_what_is_concatenated_shares_one_range(randomized_detector):
     assert len({range_of(name) for name in shared}) == 1
     assert range_of("stage3_block1_concat") is range_of("stage3_block2_near_conv2_act")
     assert range_of("stage3_block1_concat") is not range_of("stage3_fuse")
+
+
+@pytest.mark.slow
+def test_raw_scores_have_a_range_of_their_own_and_values_before_a_swish_a_floor():
+    model = cspkeras.YOLOXNano(classes=2, input_shape=(32, 32, 3))
+    quantized = quantize_aware(model)
+
+    def output(name):
+        return quantized.get_layer(f"quant_{name}").quantize_config.output
+
+    for level in ("p3", "p4", "p5"):
+        assert {output(f"head_{level}_{part}").range.fixed for part in ("scores", "objectness", "classes")} == {8.0}
+        assert output(f"head_{level}_boxes").tail == 0
+    assert output("stem_conv_bn").floor == -8
+    assert output("stem_conv_act").floor is None
+
+
+def test_a_model_that_gives_zeros_is_calibrated():
+    image = layers.Input((8, 8, 3))
+    x = layers.LeakyReLU()(layers.Conv2D(4, 1, kernel_initializer="zeros")(image))
+    x = layers.Concatenate()([x, layers.Conv2D(4, 1, kernel_initializer="zeros")(image)])
+    (found,) = outputs(calibrate(quantize_aware(keras.Model(image, x)), [IMAGES[:, :8, :8]]), IMAGES[:, :8, :8])
+    assert np.abs(found).max() < 1e-6
+
+
+def test_refinement_brings_the_answers_nearer():
+    image = layers.Input((16, 16, 3))
+    x = layers.Conv2D(16, 3, strides=2, activation="swish")(image)
+    x = layers.Conv2D(16, 3, activation="swish")(x)
+    model = keras.Model(image, layers.Dense(5)(layers.GlobalAveragePooling2D()(x)))
+    pictures = IMAGES.reshape(-1, 16, 16, 3)
+    exact = model(pictures)
+    quantized = calibrate(quantize_aware(model), [pictures])
+    for weight in quantized.trainable_weights:  # as if 8 bits had moved every answer
+        weight.assign(weight * 1.1)
+
+    def error():
+        return float(np.square(quantized(pictures) - exact).mean())
+
+    before = error()
+    refine(quantized, model, [pictures[:32], pictures[32:]], steps=60, learning_rate=1e-3)
+    assert error() < before / 2
+
+
+def test_refinement_without_pictures_is_an_error():
+    model = ordinary_layers()
+    with pytest.raises(ValueError, match="at least one picture"):
+        refine(quantize_aware(model), model, [])
