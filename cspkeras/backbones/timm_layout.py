@@ -155,7 +155,7 @@ def build_in(variant, darknet, *, layout, weights, **options):
         ValueError: for another layout than that of the weights.
     """
     needed = "timm" if is_timm(weights) else "darknet" if is_darknet(weights) else None
-    if layout not in (None, needed) if needed else layout not in (None, *LAYOUTS):
+    if layout not in (None, *((needed,) if needed else LAYOUTS)):
         accepted = f"{needed!r} or None for these weights" if needed else "'darknet', 'timm' or None"
         raise ValueError(f"layout must be {accepted}. Received: layout={layout!r}, weights={weights!r}")
     build_it = partial(build, VARIANTS[variant]) if "timm" in (layout, needed) else darknet
