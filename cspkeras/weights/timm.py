@@ -49,14 +49,15 @@ def from_timm(name, path, classifier_activation="softmax", input_shape=(None, No
         head = _shapes(file).get(f"{HEAD}.weight")
     if not head:
         raise ValueError(f"{path}: holds no tensor {HEAD}.weight, expected the classifier's (classes, channels)")
-    return backbones.get_model(
+    model = backbones.get_model(
         variant,
-        weights=path,
         layout="timm",
         classes=head[0],
         classifier_activation=classifier_activation,
         input_shape=input_shape,
     )
+    load_timm_file(path, model)
+    return model
 
 
 def load_timm_file(path, model, *, whole=True):
