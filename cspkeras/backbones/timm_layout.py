@@ -148,7 +148,7 @@ def build_in(variant, darknet, *, layout, weights, **options):
     Args:
         variant: its name.
         darknet: function that builds it in the layout "darknet".
-        layout: one of `LAYOUTS`, or None for the one that the weights are in, else "darknet".
+        layout: one of `LAYOUTS`, or None for that of Darknet's or timm's weights, else "darknet".
         weights, options: arguments of the constructor.
 
     Raises:
