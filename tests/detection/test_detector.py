@@ -148,22 +148,6 @@ def test_a_compiled_detector_loads_compiled(tmp_path):
     assert not load_detector(tmp_path / "detector.keras").compiled
 
 
-@pytest.mark.parametrize(
-    ("backend", "options", "expected"),
-    [
-        ("tensorflow", {}, {"jit_compile": False}),
-        ("tensorflow", {"jit_compile": True}, {"jit_compile": True}),
-        ("jax", {}, {}),
-    ],
-)
-def test_only_tensorflow_goes_without_xla(backend, options, expected, monkeypatch):
-    passed = {}
-    monkeypatch.setattr(keras.Model, "compile", lambda self, **kwargs: passed.update(kwargs))
-    monkeypatch.setattr(keras.config, "backend", lambda: backend)
-    tiny_detector().compile("sgd", **options)
-    assert passed == {"optimizer": "sgd", **expected}
-
-
 def test_the_default_loss_and_another():
     model = tiny_detector()
     x = np.random.default_rng(0).random((2, *SIZE, 3), "float32")
