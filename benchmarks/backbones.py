@@ -1,4 +1,4 @@
-"""Speed of the backbones beside the same networks in timm, keras-hub and keras.applications.
+"""Speed of the backbones on the CPU beside the same networks in timm, keras-hub and keras.applications.
 
     pip install -e . && pip install -r benchmarks/requirements.txt
     python benchmarks/backbones.py --models CSPResNet50 CSPResNeXt50 --output results.json

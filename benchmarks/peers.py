@@ -133,12 +133,13 @@ def serve(pipe, library, name, settings):
     """Build the network, warm it up, tell of it, then time each task that is asked for, until None is."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: settings.threads])
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # Keras alone would take a GPU, and XLA with it
     try:
         network = (TimmNetwork if library.startswith("timm") else KerasNetwork)(library, name, settings)
         steps = {task: _warm_up(getattr(network, task), settings.seconds) for task in TASKS}
         versions = {package: importlib.metadata.version(package) for package in VERSIONS[library]}
-    except ModuleNotFoundError:
-        pipe.send({"error": "not installed"})
+    except ModuleNotFoundError as e:
+        pipe.send({"error": f"not installed: {e.name}"})
         return
     except Exception as e:  # a peer's release may break in any way; the other rows are still of use
         pipe.send({"error": f"{type(e).__name__}: {str(e).splitlines()[0] if str(e) else ''}"})

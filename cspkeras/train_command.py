@@ -25,7 +25,7 @@ def starting_point(options):
 
     if options.weights and options.weights.suffix == ".keras":
         return _go_on(options)
-    spec = by_name(options.model, registry.VARIANTS, "a detector's")
+    spec = by_name(options.model, registry.VARIANTS, "a detector's name", "--model")
     size = (options.size or SIZE,) * 2
     train, val = read_splits(options, None)
     how = dict(classes=train.class_names, input_shape=(*size, 3))
@@ -34,7 +34,7 @@ def starting_point(options):
     elif spec.anchors:
         how |= dict(anchors=_own_anchors(spec.anchors, train, size))
     model = registry.get_detector(options.model, **how)
-    if options.weights and options.weights.suffix == ".onnx":
+    if options.weights and options.weights.suffix == ".onnx" and not options.resume:  # a state has its own
         _measure_norms(model, train, size)
     return model, train, val
 

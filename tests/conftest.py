@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import os
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,25 @@ def small_voc(folder, train=6, val=2, size=(64, 48)):
 def make_voc(tmp_path):
     """`small_voc` in a folder of the test's own, a function of its other arguments."""
     return lambda **options: small_voc(tmp_path / "voc", **options)
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory):
+    """A folder with a detector for `COLORS`, and files that are none."""
+    import keras
+
+    folder = tmp_path_factory.mktemp("models")
+    small_detector(classes=tuple(COLORS)).save(folder / "detector.keras")
+    keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)], name="plain").save(folder / "plain.keras")
+    (folder / "text.keras").write_text("no model")
+    (folder / "text.tflite").write_text("no model")
+    (folder / "empty.keras").touch()
+    (folder / "empty.tflite").touch()
+    (folder / "bare.tflite").write_bytes(b"\x1c\0\0\0TFL3" + bytes(100))
+    with zipfile.ZipFile(folder / "zip.keras", "w") as archive:
+        archive.writestr("config.json", "{")
+    (folder / "folder.keras").mkdir()
+    return folder
 
 
 @pytest.fixture

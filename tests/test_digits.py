@@ -1,6 +1,7 @@
 """The digit scenes: the same every time, exact boxes, no handwriting in both splits."""
 
 import numpy as np
+import plain_overlaps
 import pytest
 
 pytest.importorskip("sklearn")
@@ -27,7 +28,7 @@ def test_format_and_overlap(size):
         assert (boxes >= 0).all() and (boxes <= size).all() and (boxes[:, 2:] > boxes[:, :2]).all()
         for first in range(len(boxes)):
             for second in range(first):
-                assert iou(boxes[first], boxes[second]) < 0.05
+                assert plain_overlaps.iou(boxes[first], boxes[second]) < 0.05
         seen |= set(labels.tolist())
     assert seen == set(range(10))
 
@@ -96,8 +97,3 @@ def test_the_splits_share_no_handwriting():
 def test_errors_come_at_the_call(arguments, message):
     with pytest.raises(ValueError, match=message):
         digits.scenes(**{"count": 1, **arguments})
-
-
-def iou(a, b):
-    shared = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None).prod()
-    return shared / ((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - shared)

@@ -18,7 +18,7 @@ def read_coco(path, class_names=None, images=None):
         path: the .json file.
         class_names: the classes to read, by name; None takes all categories, in the order of their numbers.
         images: folder that the pictures' `file_name` is relative to; None looks beside the file, in `images` beside it,
-            and, for annotations/instances_val2017.json, in val2017 beside its folder.
+            and, for annotations/instances_val2017.json, in val2017, images and images/val2017 beside its folder.
 
     Returns:
         `DetectionData`.
@@ -31,14 +31,15 @@ def read_coco(path, class_names=None, images=None):
     stored = _load(path)
     if images and not Path(images).is_dir():
         raise FileNotFoundError(f"{images}: missing; expected the folder of the pictures of {path}")
-    subset = path.stem.removeprefix("instances_")
-    folders = [Path(images)] if images else [path.parent, path.parent / "images", path.parent.parent / subset]
+    root, subset = path.parent.parent, path.stem.removeprefix("instances_")
+    usual = path.parent, path.parent / "images", root / subset, root / "images", root / "images" / subset
+    folders = [Path(images)] if images else [folder for folder in usual if folder.is_dir()]
 
     categories = {}
     for i, entry in enumerate(stored["categories"]):
         try:
             categories[int(entry["id"])] = " ".join(str(entry["name"]).split())
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, OverflowError, TypeError, ValueError):
             problems.append(f"{path}: categories[{i}] without an id and a name, left out")
     pictures, listed = {}, set()
     for i, entry in enumerate(stored["images"]):
@@ -95,7 +96,7 @@ def _picture(path, entry, folders):
     places = [folder / name for folder in folders]
     image = next((place for place in places if place.is_file()), None)
     if image is None:
-        raise ValueError(f"{places[0]}: missing, picture left out")
+        raise ValueError(f"{places[-1]}: missing, picture left out")
     size, said = upright_size(image), (entry.get("width"), entry.get("height"))
     if said not in (size, (None, None)):
         upright = f"{image.name} is {size[0]}x{size[1]} (upright)"

@@ -131,6 +131,8 @@ def read(path, split=None, class_names=None, images=None):
     instances = path / "annotations" / f"instances_{split}.json"
     if path.suffix.lower() == ".json" or instances.is_file():
         return read_coco(path if path.suffix.lower() == ".json" else instances, class_names, images)
+    if instances.parent.is_dir() and not (path / "ImageSets").is_dir():
+        raise FileNotFoundError(f"{instances}: missing; a COCO folder lists its {split} pictures there")
     if images:
         raise ValueError(f"{path}: a Pascal VOC folder has its pictures in JPEGImages; {images} is for COCO's files")
     return read_voc(path, split, class_names)

@@ -25,7 +25,8 @@ ARGUMENTS = {
     "gamma": "the share of each stage's channels that bypasses its blocks, 0 < gamma < 1.",
     "se": "whether squeeze-and-excitation gates what each dense layer adds.",
     "layout": '"darknet", or "timm" for the network as timm has it, without other fusions and gammas and for inputs of '
-    '`preprocess_input(x, layout="timm")`; None for the one that the weights are in, else "darknet".',
+    '`preprocess_input(x, layout="timm")`; None for that of Darknet\'s or timm\'s weights, else "darknet": files of '
+    "Keras don't tell it.",
     "skip_mismatch": "whether the classifier may be another than that of the weights; it stays as initialized then.",
     "name": "the model's name.",
 }

@@ -63,6 +63,7 @@ def CSPDarknet53Tiny(
     classes=1000,
     classifier_activation="softmax",
     activation="leaky_relu",
+    skip_mismatch=False,
     name="cspdarknet53tiny",
 ):
     """The small CSPDarknet-53 of YOLOv4-tiny, whose last stage is one convolution; published within it alone."""

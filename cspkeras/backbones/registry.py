@@ -40,13 +40,13 @@ def get_model(name, /, **options):
     return by_name(name, _CONSTRUCTORS, "a backbone's")(**options)
 
 
-def by_name(name, constructors, whose):
-    """The constructor of a name, or a ValueError with the nearest known ones."""
-    if name in constructors:
-        return constructors[name]
-    lower = {known.lower(): known for known in constructors}
-    near = [lower[match] for match in difflib.get_close_matches(str(name).lower(), lower)] or sorted(constructors)
-    raise ValueError(f"name must be {whose}, such as {', '.join(near)}. Received: name={name!r}")
+def by_name(name, known, whose, argument="name"):
+    """What `known` has by a name, or a ValueError that tells the nearest of its names and which `argument` it was."""
+    if name in known:
+        return known[name]
+    lower = {one.lower(): one for one in known}
+    near = [lower[match] for match in difflib.get_close_matches(str(name).lower(), lower)] or sorted(known)
+    raise ValueError(f"{argument} must be {whose}, such as {', '.join(near)}. Received: {argument}={name!r}")
 
 
 def preprocess_input(x, layout="darknet"):

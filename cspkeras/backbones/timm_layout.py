@@ -148,14 +148,14 @@ def build_in(variant, darknet, *, layout, weights, **options):
     Args:
         variant: its name.
         darknet: function that builds it in the layout "darknet".
-        layout: one of `LAYOUTS`, or None for the one that the weights are in, else "darknet".
+        layout: one of `LAYOUTS`, or None for that of Darknet's or timm's weights, else "darknet".
         weights, options: arguments of the constructor.
 
     Raises:
         ValueError: for another layout than that of the weights.
     """
     needed = "timm" if is_timm(weights) else "darknet" if is_darknet(weights) else None
-    if layout not in (None, needed) if needed else layout not in (None, *LAYOUTS):
+    if layout not in (None, *((needed,) if needed else LAYOUTS)):
         accepted = f"{needed!r} or None for these weights" if needed else "'darknet', 'timm' or None"
         raise ValueError(f"layout must be {accepted}. Received: layout={layout!r}, weights={weights!r}")
     build_it = partial(build, VARIANTS[variant]) if "timm" in (layout, needed) else darknet

@@ -100,8 +100,6 @@ class Detector(keras.Model):
 
     def compile(self, optimizer="adam", loss=None, **kwargs):
         """As `keras.Model.compile`; the loss is a function of the target and the heads, by default `default_loss`."""
-        if keras.config.backend() == "tensorflow":
-            kwargs.setdefault("jit_compile", False)  # its XLA has no gradient of the nearest resize
         super().compile(optimizer=optimizer, **kwargs)
         self._yolo_loss = loss or default_loss(self.anchors, len(self.class_names))
 

@@ -12,6 +12,7 @@ from .yolox_loss import YoloXLoss
 OVERLAPS = {"ciou": ciou, "diou": diou, "giou": giou, "iou": iou}
 BOX_LOSSES = (*OVERLAPS, "mse")
 FOCAL_PARTS = ("objectness", "classes")
+BLOCK = 32  # objects compared with all predictions at once: of thousands the table would not fit the memory
 
 
 def default_loss(anchors, classes):
@@ -166,6 +167,15 @@ def _scatter(index, weight, predictions):
 
 def _covered(predicted, truth, valid, threshold):
     """1 where a prediction overlaps any object by more than the threshold: (N, P)."""
-    overlap = iou(predicted[:, :, None], truth[:, None])
-    covering = ops.logical_and(overlap > threshold, valid[:, None])
-    return ops.cast(ops.any(covering, axis=-1), "float32")
+    covered = ops.zeros(ops.shape(predicted)[:2], "bool")
+    if truth.shape[1] == 0:
+        return ops.cast(covered, "float32")
+    predicted, count = ops.stop_gradient(predicted)[:, :, None], ops.shape(truth)[1]
+
+    def round_(i, covered):
+        some = ops.minimum(i * BLOCK + ops.arange(BLOCK), count - 1)  # the last again where there are no more
+        overlap = iou(predicted, ops.take(truth, some, axis=1)[:, None])
+        covering = ops.logical_and(overlap > threshold, ops.take(valid, some, axis=1)[:, None])
+        return ops.logical_or(covered, ops.any(covering, axis=-1))
+
+    return ops.cast(ops.fori_loop(0, (count + BLOCK - 1) // BLOCK, round_, covered), "float32")

@@ -1,6 +1,5 @@
 """timm's weights (pytorch-image-models): safetensors files, read as data into its layout of the networks."""
 
-import difflib
 import math
 import os
 import re
@@ -45,21 +44,20 @@ def from_timm(name, path, classifier_activation="softmax", input_shape=(None, No
     """
     known = {timm.partition(".")[0]: variant for variant, timm in PUBLISHED.items()}
     known |= {timm: variant for variant, timm in PUBLISHED.items()}
-    if name not in known:
-        near = ", ".join(difflib.get_close_matches(str(name), known) or known)
-        raise ValueError(f"name must be one of timm's, such as {near}. Received: name={name!r}")
+    variant = backbones.registry.by_name(name, known, "one of timm's")
     with _open(path) as file:
         head = _shapes(file).get(f"{HEAD}.weight")
     if not head:
         raise ValueError(f"{path}: holds no tensor {HEAD}.weight, expected the classifier's (classes, channels)")
-    return backbones.get_model(
-        known[name],
-        weights=path,
+    model = backbones.get_model(
+        variant,
         layout="timm",
         classes=head[0],
         classifier_activation=classifier_activation,
         input_shape=input_shape,
     )
+    load_timm_file(path, model)
+    return model
 
 
 def load_timm_file(path, model, *, whole=True):

@@ -1,5 +1,6 @@
 """The Detector as a model: its heads, its arguments, its file, its loss."""
 
+import json
 import zipfile
 
 import keras
@@ -13,6 +14,7 @@ from cspkeras.detection import CSPPeleeNetEFM, Detector
 from cspkeras.detection.anchors import Anchors
 from cspkeras.detection.detector import load_detector
 from cspkeras.detection.losses import YoloLoss
+from cspkeras.detection.necks import NECKS
 
 SIZE = (64, 96)
 ANCHORS = Anchors.of([(6, 9), (10, 7), (14, 22), (30, 18), (40, 36), (70, 50)], SIZE)
@@ -139,6 +141,29 @@ def test_its_file_keeps_everything_and_loads_in_safe_mode(options, tmp_path):
         assert archive.getinfo("model.weights.h5").file_size < 4 * floats + 500_000  # no weight is in it twice
 
 
+CONFIGURATIONS = {
+    "efm": {"head": "decoupled", "head_options": {"width": 16}, "anchors": Anchors.free(SIZE)},
+    "fpn": {"anchors": Anchors.free(SIZE)},
+    "fpn_tiny": {},
+    "gfm": {},
+    "pafpn": {"neck_options": {"depthwise": True}},
+    "panet_spp": {},
+    "prn": {"neck_options": {"width": 32, "levels": 3}},
+}
+
+
+@pytest.mark.parametrize("neck", NECKS)
+def test_every_neck_and_head_is_made_again_from_its_configuration(neck):
+    model = tiny_detector(neck=neck, **{"anchors": None, **CONFIGURATIONS[neck]})
+    again = Detector.from_config(json.loads(json.dumps(model.get_config())))
+    assert again.anchors == model.anchors
+    assert {**again.get_config(), "backbone": None} == {**model.get_config(), "backbone": None}
+    again.set_weights(model.get_weights())
+    x = np.random.default_rng(0).random((1, *SIZE, 3), "float32")
+    for found, expected in zip(again(x), model(x), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_a_compiled_detector_loads_compiled(tmp_path):
     model = tiny_detector()
     model.compile(keras.optimizers.SGD(0.125))
@@ -146,22 +171,6 @@ def test_a_compiled_detector_loads_compiled(tmp_path):
     loaded = keras.saving.load_model(tmp_path / "detector.keras", safe_mode=True)
     assert float(loaded.optimizer.learning_rate) == 0.125
     assert not load_detector(tmp_path / "detector.keras").compiled
-
-
-@pytest.mark.parametrize(
-    ("backend", "options", "expected"),
-    [
-        ("tensorflow", {}, {"jit_compile": False}),
-        ("tensorflow", {"jit_compile": True}, {"jit_compile": True}),
-        ("jax", {}, {}),
-    ],
-)
-def test_only_tensorflow_goes_without_xla(backend, options, expected, monkeypatch):
-    passed = {}
-    monkeypatch.setattr(keras.Model, "compile", lambda self, **kwargs: passed.update(kwargs))
-    monkeypatch.setattr(keras.config, "backend", lambda: backend)
-    tiny_detector().compile("sgd", **options)
-    assert passed == {"optimizer": "sgd", **expected}
 
 
 def test_the_default_loss_and_another():

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import plain_overlaps
 import pytest
 import tensorflow as tf
 
@@ -43,13 +44,6 @@ def decode(raw, cell):
     return x - w / 2, y - h / 2, x + w / 2, y + h / 2
 
 
-def box_iou(a, b):
-    sides = (min(a[i + 2], b[i + 2]) - max(a[i], b[i]) for i in (0, 1))
-    common = math.prod(max(side, 0) for side in sides)
-    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - common
-    return common / union
-
-
 def plain_assignment(raw, objects):
     """{prediction: (object, IoU)} of one picture, from raw predictions (P, 5 + C) and (box in pixels, label)s."""
     costs, overlaps = {}, {}
@@ -60,7 +54,7 @@ def plain_assignment(raw, objects):
         if not any(inside + near):
             continue
         for g, (box, label) in enumerate(objects):
-            overlaps[g, p] = box_iou(box, decode(raw[p], CELLS[p]))
+            overlaps[g, p] = plain_overlaps.iou(box, decode(raw[p], CELLS[p]))
             scores = [math.sqrt(sigmoid(raw[p, 4]) * sigmoid(raw[p, 5 + k])) for k in range(CLASSES)]
             classes = sum(cross_entropy(float(k == label), score) for k, score in enumerate(scores))
             penalty = 0 if inside[g] and near[g] else 1e5
@@ -91,7 +85,7 @@ def plain_loss(boxes, labels, heads, *, use_l1=False):
                 continue
             g, overlap = answers[p]
             (x1, y1, x2, y2), label = objects[g]
-            total += 5 * (1 - box_iou((x1, y1, x2, y2), decode(raw[n, p], cell)) ** 2)
+            total += 5 * (1 - plain_overlaps.iou((x1, y1, x2, y2), decode(raw[n, p], cell)) ** 2)
             total += sum(cross_entropy(overlap * (k == label), sigmoid(raw[n, p, 5 + k])) for k in range(CLASSES))
             if use_l1:
                 column, row, stride = cell

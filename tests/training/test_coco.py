@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -112,20 +113,27 @@ def test_the_same_data_in_both_formats(make_coco):
     assert read(path, class_names=tuple(COLORS)).class_names == tuple(COLORS)
 
 
-@pytest.mark.parametrize("place", (".", "images", "elsewhere", "coco"))
+@pytest.mark.parametrize("place", (".", "images", "elsewhere", "coco", "coco/images"))
 def test_where_the_pictures_are(make_coco, tmp_path, place):
     path = make_coco(lambda stored: [entry.update(file_name=entry["file_name"][11:]) for entry in stored["images"]][:0])
     voc, new = read(path.parent, "train"), tmp_path / "new"
-    target = new / {"coco": "val2017"}.get(place, place)
-    listing = new / ("annotations/instances_val2017.json" if place == "coco" else "a.json")
+    target = new / {"coco": "val2017", "coco/images": "images/val2017"}.get(place, place)
+    listing = new / ("annotations/instances_val2017.json" if "coco" in place else "a.json")
     for folder in (target, listing.parent):
         folder.mkdir(parents=True, exist_ok=True)
     for example in voc.examples:
         (target / example.image.name).write_bytes(example.image.read_bytes())
     path.rename(listing)
     images = target if place == "elsewhere" else None
-    data = read(new, "val2017") if place == "coco" else read(listing, images=images)
+    data = read(new, "val2017") if "coco" in place else read(listing, images=images)
     assert [example.image for example in data.examples] == [target / e.image.name for e in voc.examples]
+    (target / "train1.png").unlink()
+    (line,) = (read(new, "val2017") if "coco" in place else read(listing, images=images)).problems
+    assert line == f"{target / 'train1.png'}: missing, picture left out"
+    if "coco" in place:
+        expected = f"{new}/annotations/instances_dev.json: missing; a COCO folder lists its dev pictures there"
+        with pytest.raises(FileNotFoundError, match=re.escape(expected)):
+            read(new, "dev")
 
 
 def put(key, i, **changes):
@@ -179,6 +187,12 @@ BAD = {  # change -> the one line of `problems`, the number of pictures and of o
     "outside": (put("annotations", 0, bbox=[70, 2, 5, 4]), "of 'blue' has no area within 64x48", 2, 5),
     "over the edge": (put("annotations", 0, bbox=[50, 2, 20, 4]), "of 'blue' reaches outside 64x48, cut there", 2, 6),
     "annotation a text": (lambda stored: stored["annotations"].append("x"), "annotations[6] without an image_id", 2, 6),
+    "infinite category": (
+        lambda stored: stored["categories"].append({"id": float("inf"), "name": "x"}),
+        "categories[3] without an id and a name, left out",
+        2,
+        6,
+    ),
     "nameless category": (
         lambda stored: stored["categories"].append({"id": 3}),
         "categories[3] without an id and a name, left out",

@@ -1,6 +1,7 @@
 """Average precision: known answers, and a plain count of our own."""
 
 import numpy as np
+import plain_overlaps
 import pytest
 from conftest import COLORS
 
@@ -73,7 +74,7 @@ def plain_ap50(truths, found, label):
     for _, image, box in sorted(candidates, key=lambda candidate: -candidate[0]):
         boxes, labels = truths[image].boxes, truths[image].labels
         overlaps = [
-            iou(box, other) if kind == label and (image, n) not in hits else 0
+            plain_overlaps.iou(box, other) if kind == label and (image, n) not in hits else 0
             for n, (other, kind) in enumerate(zip(boxes, labels, strict=True))
         ]
         ranked.append(max(overlaps, default=0) >= 0.5)
@@ -82,11 +83,6 @@ def plain_ap50(truths, found, label):
     positives = sum((truth.labels == label).sum() for truth in truths)
     recall, precision = np.cumsum(ranked) / positives, np.cumsum(ranked) / np.arange(1, len(ranked) + 1)
     return np.mean([max(precision[recall >= level], default=0) for level in np.linspace(0, 1, 101)])
-
-
-def iou(a, b):
-    shared = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None).prod()
-    return shared / ((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - shared)
 
 
 def test_against_a_plain_implementation():

@@ -85,6 +85,23 @@ def test_published_networks_answer_as_in_timm(test_data, tmp_path, name):
     assert np.abs(found - expected).max() < 3e-4 * np.abs(expected).max()
 
 
+BLOCKS = {"blocks.0.conv1", "blocks.0.conv2"}
+CROSS = {"conv_exp", "conv_transition_b", "conv_transition"}
+SECOND_STAGE = {  # its convolutions as timm calls them
+    "resnet": BLOCKS | CROSS | {"blocks.0.conv3", "blocks.1.conv1", "blocks.1.conv2", "blocks.1.conv3"},
+    "darknet csp": BLOCKS | CROSS,
+    "darknet": BLOCKS,
+}
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_the_tensors_names_are_timms(kind):
+    modules = {"stem.conv1", *(f"stages.1.{name}" for name in SECOND_STAGE[kind] | {"conv_down"})}
+    parts = ("conv.weight", "bn.weight", "bn.bias", "bn.running_mean", "bn.running_var")
+    expected = {f"{module}.{part}" for module in modules for part in parts} | {"head.fc.weight", "head.fc.bias"}
+    assert {name for name in timm_tensors(build(kind)) if name.startswith(("stem.", "stages.1.", "head."))} == expected
+
+
 @pytest.mark.parametrize("kind", SMALL)
 def test_the_slope_and_the_stems_pooling_are_timms(kind):
     model = build(kind, input_shape=(64, 96, 3))

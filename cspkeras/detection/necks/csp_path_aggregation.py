@@ -6,6 +6,7 @@ from keras import layers
 
 from ...backbones.yolox_darknet import conv3x3, csp_layer
 from ...blocks import Upsample, conv_bn_act
+from .parts import check_neck
 
 
 def pafpn(features, *, blocks=1, depthwise=False, activation="swish"):
@@ -23,8 +24,7 @@ def pafpn(features, *, blocks=1, depthwise=False, activation="swish"):
     Raises:
         ValueError: where the pyramid lacks a level.
     """
-    if missing := [level for level in ("P3", "P4", "P5") if level not in features]:
-        raise ValueError(f"pafpn needs the pyramid levels P3 to P5. Missing: {', '.join(missing)}")
+    check_neck("pafpn", features, ("P3", "P4", "P5"))
     conv, csp = (partial(f, depthwise=depthwise, activation=activation) for f in (conv3x3, csp_layer))
     c3, c4, c5 = (features[level] for level in ("P3", "P4", "P5"))
     w3, w4, w5 = (x.shape[-1] for x in (c3, c4, c5))

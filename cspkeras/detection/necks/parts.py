@@ -5,7 +5,7 @@ from keras import layers
 from ...blocks import Maxout, conv_bn_act
 
 
-def check_neck(neck, features, levels, width, multiple):
+def check_neck(neck, features, levels, width=1, multiple=1):
     """Raise a ValueError where the pyramid lacks one of `levels` or the width is no positive multiple."""
     if missing := [level for level in levels if level not in features]:
         raise ValueError(f"{neck} needs the pyramid levels {levels[0]} to {levels[-1]}. Missing: {', '.join(missing)}")

@@ -1,0 +1,117 @@
+"""`cspkeras evaluate` and `anchors`: what they print and write, of either format."""
+
+import ast
+import json
+
+import pytest
+from conftest import COLORS
+
+from cspkeras.cli import main
+from cspkeras.detection.anchors import Anchors
+from cspkeras.training.evaluation import SUMMARY
+
+
+def test_problems_in_the_data_are_told_and_results_alone_are_on_the_standard_output(models, capsys, make_voc):
+    voc = make_voc(train=3)
+    (voc / "JPEGImages/train1.png").unlink()
+    xml = voc / "Annotations/train2.xml"
+    xml.write_text(xml.read_text().replace("<name>green</name>", "<name>mauve</name>"))
+    command = ["evaluate", "--model", str(models / "detector.keras"), "--data", str(voc), "--split", "train"]
+    assert main([*command, "--json"]) == 0
+    captured = capsys.readouterr()
+    measured = json.loads(captured.out, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert set(measured) == {*SUMMARY, "pictures", "per_class", "confusion", "worst", "curves", "problems"}
+    assert set(measured["per_class"]) == set(COLORS) and len(measured["problems"]) == 2
+    missing, unknown, summary = captured.err.splitlines()
+    assert missing == f"{voc}/JPEGImages/train1.jpg: missing, picture left out"
+    assert unknown.startswith(f"{xml}: unknown class 'mauve'")
+    assert summary == f"{voc} train: 2 pictures, 5 boxes, 2 problems"
+
+    assert main(command) == 0
+    table = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [row[0] for row in table if row] == [*SUMMARY, "class", *COLORS]
+    assert all(value == "-" or 0 <= float(value) <= 1 for row in table if len(row) == 2 for value in row[1:])
+    assert [row[1] for row in table if row and row[0] in COLORS] == ["2", "1", "2"]
+
+
+def test_a_class_that_does_not_occur_is_null_in_json(models, capsys, make_voc):
+    voc = make_voc(val=1)
+    xml = voc / "Annotations/val0.xml"
+    xml.write_text(xml.read_text().replace("<name>green</name>", "<name>red</name>"))
+    assert (
+        main(["evaluate", "--model", str(models / "detector.keras"), "--data", str(voc), "--split", "val", "--json"])
+        == 0
+    )
+    assert json.loads(capsys.readouterr().out)["per_class"]["green"]["AP"] is None
+
+
+def test_an_evaluation_in_files(models, capsys, make_voc, tmp_path):
+    command = ["evaluate", "--model", str(models / "detector.keras"), "--data", str(make_voc()), "--split", "val"]
+    assert main([*command, "--output", str(tmp_path / "new/out"), "--json", "--score", "0.1", "--iou", "0.6"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert json.loads((tmp_path / "new/out/evaluation.json").read_text()) == printed
+    assert (printed["confusion"]["score_threshold"], printed["confusion"]["iou_threshold"]) == (0.1, 0.6)
+    page = (tmp_path / "new/out/evaluation.html").read_text()
+    assert "<title>detector.keras on voc</title>" in page and "split val" in page
+
+
+def test_an_evaluation_where_a_file_is_in_the_way(models, one_error, tmp_path):
+    (tmp_path / "out").touch()
+    line = one_error("evaluate", "--model", models / "detector.keras", "--data", "voc", "--output", tmp_path / "out")
+    assert line == f"cspkeras: {tmp_path}/out: is no folder, expected one to write the evaluation into"
+
+
+def coco_of(voc):
+    """The Pascal VOC folder's validation pictures as a COCO file."""
+    stored = {"images": [{"id": i, "file_name": f"JPEGImages/val{i}.png"} for i in range(2)]}
+    stored["categories"] = [{"id": i, "name": name} for i, name in enumerate(("mauve", *COLORS))]
+    stored["annotations"] = [
+        {"image_id": i % 2, "category_id": i % 4, "bbox": [3 * i, 5, 9, 9], "area": 81, "iscrowd": 0} for i in range(8)
+    ]
+    (voc / "val.json").write_text(json.dumps(stored))
+    return voc / "val.json"
+
+
+def test_a_coco_file(models, capsys, make_voc):
+    path = coco_of(make_voc())
+    assert main(["evaluate", "--model", str(models / "detector.keras"), "--data", str(path), "--json"]) == 0
+    captured = capsys.readouterr()
+    measured = json.loads(captured.out)
+    assert {name: row["objects"] for name, row in measured["per_class"].items()} == dict.fromkeys(COLORS, 2)
+    unknown, summary = captured.err.splitlines()
+    assert unknown == (
+        f"{path}: annotations[0] of val0.png: unknown class 'mauve', left out (2 objects, the first here); "
+        "known are blue, green, red"
+    )
+    assert summary == f"{path}: 2 pictures, 6 boxes, 1 problems"
+    assert main(["anchors", "--data", str(path), "--images", str(path.parent), "--count", "3", "--size", "64"]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == f"cspkeras: {path}: objects of 1 shapes, too few for 3 anchors"
+
+
+def test_one_file_is_not_two_splits(models, one_error, make_voc):
+    path = coco_of(make_voc())
+    for command in (("train",), ("quantize", "--model", models / "detector.keras")):
+        line = one_error(*command, "--data", path)
+        assert line == f"cspkeras: --data {path}: one file is one split, expected a folder that holds two"
+
+
+def test_anchors_of_a_data_set(capsys, make_voc):
+    command = ["anchors", "--data", str(make_voc()), "--size", "128", "--generations", "50"]
+    assert main([*command, "--count", "6"]) == 0
+    out = capsys.readouterr().out
+    header, *rows = out.splitlines()[:4]
+    assert header.split() == ["mean", "best", "IoU", "best", "possible", "recall"]
+    fits = {row[:20].strip(): [float(value) for value in row[20:].split()] for row in rows}
+    assert list(fits) == ["published", "k-means", "50 generations"]
+    assert fits["published"][0] < fits["k-means"][0] <= fits["50 generations"][0] <= 1
+    assert all(0 <= recall <= 1 for _, recall in fits.values())
+    darknet, python = (line.split(" = ")[1] for line in out.splitlines()[-2:])
+    pairs = ast.literal_eval(python)
+    assert len(pairs) == 6 and [float(value) for value in darknet.split(",")] == [v for pair in pairs for v in pair]
+    assert Anchors.of(pairs, (128, 128)).pairs.tolist() == [pytest.approx(pair) for pair in pairs]
+
+
+def test_a_number_of_anchors_that_the_levels_do_not_share(capsys, make_voc):
+    assert main(["anchors", "--data", str(make_voc()), "--count", "4", "--size", "64"]) == 1
+    captured = capsys.readouterr()
+    assert not captured.out and "must be a multiple of 3 pairs" in captured.err.splitlines()[-1]
