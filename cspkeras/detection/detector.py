@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from ..backbones import pyramid
+from ..weights.bundled import BUNDLED
 from .anchors import Anchors
 from .boxes import corners, decode_boxes, decode_scores, flatten_heads
 from .heads import HEADS
@@ -143,14 +144,18 @@ class Detector(keras.Model):
 
 
 def load_detector(path):
-    """Load a `Detector` from a .keras file.
+    """Load a `Detector` from a .keras file, or one whose weights come with this package by their name, such as "bccd".
 
     Raises:
         FileNotFoundError: where the file is missing.
         ValueError: where it can't be loaded or holds another model.
     """
     if not os.path.isfile(path):
-        raise FileNotFoundError(f"{path}: missing; expected a .keras file with a detector")
+        if (bundled := BUNDLED.get(str(path))) is None:
+            raise FileNotFoundError(f"{path}: missing; expected a .keras file with a detector")
+        from .registry import get_detector  # whose constructors need this module
+
+        return get_detector(bundled.detector, weights=str(path))
     try:
         model = keras.saving.load_model(path, compile=False)
     except Exception as e:  # Keras raises what the zip and HDF5 readers below it happen to raise

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from ..backbones import yolox_darknet
 from ..backbones.loading import is_darknet, is_keras
+from ..weights.bundled import BUNDLED, load_bundled
 from ..weights.yolox import load_yolox
 from .anchors import Anchors
 from .detector import Detector
@@ -33,6 +34,12 @@ VARIANTS = {
 
 def build(spec, *, classes, input_shape, weights=None, skip_mismatch=False, activation="swish", name):
     """Build a network of the family from its `YoloxSpec`; see `YOLOXNano` for the arguments."""
+    bundled = BUNDLED.get(str(weights))
+    if classes is None:
+        classes = bundled.classes if bundled else 80
+    if input_shape is None:
+        side = bundled.size if bundled else spec.published.size
+        input_shape = (side, side, 3)
     options = dict(depthwise=spec.depthwise, activation=activation)
     backbone = yolox_darknet.build(spec.width, spec.depth, input_shape=input_shape, **options, name=f"{name}_backbone")
     model = Detector(
@@ -46,7 +53,9 @@ def build(spec, *, classes, input_shape, weights=None, skip_mismatch=False, acti
         activation=activation,
         name=name,
     )
-    if is_keras(weights) or is_darknet(weights):  # the latter is an error
+    if bundled:
+        load_bundled(model, str(weights), skip_mismatch)
+    elif is_keras(weights) or is_darknet(weights):  # the latter is an error
         load_weights(model, weights)
     elif weights is not None:
         load_yolox(model, weights, skip_mismatch)
@@ -54,18 +63,19 @@ def build(spec, *, classes, input_shape, weights=None, skip_mismatch=False, acti
 
 
 def YOLOXNano(
-    classes=80, input_shape=(416, 416, 3), weights=None, *, skip_mismatch=False, activation="swish", name="yoloxnano"
+    classes=None, input_shape=None, weights=None, *, skip_mismatch=False, activation="swish", name="yoloxnano"
 ):
     """YOLOX-Nano: 0.91M parameters, 1.08 GFLOPs and 25.8 AP on COCO at 416.
 
     Args:
-        classes: number of classes, or a sequence of their names.
-        input_shape: (height, width, 3), height and width multiples of 32.
-        weights: None, the .onnx file that YOLOX publishes or exports, or a .keras or .weights.h5 file. The images stay
-            RGB in 0..1, whatever the file's network took. Such a file has no batch-norms any more: see
-            `cspkeras.weights.unfold_norms` before training.
-        skip_mismatch: whether a .onnx file's class predictions may be of another number of classes; they stay as
-            initialized then, for training on own classes.
+        classes: number of classes, or a sequence of their names; None for 80, or for those of `weights="bccd"`.
+        input_shape: (height, width, 3), height and width multiples of 32; None for (416, 416, 3), or for what
+            `weights="bccd"` was trained at.
+        weights: None; "bccd", which comes with this package and finds blood cells; the .onnx file that YOLOX publishes
+            or exports; a .keras or .weights.h5 file. The images stay RGB in 0..1, whatever the file's network took. A
+            .onnx file has no batch-norms any more: see `cspkeras.weights.unfold_norms` before training.
+        skip_mismatch: whether the class predictions of "bccd" or of a .onnx file may be of another number of classes;
+            they stay as initialized then, for training on own classes.
         activation: one of `cspkeras.blocks.ACTIVATIONS`; the published networks have "swish".
         name: the model's name.
 
@@ -81,14 +91,12 @@ def YOLOXNano(
 
 
 def YOLOXTiny(
-    classes=80, input_shape=(416, 416, 3), weights=None, *, skip_mismatch=False, activation="swish", name="yoloxtiny"
+    classes=None, input_shape=None, weights=None, *, skip_mismatch=False, activation="swish", name="yoloxtiny"
 ):
-    """YOLOX-Tiny: 5.06M parameters, 6.45 GFLOPs and 32.8 AP on COCO at 416; the arguments are `YOLOXNano`'s."""
+    """YOLOX-Tiny: 5.06M parameters, 6.45 GFLOPs and 32.8 AP on COCO at 416; arguments as `YOLOXNano`'s, no "bccd"."""
     return build(VARIANTS["YOLOXTiny"], **locals())
 
 
-def YOLOXS(
-    classes=80, input_shape=(640, 640, 3), weights=None, *, skip_mismatch=False, activation="swish", name="yoloxs"
-):
-    """YOLOX-S: 9.0M parameters, 26.8 GFLOPs and 40.5 AP on COCO at 640; the arguments are `YOLOXNano`'s."""
+def YOLOXS(classes=None, input_shape=None, weights=None, *, skip_mismatch=False, activation="swish", name="yoloxs"):
+    """YOLOX-S: 9.0M parameters, 26.8 GFLOPs and 40.5 AP on COCO at 640, its own size; otherwise as `YOLOXTiny`."""
     return build(VARIANTS["YOLOXS"], **locals())
