@@ -19,7 +19,7 @@ from ..detection.detector import Detector
 from ..detection.heads import RawHead
 from ..detection.pictures import FILL
 from ..files import replacing
-from . import litert, metadata
+from . import grouped, litert, metadata
 
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
 
@@ -60,7 +60,7 @@ def convert(model, path, precision="float32", calibration=None):
             from ..training.quantization import calibrate, quantize_aware
 
             model = calibrate(quantize_aware(model), calibration)
-        content = _to_flatbuffer(model, precision)
+        content = grouped.merge_groups(_to_flatbuffer(model, precision))
         if hasattr(model, "anchors"):
             content = metadata.attach(content, _settings(model, precision), model.class_names)
         aside.write_bytes(content)
