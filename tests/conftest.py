@@ -42,10 +42,11 @@ def enliven(model, images):
     import keras
 
     for layer in model.layers:
-        if layer.name.endswith(("_boxes", "_scores")):
+        last = isinstance(layer, keras.layers.Conv2D)
+        if last and layer.name.endswith(("_boxes", "_scores", "_classes", "_objectness")):
             layer.bias.assign(0 * layer.bias.value)
             spread = float(keras.ops.std(keras.Model(model.input, layer.output)(images)))
-            layer.kernel.assign(layer.kernel.value * (2 if layer.name.endswith("_scores") else 0.5) / spread)
+            layer.kernel.assign(layer.kernel.value * (0.5 if layer.name.endswith("_boxes") else 2) / spread)
     return model
 
 

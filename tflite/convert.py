@@ -19,7 +19,7 @@ from ..detection.detector import Detector
 from ..detection.heads import RawHead
 from ..detection.pictures import FILL
 from ..files import replacing
-from . import litert, metadata
+from . import grouped, litert, metadata
 
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
 
@@ -60,7 +60,7 @@ def convert(model, path, precision="float32", calibration=None, refine_steps=0):
     with replacing(path) as aside:  # before all work: a folder that can't be written is told at once
         if isinstance(model, keras.Model) and precision == "int8":
             model = _quantized(model, calibration, refine_steps)
-        content = _to_flatbuffer(model, precision)
+        content = grouped.merge_groups(_to_flatbuffer(model, precision))
         if hasattr(model, "anchors"):
             content = metadata.attach(content, _settings(model, precision), model.class_names)
         aside.write_bytes(content)

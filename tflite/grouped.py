@@ -1,0 +1,84 @@
+"""Grouped convolutions in the form that the GPU delegate computes.
+
+It holds channels by fours, and has a grouped convolution right only where every group has a multiple of four channels,
+in and out. Others, such as CSPMobileNetV2's of two channels to one, it accepts and computes wrongly, or fails on. So
+groups are merged, as many as needed, into one whose kernel is zero between them: the numbers stay the same.
+
+This is done to the finished file, where the kernels of all precisions look alike: a quantized zero is a zero.
+"""
+
+import flatbuffers
+import numpy as np
+from tensorflow.lite.python import schema_py_generated as schema
+
+DTYPES = {
+    schema.TensorType.FLOAT32: np.float32,
+    schema.TensorType.FLOAT16: np.float16,
+    schema.TensorType.INT8: np.int8,
+}
+
+
+class _Builder(flatbuffers.Builder):
+    """Aligns buffers to 16 bytes as TFLite's schema wants it; its Python code leaves that out."""
+
+    def StartVector(self, elemSize, numElems, alignment):
+        return super().StartVector(elemSize, numElems, 16 if elemSize == 1 else alignment)
+
+
+def merge_groups(content):
+    """A .tflite file's bytes, with the groups of its convolutions merged where the GPU delegate needs it."""
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
+    merges = [_merge_kernel(model, graph, operator) for graph in model.subgraphs for operator in graph.operators]
+    if not any(merges):
+        return content
+    builder = _Builder(len(content))
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def merged(kernel, groups):
+    """The kernel of a grouped convolution for fewer groups, each of a multiple of four channels.
+
+    Args:
+        kernel: (filters, height, width, channels of a group), TFLite's order.
+        groups: how many.
+
+    Returns:
+        The wider kernel, for as many groups as can be, at worst for one; `kernel` itself where it serves as it is.
+    """
+    filters, height, width, inner = kernel.shape
+    outer = filters // groups
+    sizes = (size for size in range(1, groups) if groups % size == 0)
+    size = next((size for size in sizes if size * inner % 4 == 0 and size * outer % 4 == 0), groups)
+    if size == 1:
+        return kernel
+    wide = np.zeros((filters, height, width, size, inner), kernel.dtype)
+    each = np.arange(filters)
+    wide[each, :, :, each // outer % size] = kernel
+    return wide.reshape(filters, height, width, size * inner)
+
+
+def _merge_kernel(model, graph, operator):
+    """Whether an operator was a convolution whose groups had to be merged; that is done."""
+    code = model.operatorCodes[operator.opcodeIndex]
+    if max(code.builtinCode, code.deprecatedBuiltinCode) != schema.BuiltinOperator.CONV_2D:
+        return False
+    image, tensor = (graph.tensors[index] for index in operator.inputs[:2])
+    groups = image.shape[-1] // tensor.shape[-1]
+    if groups == 1:
+        return False
+    tensors = [tensor]
+    if model.buffers[tensor.buffer].data is None:  # 16-bit floats pass a DEQUANTIZE
+        source = next(other for other in graph.operators if operator.inputs[1] in other.outputs)
+        tensors.append(graph.tensors[source.inputs[0]])
+    constant = tensors[-1]
+    kernel = np.frombuffer(model.buffers[constant.buffer].data, DTYPES[constant.type]).reshape(constant.shape)
+    wide = merged(kernel, groups)
+    if wide is kernel:
+        return False
+    constant.buffer = len(model.buffers)  # one of its own: constants that are alike may share theirs
+    model.buffers.append(schema.BufferT())
+    model.buffers[-1].data = np.frombuffer(wide.tobytes(), np.uint8)
+    for tensor in tensors:
+        tensor.shape = np.array(wide.shape, np.int32)
+    return True
