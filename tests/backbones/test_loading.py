@@ -29,7 +29,7 @@ MISFITS = {
 }
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::UserWarning")
 @pytest.mark.parametrize("ending", [".keras", ".weights.h5"])
 @pytest.mark.parametrize("misfit", MISFITS)
 def test_weights_of_other_shapes_are_an_error_naming_the_layer(tmp_path, ending, misfit):
@@ -41,7 +41,7 @@ def test_weights_of_other_shapes_are_an_error_naming_the_layer(tmp_path, ending,
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::UserWarning")
 @pytest.mark.parametrize("ending", [".keras", ".weights.h5"])
 def test_another_classifier_can_be_skipped_and_nothing_else(tmp_path, ending):
     path = tmp_path / f"seven{ending}"
