@@ -135,8 +135,10 @@ def test_an_unknown_suppression_is_a_usage_error(album):
 def test_ctrl_c_ends_it_in_one_line(model, album):
     os.mkfifo(album / "endless.png")  # the script waits here for ever
     command = [sys.executable, str(SCRIPT), str(model()), "a/photo.jpg", "endless.png"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, cwd=album, **pipes) as process:
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    # Where the tests run in the background of a shell, SIGINT is ignored, and children inherit that.
+    options["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, cwd=album, **options) as process:
         assert process.stdout.readline().startswith("a/photo.jpg: ")
         process.send_signal(signal.SIGINT)
         errors = process.communicate(timeout=30)[1]
