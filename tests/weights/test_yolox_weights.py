@@ -242,14 +242,16 @@ def overlap(a, b):
 
 @pytest.mark.slow
 def test_the_published_nano_detects_as_in_onnx_runtime(published, test_data):
-    from cspkeras.training.evaluation import coco_map
+    from cspkeras.training.data import Example
+    from cspkeras.training.evaluation import coco_metrics
 
     path, session = published
     pictures, boxes, labels = zip(*photos(test_data), strict=True)
-    truths, names = list(zip(boxes, labels, strict=True)), [str(i) for i in range(80)]
+    examples = [Example(None, *truth) for truth in zip(boxes, labels, strict=True)]
+    names = [str(i) for i in range(80)]
     model = cspkeras.YOLOXNano(weights=path)
-    ours = coco_map(truths, model.detect(pictures, score_threshold=0.001), names)
-    theirs = coco_map(truths, [plain_detect(session, picture) for picture in pictures], names)
+    ours = coco_metrics(examples, model.detect(pictures, score_threshold=0.001), names)
+    theirs = coco_metrics(examples, [plain_detect(session, picture) for picture in pictures], names)
     for key in ("mAP", "mAP50", "mAP75"):
         assert ours[key] == pytest.approx(theirs[key], abs=0.002)
     assert ours["mAP"] > 0.2
