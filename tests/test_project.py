@@ -49,6 +49,7 @@ def test_the_readmes_code_is_python():
         ("CSPResNet50", {"input_shape": (256, 256, 3)}),
         ("CSPResNeXt50", {"input_shape": (256, 256, 3)}),
         ("CSPDarknet53", {"input_shape": (256, 256, 3)}),
+        ("CSPPeleeNetPRN", {}),
         ("CSPPeleeNetEFM", {"sam": False}),
         ("CSPPeleeNetEFM", {}),
     ],
