@@ -17,13 +17,14 @@ LEAKY_SLOPE = 0.1
 ACTIVATIONS = ("leaky_relu", "mish", "swish", "relu", "relu6", "hard_swish", "linear")
 
 
-def activate(x, activation, name):
+def activate(x, activation, name, *, slope=LEAKY_SLOPE):
     """Apply one of `ACTIVATIONS`; "linear" (or None) gives `x` itself.
 
     Args:
         x: KerasTensor.
         activation: one of `ACTIVATIONS` or None.
         name: name of the activation's layer.
+        slope: a leaky ReLU's, below zero.
 
     Raises:
         ValueError: for an activation that is not in `ACTIVATIONS`.
@@ -33,7 +34,7 @@ def activate(x, activation, name):
     if activation not in ACTIVATIONS:
         raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}. Received: activation={activation!r}")
     if activation == "leaky_relu":
-        return layers.LeakyReLU(negative_slope=LEAKY_SLOPE, name=name)(x)
+        return layers.LeakyReLU(negative_slope=slope, name=name)(x)
     return layers.Activation(activation, name=name)(x)
 
 
@@ -57,7 +58,7 @@ def norm(x, name):
     return layers.BatchNormalization(epsilon=BN_EPSILON, momentum=BN_MOMENTUM, name=name)(x)
 
 
-def conv_bn_act(x, filters, kernel=1, *, strides=1, groups=1, activation="leaky_relu", name):
+def conv_bn_act(x, filters, kernel=1, *, strides=1, groups=1, activation="leaky_relu", slope=LEAKY_SLOPE, name):
     """Convolution, batch-norm and activation, padded as Darknet pads.
 
     Args:
@@ -67,13 +68,14 @@ def conv_bn_act(x, filters, kernel=1, *, strides=1, groups=1, activation="leaky_
         strides: 1 or 2.
         groups: of channels, each with filters of its own; as many as `x` has channels make it depthwise.
         activation: one of `ACTIVATIONS` or None for a linear output.
+        slope: a leaky ReLU's, below zero.
         name: prefix; the layers are called `{name}`, `{name}_bn` and `{name}_act`.
 
     Returns:
         KerasTensor (N, H / strides, W / strides, filters).
     """
     x = convolution(x, filters, kernel, strides=strides, groups=groups, name=name)
-    return activate(norm(x, f"{name}_bn"), activation, f"{name}_act")
+    return activate(norm(x, f"{name}_bn"), activation, f"{name}_act", slope=slope)
 
 
 def bn_act_conv(x, filters, kernel=1, *, strides=1, activation="relu", name):

@@ -117,7 +117,7 @@ def make_parser():
 
     anchors = command("anchors", data_commands.anchors, "Anchors that suit a data set, beside the published ones.")
     _add_data(anchors, split="train")
-    anchors.add_argument("--size", type=_side, default=416, help="side of the input in pixels [%(default)s]")
+    anchors.add_argument("--size", type=_side, default=SIZE, help="side of the input in pixels [%(default)s]")
     anchors.add_argument("--count", type=_count, default=9, help="a multiple of three [%(default)s]")
     anchors.add_argument("--generations", type=_number(int, 0), default=1000, help="of mutations [%(default)s]")
     anchors.add_argument("--seed", type=_number(int, 0), default=0, help="[%(default)s]")

@@ -4,7 +4,7 @@ import json
 import math
 from pathlib import Path
 
-from .data import Annotation, collect, upright_size, usable_box
+from .data import Annotation, checked_size, collect, usable_box
 
 
 def read_coco(path, class_names=None, images=None):
@@ -97,10 +97,8 @@ def _picture(path, entry, folders):
     image = next((place for place in places if place.is_file()), None)
     if image is None:
         raise ValueError(f"{places[-1]}: missing, picture left out")
-    size, said = upright_size(image), (entry.get("width"), entry.get("height"))
-    if said not in (size, (None, None)):
-        upright = f"{image.name} is {size[0]}x{size[1]} (upright)"
-        raise ValueError(f"{path}: says {said[0]}x{said[1]}, but {upright}; picture left out")
+    said = entry.get("width"), entry.get("height")
+    size = checked_size(image, None if said == (None, None) else said, path)
     return image, size, []
 
 

@@ -66,6 +66,20 @@ def upright_size(path):
         return picture.size[::-1] if turned else picture.size
 
 
+def checked_size(path, said, source):
+    """`upright_size` of a picture file that an annotation says is (width, height) `said`; None where it says nothing.
+
+    Raises:
+        OSError: as `upright_size`.
+        ValueError: where the picture is of another size, naming `source`, the annotation's file.
+    """
+    size = upright_size(path)
+    if said not in (size, None):
+        upright = f"{path.name} is {size[0]}x{size[1]} (upright)"
+        raise ValueError(f"{source}: says {said[0]}x{said[1]}, but {upright}; picture left out")
+    return size
+
+
 @contextmanager
 def _naming(path):
     try:

@@ -3,7 +3,7 @@
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
-from .data import Annotation, collect, upright_size, usable_box
+from .data import Annotation, checked_size, collect, usable_box
 
 
 def read_voc(folder, split, class_names=None):
@@ -59,12 +59,9 @@ def _read_annotation(root, name, problems):
         raise ValueError(f"{xml}: no <size> with a width and a height, picture left out") from e
     image = _picture(root, name, tree.findtext("filename"))
     try:
-        size = upright_size(image)
+        size = checked_size(image, (width, height), xml)
     except OSError as e:
         raise ValueError(f"{e}, left out") from e
-    if size != (width, height):
-        upright = f"{image.name} is {size[0]}x{size[1]} (upright)"
-        raise ValueError(f"{xml}: says {width}x{height}, but {upright}; picture left out")
     objects = []
     for thing in tree.iter("object"):
         label, bounds = " ".join((thing.findtext("name") or "").split()), thing.find("bndbox")

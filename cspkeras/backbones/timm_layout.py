@@ -10,7 +10,7 @@ from functools import partial
 
 from keras import layers
 
-from ..blocks import activate, convolution, norm
+from .. import blocks
 from ..routing import ChannelSlice
 from ..weights.timm import PUBLISHED
 from .assembly import Published, Spec, assemble
@@ -18,6 +18,9 @@ from .loading import is_darknet, is_timm
 
 LEAKY_SLOPE = 0.01
 LAYOUTS = ("darknet", "timm")
+
+activate = partial(blocks.activate, slope=LEAKY_SLOPE)
+conv_bn_act = partial(blocks.conv_bn_act, slope=LEAKY_SLOPE)
 
 
 @dataclass(frozen=True)
@@ -68,19 +71,6 @@ VARIANTS = {
 }
 
 
-def conv_bn_act(x, filters, kernel=1, *, activation, name, **options):
-    """As `blocks.conv_bn_act`, with timm's leaky ReLU."""
-    x = norm(convolution(x, filters, kernel, **options, name=name), f"{name}_bn")
-    return timm_activate(x, activation, f"{name}_act")
-
-
-def timm_activate(x, activation, name):
-    """As `blocks.activate`, with timm's leaky ReLU."""
-    if activation == "leaky_relu":
-        return layers.LeakyReLU(negative_slope=LEAKY_SLOPE, name=name)(x)
-    return activate(x, activation, name)
-
-
 def residual_block(x, inner, spec, *, activation, name):
     """1x1 and 3x3 convolution added to their input, in a ResNet with a linear 1x1 behind and the activation last."""
     width = x.shape[-1]
@@ -90,7 +80,7 @@ def residual_block(x, inner, spec, *, activation, name):
         return layers.Add(name=f"{name}_add")([y, x])
     y = conv_bn_act(y, inner, 3, groups=spec.groups, activation=activation, name=f"{name}_conv2")
     y = conv_bn_act(y, width, 1, activation=None, name=f"{name}_conv3")
-    return timm_activate(layers.Add(name=f"{name}_add")([y, x]), activation, f"{name}_out")
+    return activate(layers.Add(name=f"{name}_add")([y, x]), activation, f"{name}_out")
 
 
 def stem(x, spec, activation):
