@@ -56,7 +56,9 @@ class KerasNetwork:
         )
         images = tf.random.uniform((settings.batch_size, settings.size, settings.size, 3))
         labels = tf.random.uniform((settings.batch_size,), maxval=CLASSES, dtype=tf.int32)
-        self.batches = tf.data.Dataset.from_tensors((images, labels)).repeat()
+        options = tf.data.Options()
+        options.autotune.enabled = False  # its thread, asleep for longer and longer, is waited for at the end of `fit`
+        self.batches = tf.data.Dataset.from_tensors((images, labels)).repeat().with_options(options)
 
     @staticmethod
     def constructor(library, name, shape):

@@ -7,6 +7,7 @@ padded by one on top and left, so published weights give published outputs.
 import keras
 from keras import layers
 
+from .batch_norm import BatchNormalization
 from .grouped import GroupedConv2D
 from .routing import ChannelSlice
 
@@ -55,7 +56,7 @@ def convolution(x, filters, kernel=1, *, strides=1, groups=1, name):
 
 def norm(x, name):
     """Batch-norm."""
-    return layers.BatchNormalization(epsilon=BN_EPSILON, momentum=BN_MOMENTUM, name=name)(x)
+    return BatchNormalization(epsilon=BN_EPSILON, momentum=BN_MOMENTUM, name=name)(x)
 
 
 def conv_bn_act(x, filters, kernel=1, *, strides=1, groups=1, activation="leaky_relu", slope=LEAKY_SLOPE, name):

@@ -6,6 +6,7 @@ output, or None where the network ends. Every map is (N, H, W, C); what Darknet 
 
 from keras import layers
 
+from ..batch_norm import BatchNormalization
 from ..blocks import BN_EPSILON, BN_MOMENTUM, Maxout, Upsample
 from ..grouped import GroupedConv2D
 from ..routing import ChannelSlice, Shortcut
@@ -35,7 +36,7 @@ def _weighted(graph, section, name, x, layer_class, *args, connected=False, **op
     convolution = layer_class(*args, **options, use_bias=not normalized, name=f"{name}_conv")
     x, norm = convolution(x), None
     if normalized:
-        norm = layers.BatchNormalization(epsilon=BN_EPSILON, momentum=BN_MOMENTUM, name=f"{name}_bn")
+        norm = BatchNormalization(epsilon=BN_EPSILON, momentum=BN_MOMENTUM, name=f"{name}_bn")
         x = norm(x)
     index = len(graph.outputs)
     place = f"layer {index} ([{section.name}] in line {section.line} of {section.path})"
