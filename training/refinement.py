@@ -43,6 +43,7 @@ def refine(quantized, model, images, steps=200, learning_rate=5e-5, seed=0):
     cosine = tf_keras.optimizers.schedules.CosineDecay
     optimizer, range_rate = tf_keras.optimizers.Adam(cosine(learning_rate, steps)), cosine(RANGE_RATE, steps)
     weights, ends = quantized.trainable_weights, _range_ends(quantized)
+    mean, square = tf.Variable(tf.zeros(len(ends))), tf.Variable(tf.zeros(len(ends)))
 
     @tf.function(reduce_retracing=True)
     def step(batch, wanted):
@@ -50,9 +51,13 @@ def refine(quantized, model, images, steps=200, learning_rate=5e-5, seed=0):
             tape.watch(ends)
             loss = distance(wanted, tf.nest.flatten(quantized(batch, training=False)))
         gradients, slopes = tape.gradient(loss, (weights, ends), unconnected_gradients="zero")
-        # Ranges differ by powers of ten: each moves by a share of itself.
-        for end, slope in zip(ends, slopes, strict=True):
-            end.assign_sub(range_rate(optimizer.iterations) * tf.abs(end) * tf.sign(slope))
+        # Ranges differ by powers of ten: each moves by a share of itself, where the slopes of many steps agree.
+        slopes = tf.stack(slopes) * tf.stack(ends)
+        mean.assign(0.9 * mean + 0.1 * slopes)
+        square.assign(0.99 * square + 0.01 * slopes**2)
+        move = range_rate(optimizer.iterations) * mean / (tf.sqrt(square) + 1e-9)
+        for end, share in zip(ends, tf.unstack(move), strict=True):
+            end.assign(end * (1 - share))
         optimizer.apply_gradients(zip(gradients, weights, strict=True))
 
     for number in range(steps):
