@@ -8,7 +8,7 @@ FUSED = ("float32", "float16", "bfloat16")
 
 @keras.saving.register_keras_serializable("cspkeras")
 class BatchNormalization(layers.BatchNormalization):
-    """`keras.layers.BatchNormalization`, arguments, weights and numbers alike, in one operation where TensorFlow has one.
+    """`keras.layers.BatchNormalization`, arguments, weights and numbers alike, in one operation on TensorFlow.
 
     Keras writes it as a dozen operations, each of which reads and writes the whole feature map, forward and backward.
     """
