@@ -9,7 +9,7 @@ from . import data_commands
 from .data_commands import read_data, read_splits
 from .train_command import MODEL, SIZE, starting_point
 
-FOLDERS = "Pascal VOC or COCO folder"
+FOLDERS = "folder of a known format: Pascal VOC, COCO, YOLO, TFRecords; or tfds:NAME"
 
 
 def main(arguments=None):
@@ -140,13 +140,15 @@ def make_parser():
     check.add_argument("--images", type=Path, metavar="FOLDER", help="pictures to compare on [noise]")
     check.add_argument("--json", action="store_true", help="print JSON")
 
+    data_commands.add(commands, _count)
+
     demo = command("demo", _demo, "The whole way on drawn scenes of real handwriting, in about ten minutes.")
     demo.add_argument("--run", dest="folder", type=Path, default=Path("runs/demo"), help="[%(default)s]")
     return parser
 
 
 def _add_data(parser, *, split):
-    parser.add_argument("--data", type=Path, required=True, help="Pascal VOC folder, or COCO .json file or folder")
+    parser.add_argument("--data", type=Path, required=True, help="folder or file of any known format, or tfds:NAME")
     parser.add_argument("--images", type=Path, metavar="FOLDER", help="the pictures of a COCO file [beside it]")
     parser.add_argument("--split", default=split, help="part of a folder [%(default)s]")
 

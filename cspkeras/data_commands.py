@@ -1,7 +1,8 @@
-"""The sub-commands about data and accuracy, `evaluate` and `anchors`, and how every command reads its data."""
+"""The sub-commands about data and accuracy, `data`, `evaluate` and `anchors`, and how every command reads its data."""
 
 import json
 import sys
+from pathlib import Path
 
 
 def note(line):
@@ -9,25 +10,111 @@ def note(line):
     print(line, file=sys.stderr)
 
 
+def add(commands, count):
+    """Add the group `data` to argparse's sub-commands; `count` reads a number of at least 1."""
+    about = "Check a data set, or pack it into a few large files."
+    group = commands.add_parser("data", help=about, description=about).add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name, run, help):
+        sub = group.add_parser(name, help=help, description=help)
+        sub.set_defaults(run=run)
+        sub.add_argument("data", type=Path, metavar="PATH", help="folder or file of any known format, or tfds:NAME")
+        sub.add_argument("--split", nargs="+", metavar="NAME", help="parts of it [all]")
+        sub.add_argument("--images", type=Path, metavar="FOLDER", help="the pictures of a COCO file [beside it]")
+        return sub
+
+    checking = command("check", check, "Decode every picture, and report what is broken, doubled or in two splits.")
+    checking.add_argument("--sheet", type=Path, metavar="FILE", help="a PNG of some pictures with their boxes [none]")
+    checking.add_argument("--json", action="store_true", help="print JSON")
+    packing = command("pack", pack, "Write a data set as TFRecords, its picture files as they are.")
+    packing.add_argument("--output", type=Path, required=True, metavar="FOLDER")
+    packing.add_argument("--shards", type=count, default=8, help="files a split [%(default)s]")
+
+
 def read_data(path, split, class_names=None, images=None):
     """`cspkeras.training.read`, what was left out noted."""
     from .training.data import read
 
     data = read(path, split, class_names, images)
+    _note_read(data, path, split)
+    return data
+
+
+def _note_read(data, path, split):
     for problem in data.problems:
         note(problem)
-    boxes = sum(len(example.boxes) for example in data.examples)
-    part = "" if path.suffix.lower() == ".json" else f" {split}"
-    note(f"{path}{part}: {len(data.examples)} pictures, {boxes} boxes, {len(data.problems)} problems")
+    part = f" {split}" if split and path.suffix.lower() != ".json" else ""
+    things = f"{len(data.class_names)} classes"
+    if has_boxes(data):
+        things = f"{sum(len(example.boxes) for example in data.examples)} boxes"
+    note(f"{path}{part}: {len(data.examples)} pictures, {things}, {len(data.problems)} problems")
+
+
+def has_boxes(data):
+    """Whether this is data for detection, not for classification."""
+    from .training.data import DetectionData
+
+    return isinstance(data, DetectionData)
+
+
+def read_boxes(path, split, class_names=None, images=None):
+    """`read_data` of what must be data for detection."""
+    data = read_data(path, split, class_names, images)
+    if not has_boxes(data):
+        raise ValueError(f"{path}: pictures with a class each, expected a data set with boxes")
     return data
 
 
 def read_splits(options, class_names):
     """The training and the validation data of a command; `class_names` None takes those of the former."""
+    from .training.data import splits
+
     if options.data.suffix.lower() == ".json":
         raise ValueError(f"--data {options.data}: one file is one split, expected a folder that holds two")
+    if not splits(options.data):
+        wanted = f"{options.train_split} and {options.val_split}"
+        raise ValueError(f"--data {options.data}: has no splits, expected a data set with {wanted}")
     train = read_data(options.data, options.train_split, class_names)
     return train, read_data(options.data, options.val_split, train.class_names)
+
+
+def check(options):
+    """Print what is in a data set and what is wrong with it; the status is 1 where something is broken."""
+    from .training.contact_sheet import write_contact_sheet
+    from .training.data import read, splits
+    from .training.inspection import inspect
+
+    parts, unreadable = {}, []
+    for split in options.split or splits(options.data) or [None]:
+        try:
+            parts[split] = read(options.data, split, images=options.images)
+        except (OSError, ValueError) as e:
+            unreadable.append(e)
+    if not parts:
+        raise unreadable[0]
+    found = inspect(parts)
+    found.problems[:0] = map(str, unreadable)
+    if options.sheet:
+        note(write_contact_sheet(options.sheet, parts))
+    print(json.dumps(found.to_json(), indent=2) if options.json else "\n".join(found.lines()))
+    return 0 if found.passed else 1
+
+
+def pack(options):
+    """Write a data set as TFRecords, all of its splits with the same classes."""
+    from .training.data import read, splits
+    from .training.packing import pack
+
+    path, wanted = options.data, options.split or splits(options.data) or [None]
+    parts = {split: read(path, split, images=options.images) for split in wanted}
+    if len({data.class_names for data in parts.values()}) > 1:  # the format lists none: each split has those it shows
+        names = tuple(sorted({name for data in parts.values() for name in data.class_names}))
+        parts = {split: read(path, split, names, options.images) for split in wanted}
+    for split, data in parts.items():
+        _note_read(data, path, split)
+    named = {split or path.stem.removeprefix("instances_"): data for split, data in parts.items()}
+    for file in pack(named, options.output, options.shards, note):
+        print(file)
 
 
 def evaluate(options):
@@ -40,7 +127,7 @@ def evaluate(options):
     if output and output.exists() and not output.is_dir():
         raise NotADirectoryError(f"{output}: is no folder, expected one to write the evaluation into")
     detect, class_names = load_detect(options.model)
-    data = read_data(options.data, options.split, class_names, options.images)
+    data = read_boxes(options.data, options.split, class_names, options.images)
     assessment = assess(detect, data, score_threshold=options.score, iou_threshold=options.iou, report=note)
     if output:
         where = str(options.data) if options.data.is_file() else f"{options.data}, split {options.split}"
@@ -70,7 +157,7 @@ def anchors(options):
     from .detection.anchors import Anchors
     from .training.anchors import RATIO, anchor_fit, estimate_anchors, object_shapes
 
-    size, data = (options.size,) * 2, read_data(options.data, options.split, images=options.images)
+    size, data = (options.size,) * 2, read_boxes(options.data, options.split, images=options.images)
     shapes = object_shapes(data, size)
     if (different := len(np.unique(shapes, axis=0))) < options.count:
         raise ValueError(f"{options.data}: objects of {different} shapes, too few for {options.count} anchors")

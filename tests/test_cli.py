@@ -118,7 +118,7 @@ def test_unusable_data(command, fault, models, one_error, make_voc, tmp_path, mo
     command += ["--run", tmp_path / "run"] * (name == "train")
     if fault == "folder":
         voc = tmp_path / "nowhere"
-        message = f"{voc}/ImageSets/Main/{name}.txt: missing; a Pascal VOC folder lists its {name} pictures there"
+        message = f"{voc}: missing; expected a data set: a folder or a file"
     elif fault == "split":
         command += ["--split" if name == "test" else "--train-split", "dev"]
         message = f"{voc}/ImageSets/Main/dev.txt: missing; a Pascal VOC folder lists its dev pictures there"
@@ -178,7 +178,8 @@ def interrupt(*_, **__):
 @pytest.mark.parametrize("state, message", ((False, "interrupted"), (True, "interrupted; go on with --resume")))
 @pytest.mark.parametrize("command", (("train",), ("quantize", "--model", "missing.keras")))
 def test_interrupted(command, state, message, one_error, tmp_path, monkeypatch):
-    monkeypatch.setattr("cspkeras.training.data.read", interrupt)
+    for reads in ("read", "splits"):
+        monkeypatch.setattr(f"cspkeras.training.data.{reads}", interrupt)
     monkeypatch.setattr("cspkeras.detection.detector.load_detector", interrupt)
     if state:
         (tmp_path / "last.npz").touch()

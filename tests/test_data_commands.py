@@ -1,10 +1,11 @@
-"""`cspkeras evaluate` and `anchors`: what they print and write, of either format."""
+"""`cspkeras data`, `evaluate` and `anchors`: what they print and write."""
 
 import ast
 import json
 
 import pytest
 from conftest import COLORS
+from PIL import Image
 
 from cspkeras.cli import main
 from cspkeras.detection.anchors import Anchors
@@ -115,3 +116,90 @@ def test_a_number_of_anchors_that_the_levels_do_not_share(capsys, make_voc):
     assert main(["anchors", "--data", str(make_voc()), "--count", "4", "--size", "64"]) == 1
     captured = capsys.readouterr()
     assert not captured.out and "must be a multiple of 3 pairs" in captured.err.splitlines()[-1]
+
+
+def data_command(capsys, *arguments):
+    status = main(["data", *map(str, arguments)])
+    captured = capsys.readouterr()
+    return status, captured.out.splitlines(), captured.err.splitlines()
+
+
+def test_a_clean_data_set_is_checked(capsys, make_voc, tmp_path):
+    status, out, err = data_command(capsys, "check", make_voc(), "--sheet", tmp_path / "sheet.png")
+    assert status == 0 and err == [str(tmp_path / "sheet.png")]
+    assert out[0].startswith("train: 6 pictures of 64 x 48 pixels, 0 without objects, 18 boxes (18 small, ")
+    assert out[4].startswith("val: 2 pictures") and out[1].split()[:4] == ["blue", "6", "boxes", "in"]
+    assert out[8:11] == [
+        "left out or cut by the reader: none",
+        "broken pictures: none",
+        "leaks: the same picture in several splits: none",
+    ]
+    assert Image.open(tmp_path / "sheet.png").width > 500
+
+
+def test_what_is_broken_in_a_data_set(capsys, make_voc):
+    voc = make_voc()
+    (voc / "JPEGImages/val1.png").write_bytes((voc / "JPEGImages/train2.png").read_bytes())
+    Image.effect_noise((64, 48), 90).save(voc / "JPEGImages/train0.jpg")  # whose header is whole, in place of the .png
+    (voc / "JPEGImages/train0.jpg").write_bytes((voc / "JPEGImages/train0.jpg").read_bytes()[:-500])
+    (voc / "ImageSets/Main/odd.txt").write_text("")
+    xml = voc / "Annotations/train1.xml"
+    xml.write_text(xml.read_text().replace("<xmin>", "<xmin>NaN", 1))
+    status, out, _ = data_command(capsys, "check", voc, "--json")
+    found = json.loads("\n".join(out))
+    assert status == 1 and not found["passed"] and set(found["splits"]) == {"train", "val"}
+    assert found["leaks"] == [["train/train2.png", "val/val1.png"]]
+    assert [line.split(": ")[0] for line in found["problems"]] == [f"{voc}/ImageSets/Main/odd.txt", str(xml)]
+    assert [line.split(": ")[0] for line in found["broken"]] == [f"{voc}/JPEGImages/train0.jpg"]
+    status, out, _ = data_command(capsys, "check", voc, "--split", "val")
+    assert status == 0 and out[0].startswith("val: ")
+
+
+def test_a_data_set_is_packed_and_used(capsys, make_voc, models, tmp_path):
+    voc, packed = make_voc(), tmp_path / "packed"
+    (voc / "Annotations/val0.xml").write_text((voc / "Annotations/val0.xml").read_text().replace("red", "mauve"))
+    (voc / "Annotations/val1.xml").write_text((voc / "Annotations/val1.xml").read_text().replace("red", "mauve"))
+    status, out, err = data_command(capsys, "pack", voc, "--output", packed, "--shards", 2)
+    files = [packed / f"{split}-0000{i}-of-00002.tfrecord" for split in ("train", "val") for i in range(2)]
+    assert status == 0 and out == list(map(str, files))
+    assert err == [f"{voc} train: 6 pictures, 18 boxes, 0 problems", f"{voc} val: 2 pictures, 6 boxes, 0 problems"]
+    assert (packed / "label_map.pbtxt").read_text().count("item") == 4  # the classes of both
+    command = ["evaluate", "--model", str(models / "detector.keras"), "--split", "train", "--json", "--data"]
+    assert main([*command, str(packed)]) == 0
+    measured = json.loads(capsys.readouterr().out)
+    assert measured["pictures"] == 6 and not measured["problems"]
+    assert {row["picture"] for row in measured["worst"]} == {f"train{i}.png" for i in range(6)}
+    status, out, err = data_command(capsys, "pack", voc, "--output", packed, "--shards", 3)
+    assert status == 1 and not out
+    assert err[-1].startswith(f"cspkeras: {files[0]}: is of the same split and would stay")
+
+
+def test_classes_in_place_of_boxes(capsys, one_error, tmp_path):
+    for split in ("train", "val"):
+        for name in COLORS:
+            (tmp_path / "folder" / split / name).mkdir(parents=True)
+            Image.effect_noise((20, 20), 90).save(tmp_path / "folder" / split / name / "a.png")
+    folder = tmp_path / "folder"
+    status, out, _ = data_command(capsys, "check", folder, "--sheet", tmp_path / "sheet.png")
+    assert status == 0 and out[:2] == ["train: 3 pictures of 20 x 20 pixels", "    blue        1 pictures"]
+    status, _, err = data_command(capsys, "pack", folder, "--output", tmp_path / "packed")
+    assert status == 0 and err[0] == f"{folder} train: 3 pictures, 3 classes, 0 problems"
+    for path in (folder, tmp_path / "packed"):
+        assert main(["anchors", "--data", str(path), "--split", "val"]) == 1
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert last == f"cspkeras: {path}: pictures with a class each, expected a data set with boxes"
+    line = one_error("train", "--data", folder / "train", "--run", tmp_path / "run")
+    assert line.startswith(f"cspkeras: --data {folder}/train: has no splits, expected a data set with train and val")
+
+
+def test_a_data_set_that_is_none(one_error, tmp_path):
+    (tmp_path / "file.txt").touch()
+    for command in (("check",), ("pack", "--output", tmp_path / "packed")):
+        line = one_error("data", *command, tmp_path / "file.txt")
+        assert line.startswith(f"cspkeras: {tmp_path}/file.txt: no data set; expected ImageSets/Main (Pascal VOC)")
+        assert one_error("data", *command, tmp_path / "gone").endswith(
+            "missing; expected a data set: a folder or a file"
+        )
+    assert "invalid" in one_error("data", "fly") and "must be at least 1" in one_error(
+        "data", "pack", "x", "--output", "y", "--shards", "0"
+    )

@@ -4,18 +4,27 @@ from importlib import import_module
 
 # Loaded when they are asked for: albumentations and tfmot are extras, and slow to import.
 _HOMES = {
+    "ClassificationData": "data",
     "DetectionData": "data",
     "Example": "data",
+    "LabelledImage": "data",
     "Recipe": "trainer",
     "calibrate": "quantization",
     "estimate_anchors": "anchors",
     "evaluate": "evaluation",
     "fit": "trainer",
+    "inspect": "inspection",
+    "pack": "packing",
     "quantize_aware": "quantization",
     "read": "data",
     "read_coco": "coco",
+    "read_image_folder": "image_folder",
+    "read_tfds": "tfds",
+    "read_tfrecord": "tfrecord",
     "read_voc": "voc",
+    "read_yolo": "yolo",
     "refine": "refinement",
+    "splits": "data",
     "training_batches": "pipeline",
 }
 __all__ = sorted(_HOMES)

@@ -4,7 +4,8 @@ import json
 import math
 from pathlib import Path
 
-from .data import Annotation, checked_size, collect, usable_box
+from .annotations import Annotation, collect, usable_box
+from .pictures import checked_size
 
 
 def read_coco(path, class_names=None, images=None):
@@ -75,6 +76,11 @@ def read_coco(path, class_names=None, images=None):
         class_names = dict.fromkeys(categories[number] for number in sorted(categories))
     found = [(image, objects) for image, _, objects in pictures.values()]
     return collect(path, found, tuple(class_names), problems)
+
+
+def splits(folder):
+    """The parts of a COCO folder, those of which annotations/instances_<split>.json exists."""
+    return [path.stem.removeprefix("instances_") for path in (Path(folder) / "annotations").glob("instances_*.json")]
 
 
 def _load(path):

@@ -1,18 +1,13 @@
-"""What a detection data set is, and what its readers have in common."""
+"""What a data set is, for detection and for classification, and `read`, which knows every format."""
 
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
-from ..tflite.detect import load_picture  # the device's, so that a network is trained on what it will see
+from .pictures import StoredImage, picture_pixels, upright_size
 
-ORIENTATION = 0x0112  # EXIF tag; from 5 on the picture lies on its side
-ROUNDING = 0.05  # pixels by which a box may reach outside unreported: annotations are rounded
-LISTED = 10  # names in a message
+USUAL = ("train", "training", "val", "valid", "validation", "test")  # names of splits, in their order
 
 
 @dataclass(frozen=True)
@@ -20,7 +15,7 @@ class Example:
     """A picture with its objects. Boxes are those of the upright picture, its EXIF orientation applied.
 
     Attributes:
-        image: path of the picture, or the (h, w, 3) uint8 RGB array itself.
+        image: path of the picture, the (h, w, 3) uint8 RGB array itself, or where in a larger file it lies.
         boxes: (N, 4) float32 x1, y1, x2, y2 in the picture's pixels.
         labels: (N,) int64, indices into the class names.
         areas: (N,) square pixels that make an object small, medium or large in the evaluation; None for its box's.
@@ -29,7 +24,7 @@ class Example:
         crowd_labels: (M,) their classes.
     """
 
-    image: Path | np.ndarray
+    image: Path | np.ndarray | StoredImage
     boxes: np.ndarray
     labels: np.ndarray
     areas: np.ndarray | None = None
@@ -39,8 +34,6 @@ class Example:
     @property
     def size(self):
         """(width, height) of the picture in pixels, as it stands upright."""
-        if isinstance(self.image, np.ndarray):
-            return self.image.shape[1::-1]
         return upright_size(self.image)
 
     def pixels(self):
@@ -49,43 +42,24 @@ class Example:
         Raises:
             OSError: for a missing or broken picture, naming the file.
         """
-        if isinstance(self.image, np.ndarray):
-            return self.image
-        with _naming(self.image):
-            return np.asarray(load_picture(self.image))
+        return picture_pixels(self.image)
 
 
-def upright_size(path):
-    """(width, height) of a picture file in pixels, its EXIF orientation applied; reads the header alone.
+@dataclass(frozen=True)
+class LabelledImage:
+    """A picture with its class.
 
-    Raises:
-        OSError: for a missing or broken file, naming it.
+    Attributes:
+        image: as `Example.image`.
+        label: index into the class names.
     """
-    with _naming(path), Image.open(path) as picture:
-        turned = picture.getexif().get(ORIENTATION, 1) >= 5
-        return picture.size[::-1] if turned else picture.size
 
+    image: Path | np.ndarray | StoredImage
+    label: int
 
-def checked_size(path, said, source):
-    """`upright_size` of a picture file that an annotation says is (width, height) `said`; None where it says nothing.
-
-    Raises:
-        OSError: as `upright_size`.
-        ValueError: where the picture is of another size, naming `source`, the annotation's file.
-    """
-    size = upright_size(path)
-    if said not in (size, None):
-        upright = f"{path.name} is {size[0]}x{size[1]} (upright)"
-        raise ValueError(f"{source}: says {said[0]}x{said[1]}, but {upright}; picture left out")
-    return size
-
-
-@contextmanager
-def _naming(path):
-    try:
-        yield
-    except Exception as e:  # whatever a broken file makes a decoder raise
-        raise OSError(f"{path}: not a readable picture ({getattr(e, 'strerror', None) or e})") from e
+    def pixels(self):
+        """As `Example.pixels`."""
+        return picture_pixels(self.image)
 
 
 @dataclass(frozen=True)
@@ -112,116 +86,54 @@ class DetectionData:
                     raise ValueError(f"examples[{i}]: labels must be from 0 to {most}. Received: {labels}")
 
 
-class Annotation(NamedTuple):
-    """An object as a reader finds it."""
+@dataclass(frozen=True)
+class ClassificationData:
+    """Labelled pictures, the names of their classes, and a line for everything that was left out.
 
-    label: str
-    box: list[float]
-    source: str  # the file that says so
-    area: float | None = None
-    crowd: bool = False
+    Raises:
+        ValueError: for a label that is no class's.
+    """
+
+    examples: list[LabelledImage]
+    class_names: tuple[str, ...]
+    problems: list[str] = field(default_factory=list)
+
+    def __post_init__(self):
+        most = len(self.class_names) - 1
+        for i, example in enumerate(self.examples):
+            if not 0 <= example.label <= most:
+                raise ValueError(f"examples[{i}]: label must be from 0 to {most}. Received: {example.label}")
 
 
 def read(path, split=None, class_names=None, images=None):
     """Read a data set in whichever of the known formats it is.
 
     Args:
-        path: a Pascal VOC folder, a COCO .json file, or a folder with annotations/instances_<split>.json as COCO
-            distributes it.
-        split: which part of a folder, such as "train"; a .json file is one part as a whole.
+        path: a Pascal VOC folder; a COCO .json file, or a folder with annotations/instances_<split>.json as COCO
+            distributes it; a YOLO folder or its data.yaml; TFRecord files, a folder of them or one; a folder with a
+            folder of pictures for each class; or "tfds:NAME", a set of TensorFlow Datasets.
+        split: which part, such as "train"; a file is one part as a whole.
         class_names: the classes to read; None takes those of the data set.
         images: folder of a COCO file's pictures; None looks where they usually lie.
 
     Returns:
-        `DetectionData`.
+        `DetectionData`, or `ClassificationData` where pictures have a class and no boxes.
 
     Raises:
-        OSError, ValueError: as `read_voc` and `read_coco`.
+        OSError, ValueError: where nothing can be read, as the format's reader says.
+        ImportError: where "tfds:" needs tensorflow-datasets.
     """
-    from .coco import read_coco
-    from .voc import read_voc
+    from .formats import format_of
 
-    path = Path(path)
-    instances = path / "annotations" / f"instances_{split}.json"
-    if path.suffix.lower() == ".json" or instances.is_file():
-        return read_coco(path if path.suffix.lower() == ".json" else instances, class_names, images)
-    if instances.parent.is_dir() and not (path / "ImageSets").is_dir():
-        raise FileNotFoundError(f"{instances}: missing; a COCO folder lists its {split} pictures there")
-    if images:
-        raise ValueError(f"{path}: a Pascal VOC folder has its pictures in JPEGImages; {images} is for COCO's files")
-    return read_voc(path, split, class_names)
+    return format_of(path, split).read(path, split, class_names, images)
 
 
-def usable_box(values, label, size):
-    """What of an annotated box can be used.
+def splits(path):
+    """The names of a data set's parts, in the order train, val, test, others; none for what is one part as a whole.
 
-    Args:
-        values: x1, y1, x2, y2 in pixels, numbers or their text; anything else is reported too.
-        label: the object's class, for the report.
-        size: (width, height) of the picture.
-
-    Returns:
-        (the box cut to the picture, or None; what is wrong with it, or None).
+    Args, Raises: as `read`.
     """
-    width, height = size
-    try:
-        box = [float(value) for value in values]
-    except (OverflowError, TypeError, ValueError):
-        box = []
-    if len(box) != 4 or not np.isfinite(box).all():
-        return None, f"an object {label!r} without four finite numbers for its box, left out"
-    inside = [float(np.clip(v, 0, most)) for v, most in zip(box, (width, height) * 2, strict=True)]
-    if not (inside[2] > inside[0] and inside[3] > inside[1]):
-        return None, f"box {box} of {label!r} has no area within {width}x{height}, left out"
-    if np.abs(np.subtract(inside, box)).max() > ROUNDING:
-        return inside, f"box {box} of {label!r} reaches outside {width}x{height}, cut there"
-    return inside, None
+    from .formats import format_of
 
-
-def collect(listing, pictures, class_names, problems):
-    """`DetectionData` of what a reader has found; objects of other classes are left out, a line a class.
-
-    Args:
-        listing: the file that lists the pictures, for errors.
-        pictures: for each picture its path and a list of `Annotation`.
-        class_names: the classes to keep.
-        problems: the lines so far.
-
-    Raises:
-        ValueError: where no object is left.
-    """
-    index, unknown, examples = {name: i for i, name in enumerate(class_names)}, {}, []
-    for image, objects in pictures:
-        known = [thing for thing in objects if thing.label in index]
-        for thing in objects:
-            if thing.label not in index:
-                unknown.setdefault(thing.label, []).append(thing.source)
-        counted, crowd = ([t for t in known if t.crowd == crowd] for crowd in (False, True))
-        box_areas = [(t.box[2] - t.box[0]) * (t.box[3] - t.box[1]) for t in counted]
-        examples.append(
-            Example(
-                image,
-                *_arrays(counted, index),
-                np.array([t.area or area for t, area in zip(counted, box_areas, strict=True)], "float64"),
-                *_arrays(crowd, index),
-            )
-        )
-    for label, sources in unknown.items():
-        count = f" ({len(sources)} objects, the first here)" if len(sources) > 1 else ""
-        problems.append(f"{sources[0]}: unknown class {label!r}, left out{count}; known are {_some(class_names)}")
-    if not any(len(example.boxes) for example in examples):
-        if unknown and not any(len(example.crowd_boxes) for example in examples):
-            raise ValueError(f"{listing}: none of its classes ({_some(unknown)}) is among {_some(class_names)}")
-        why = f"; the first of {len(problems)} problems: {problems[0]}" if problems else ""
-        raise ValueError(f"{listing}: no picture with a usable object{why}")
-    return DetectionData(examples, tuple(class_names), problems)
-
-
-def _arrays(objects, index):
-    boxes = np.array([thing.box for thing in objects], "float32").reshape(-1, 4)
-    return boxes, np.array([index[thing.label] for thing in objects], "int64")
-
-
-def _some(names):
-    names = list(names)
-    return ", ".join(names[:LISTED]) + (f", ... {len(names)} in all" if len(names) > LISTED else "")
+    names = format_of(path).splits(path)
+    return sorted(names, key=lambda name: (USUAL.index(name) if name in USUAL else len(USUAL), name))

@@ -3,7 +3,8 @@
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
-from .data import Annotation, checked_size, collect, usable_box
+from .annotations import Annotation, collect, usable_box
+from .pictures import checked_size
 
 
 def read_voc(folder, split, class_names=None):
@@ -42,6 +43,13 @@ def read_voc(folder, split, class_names=None):
     if class_names is None:
         class_names = sorted({thing.label for _, objects in pictures for thing in objects})
     return collect(listing, pictures, class_names, problems)
+
+
+def splits(folder):
+    """The parts of a Pascal VOC folder: its lists, but for those of a single class, and `trainval` beside its parts."""
+    names = {path.stem for path in (Path(folder) / "ImageSets" / "Main").glob("*.txt")}
+    names = {name for name in names if not any(name.endswith(f"_{other}") for other in names)}
+    return names - {"trainval"} if {"train", "val"} <= names else names
 
 
 def _read_annotation(root, name, problems):

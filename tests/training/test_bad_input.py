@@ -11,7 +11,7 @@ from PIL import Image
 from cspkeras.tflite import detect
 from cspkeras.training import DetectionData, Example, evaluate, read_voc, training_batches
 from cspkeras.training.assessment import assess
-from cspkeras.training.data import ORIENTATION
+from cspkeras.training.pictures import ORIENTATION
 
 SIZE, BOX = (60, 40), (6, 8, 30, 32)  # width, height; x1, y1, x2, y2 of the red object
 # Pillow's operations that a picture of each EXIF orientation has gone through, seen from the upright one.

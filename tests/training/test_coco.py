@@ -274,5 +274,5 @@ def test_other_classes_and_missing_files(make_coco, tmp_path):
         read(tmp_path / "none.json")
     with pytest.raises(FileNotFoundError, match="nowhere: missing; expected the folder of the pictures of"):
         read(path, images=tmp_path / "nowhere")
-    with pytest.raises(ValueError, match="voc: a Pascal VOC folder has its pictures in JPEGImages; "):
+    with pytest.raises(ValueError, match="voc: a Pascal VOC folder says itself where its pictures are; "):
         read(path.parent, "train", images=tmp_path)

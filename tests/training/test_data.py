@@ -6,7 +6,8 @@ from conftest import ANNOTATION, COLORS, OBJECT
 from PIL import Image
 
 from cspkeras.training import read_voc
-from cspkeras.training.data import ORIENTATION, DetectionData, Example
+from cspkeras.training.data import DetectionData, Example
+from cspkeras.training.pictures import ORIENTATION
 
 SPLITS = {"train": (205, ["BloodImage_00343"]), "val": (87, ["BloodImage_00338"]), "test": (72, [])}
 
