@@ -19,7 +19,7 @@ from ..detection.detector import Detector, detect
 from ..detection.heads import RawHead
 from ..detection.losses import default_loss
 from ..routing import ChannelSlice
-from .quantizers import LayerQuantization, Range, RangeQuantizer, UnitQuantizer
+from .quantizers import LayerQuantization, Range, RangeQuantizer, Swish, UnitQuantizer
 from .translation import translate
 
 PASSING = (
@@ -86,6 +86,8 @@ def quantize_aware(model):
 
     def annotate(layer, operation):
         kernel = KERNELS.get(type(operation).__name__)
+        if kernel is None and _activation(operation) == "silu":
+            layer = Swish(name=layer.name)
         # What the translation adds, the input's layer and inner activations, is not of the model.
         output = quantizers[operation] if operation in quantizers else _quantizer(operation, [], Range())
         return tfmot.quantization.keras.QuantizeWrapperV2(layer, LayerQuantization(kernel, output))

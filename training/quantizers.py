@@ -25,10 +25,13 @@ class Range:
 
     Args:
         fixed: None, or the absolute value at which the range begins and ends for good.
+
+    Attributes:
+        moves: whether it still follows what it sees.
     """
 
     def __init__(self, fixed=None):
-        self.fixed, self._variables = fixed, None
+        self.fixed, self.moves, self._variables = fixed, not fixed, None
 
     def variables(self, layer):
         """(smallest, largest, number of batches seen); made in the layer that asks first."""
@@ -78,7 +81,7 @@ class RangeQuantizer(_tfmot.quantizers.Quantizer):
 
     def __call__(self, inputs, training, weights, **kwargs):
         low, high, seen = self.range.variables(None)
-        moving = training and not self.range.fixed
+        moving = training and self.range.moves
         if moving:
             least, most = extremes(inputs, self.tail)
         if moving and self.leads:
@@ -104,17 +107,30 @@ class RangeQuantizer(_tfmot.quantizers.Quantizer):
         return {"leads": self.leads}
 
 
+def unit(x):
+    """`x` in steps of 1/256 from 0 to 255/256: what int8 kernels give for sigmoid and softmax."""
+    return tf.quantization.fake_quant_with_min_max_args(x, 0.0, 255 / 256)
+
+
 class UnitQuantizer(_tfmot.quantizers.Quantizer):
-    """The range 0 to 255/256, which int8 kernels give sigmoid and softmax."""
+    """Quantize by `unit`."""
 
     def build(self, tensor_shape, name, layer):
         return {}
 
     def __call__(self, inputs, training, weights, **kwargs):
-        return tf.quantization.fake_quant_with_min_max_args(inputs, 0.0, 255 / 256)
+        return unit(inputs)
 
     def get_config(self):
         return {}
+
+
+@tf_keras.utils.register_keras_serializable("cspkeras")
+class Swish(tf_keras.layers.Layer):
+    """Swish as an int8 file computes it, in two operations."""
+
+    def call(self, x):
+        return x * unit(tf.sigmoid(x))
 
 
 class KernelQuantizer(_tfmot.quantizers.LastValueQuantizer):

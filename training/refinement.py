@@ -1,5 +1,7 @@
 """Post-training quantization that learns: the quantized model is fitted to its original's answers, without labels."""
 
+import itertools
+
 import numpy as np
 import tensorflow as tf
 import tf_keras
@@ -9,41 +11,38 @@ from ..detection.boxes import flatten_heads
 from .quantization import SURE
 from .quantizers import RangeQuantizer
 
-RANGE_RATE = 0.004  # share of itself by which a range's end moves in the first steps
+RANGE_RATE = 0.01  # share of itself by which a range's end moves in the first steps, at most
+STEADY, SPREAD = 0.9, 0.99  # how long slopes are remembered, and their squares
 BATCH = 4  # pictures a step
 BACKGROUND = 0.02  # weight of a prediction that finds nothing, beside 1 for a sure one
 
 
-def refine(quantized, model, images, steps=200, learning_rate=5e-5, seed=0):
+def refine(quantized, model, batches, steps=200, learning_rate=5e-5):
     """Train a calibrated model on the answers of the model that it comes from; no labels are needed.
 
-    Small networks lose accuracy by 8 bits alone that their weights can make up for. Where the training data is at hand,
-    quantization-aware training does this better.
+    Small networks lose accuracy by 8 bits alone that their weights can make up for. Afterwards the ranges stay: they
+    are where they serve the answers best, which no longer follows from the values that pass.
 
     Args:
         quantized: what `calibrate` has set the ranges of; weights and ranges are changed, the norms' statistics
             are not.
         model: the Keras 3 model that it was made of.
-        images: iterable of input batches in 0..1; some dozens of pictures, kept in memory.
-        steps: training steps, each on four pictures, mirrored every other time.
+        batches: input batches in 0..1, one a step: `reshuffled` ones of few pictures, or augmented ones of many.
+        steps: training steps.
         learning_rate: Adam's, falling to nothing along a cosine.
-        seed: decides which pictures a step takes.
 
     Returns:
         `quantized`.
 
     Raises:
-        ValueError: where there are no images.
+        ValueError: where there are fewer batches than steps.
     """
-    pictures = [picture for batch in images for picture in np.asarray(batch, "float32")]
-    if not pictures:
-        raise ValueError("refinement needs at least one picture; received none")
-    pictures, rng = np.stack(pictures), np.random.default_rng(seed)
     distance = _detector_distance(model) if hasattr(model, "anchors") else _distance
     cosine = tf_keras.optimizers.schedules.CosineDecay
     optimizer, range_rate = tf_keras.optimizers.Adam(cosine(learning_rate, steps)), cosine(RANGE_RATE, steps)
-    weights, ends = quantized.trainable_weights, _range_ends(quantized)
-    mean, square = tf.Variable(tf.zeros(len(ends))), tf.Variable(tf.zeros(len(ends)))
+    weights, ranges = quantized.trainable_weights, _ranges(quantized)
+    ends = [end for range_ in ranges for end in range_.variables(None)[:2]]
+    slope, square = tf.Variable(tf.zeros(len(ends))), tf.Variable(tf.zeros(len(ends)))
 
     @tf.function(reduce_retracing=True)
     def step(batch, wanted):
@@ -53,25 +52,40 @@ def refine(quantized, model, images, steps=200, learning_rate=5e-5, seed=0):
         gradients, slopes = tape.gradient(loss, (weights, ends), unconnected_gradients="zero")
         # Ranges differ by powers of ten: each moves by a share of itself, where the slopes of many steps agree.
         slopes = tf.stack(slopes) * tf.stack(ends)
-        mean.assign(0.9 * mean + 0.1 * slopes)
-        square.assign(0.99 * square + 0.01 * slopes**2)
-        move = range_rate(optimizer.iterations) * mean / (tf.sqrt(square) + 1e-9)
-        for end, share in zip(ends, tf.unstack(move), strict=True):
+        slope.assign(STEADY * slope + (1 - STEADY) * slopes)
+        square.assign(SPREAD * square + (1 - SPREAD) * slopes**2)
+        shares = range_rate(optimizer.iterations) * slope / (tf.sqrt(square) + 1e-9)
+        for end, share in zip(ends, tf.unstack(shares), strict=True):
             end.assign(end * (1 - share))
         optimizer.apply_gradients(zip(gradients, weights, strict=True))
 
-    for number in range(steps):
-        batch = pictures[rng.choice(len(pictures), min(BATCH, len(pictures)), replace=False)]
-        batch = batch[:, :, ::-1] if number % 2 else batch
+    for batch in itertools.islice(batches, steps):
         step(tf.constant(batch), tf.nest.flatten(model.predict_on_batch(batch)))
+    if (done := int(optimizer.iterations)) < steps:
+        raise ValueError(f"refinement needs a batch of pictures for each of {steps} steps; received {done}")
+    for range_ in ranges:
+        range_.moves = False
     return quantized
 
 
-def _range_ends(quantized):
-    """The variables in which the model's moving ranges begin and end."""
+def reshuffled(images, seed=0):
+    """Endless batches of four of the same few pictures, mirrored every other time, for `refine`.
+
+    Args:
+        images: iterable of input batches; they are kept in memory.
+        seed: decides which pictures come together.
+    """
+    pictures = [picture for batch in images for picture in np.asarray(batch, "float32")]
+    rng = np.random.default_rng(seed)
+    for number in itertools.count() if pictures else ():
+        batch = np.stack([pictures[i] for i in rng.choice(len(pictures), min(BATCH, len(pictures)), replace=False)])
+        yield batch[:, :, ::-1] if number % 2 else batch
+
+
+def _ranges(quantized):
+    """The ranges that still move."""
     quantizers = [getattr(getattr(layer, "quantize_config", None), "output", None) for layer in quantized.layers]
-    ranges = dict.fromkeys(q.range for q in quantizers if isinstance(q, RangeQuantizer) and not q.range.fixed)
-    return [end for range_ in ranges for end in range_.variables(None)[:2]]
+    return list(dict.fromkeys(q.range for q in quantizers if isinstance(q, RangeQuantizer) and q.range.moves))
 
 
 def _distance(wanted, answered):
