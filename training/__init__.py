@@ -4,12 +4,16 @@ from importlib import import_module
 
 # Loaded when they are asked for: albumentations and tfmot are extras, and slow to import.
 _HOMES = {
+    "ClassificationData": "data",
     "DetectionData": "data",
     "Example": "data",
+    "LabelledImage": "data",
     "Recipe": "trainer",
     "calibrate": "quantization",
+    "classification_batches": "classification",
     "estimate_anchors": "anchors",
     "evaluate": "evaluation",
+    "evaluation_batches": "classification",
     "fit": "trainer",
     "quantize_aware": "quantization",
     "read": "data",

@@ -8,8 +8,6 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from ..tflite.detect import load_picture  # the device's, so that a network is trained on what it will see
-
 ORIENTATION = 0x0112  # EXIF tag; from 5 on the picture lies on its side
 ROUNDING = 0.05  # pixels by which a box may reach outside unreported: annotations are rounded
 LISTED = 10  # names in a message
@@ -49,10 +47,21 @@ class Example:
         Raises:
             OSError: for a missing or broken picture, naming the file.
         """
-        if isinstance(self.image, np.ndarray):
-            return self.image
-        with _naming(self.image):
-            return np.asarray(load_picture(self.image))
+        return read_pixels(self.image)[0]
+
+
+def read_pixels(image, least=None):
+    """The pixels of an example's `image`, and the factor by which these are fewer: `decode` for a path.
+
+    Raises:
+        OSError: for a missing or broken picture, naming the file.
+    """
+    if isinstance(image, np.ndarray):
+        return image, 1
+    from .decoding import decode  # here: OpenCV is an extra's
+
+    with _naming(image):
+        return decode(image, least)
 
 
 def upright_size(path):
@@ -225,3 +234,29 @@ def _arrays(objects, index):
 def _some(names):
     names = list(names)
     return ", ".join(names[:LISTED]) + (f", ... {len(names)} in all" if len(names) > LISTED else "")
+
+
+@dataclass(frozen=True)
+class LabelledImage:
+    """A picture and its class.
+
+    Attributes:
+        image: path of the picture, or the (h, w, 3) uint8 RGB array itself.
+        label: index into the class names.
+    """
+
+    image: Path | np.ndarray
+    label: int
+
+    def pixels(self):
+        """As `Example.pixels`."""
+        return read_pixels(self.image)[0]
+
+
+@dataclass(frozen=True)
+class ClassificationData:
+    """Labelled pictures, the names of their classes, and a line for everything that was left out."""
+
+    examples: list[LabelledImage]
+    class_names: tuple[str, ...]
+    problems: list[str] = field(default_factory=list)
