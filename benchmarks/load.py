@@ -16,15 +16,20 @@ def _busy():
     return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
+def _own():
+    """Those of this process and of its children that have ended."""
+    return sum(os.times()[:4])
+
+
 class Load:
     """Counts from when it is made."""
 
     def __init__(self):
-        self.busy, self.own, self.start = _busy(), time.process_time(), time.perf_counter()
+        self.busy, self.own, self.start = _busy(), _own(), time.perf_counter()
 
     def others(self):
-        """The share of all cores that programs other than this process have used since."""
-        used = _busy() - self.busy - (time.process_time() - self.own)
+        """The share of all cores that programs other than this process and its ended children have used since."""
+        used = _busy() - self.busy - (_own() - self.own)
         return max(used, 0) / (time.perf_counter() - self.start) / os.cpu_count()
 
 

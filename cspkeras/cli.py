@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from . import data_commands
+from . import data_commands, show_command
 from .data_commands import read_data, read_splits
 from .train_command import MODEL, SIZE, starting_point
 
@@ -140,7 +140,7 @@ def make_parser():
     check.add_argument("--images", type=Path, metavar="FOLDER", help="pictures to compare on [noise]")
     check.add_argument("--json", action="store_true", help="print JSON")
 
-    data_commands.add(commands, _count)
+    show_command.add(data_commands.add(commands, _count))
 
     demo = command("demo", _demo, "The whole way on drawn scenes of real handwriting, in about ten minutes.")
     demo.add_argument("--run", dest="folder", type=Path, default=Path("runs/demo"), help="[%(default)s]")

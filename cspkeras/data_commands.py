@@ -11,8 +11,8 @@ def note(line):
 
 
 def add(commands, count):
-    """Add the group `data` to argparse's sub-commands; `count` reads a number of at least 1."""
-    about = "Check a data set, or pack it into a few large files."
+    """Add the group `data` to argparse's sub-commands and return it; `count` reads a number of at least 1."""
+    about = "Check a data set, pack it into a few large files, or look at what a network sees of it."
     group = commands.add_parser("data", help=about, description=about).add_subparsers(required=True, metavar="COMMAND")
 
     def command(name, run, help):
@@ -29,6 +29,7 @@ def add(commands, count):
     packing = command("pack", pack, "Write a data set as TFRecords, its picture files as they are.")
     packing.add_argument("--output", type=Path, required=True, metavar="FOLDER")
     packing.add_argument("--shards", type=count, default=8, help="files a split [%(default)s]")
+    return group
 
 
 def read_data(path, split, class_names=None, images=None):

@@ -1,6 +1,8 @@
-"""Augmentation with albumentations, boxes carried along."""
+"""Augmentation of a detector's pictures with albumentations, boxes carried along."""
 
 import os
+import random
+from collections import defaultdict
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import would ask the network for news
 
@@ -8,9 +10,39 @@ import albumentations as A  # noqa: E402
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 
+from ..detection.anchors import STRIDES  # noqa: E402
 from ..detection.pictures import FILL  # noqa: E402
 
 SMALLEST = 0.3  # a box of which a random crop leaves less is dropped; of a mosaic every part stays
+MOSAIC = 4  # pictures in a mosaic
+BLUR = dict(blur_limit=0, sigma_limit=(0.5, 2.0))  # sigma in pixels; the kernel as large as it needs
+
+
+class Composes:
+    """albumentations' composes, seeded anew for each picture, for any number of threads.
+
+    Args:
+        build: function of a hashable key that gives an `A.Compose`.
+    """
+
+    def __init__(self, build):
+        self._build = build
+        # No two threads may have the same. TensorFlow's threads are new to Python at each call, which makes
+        # threading.local of no use.
+        self._idle = defaultdict(list)
+
+    def __call__(self, key, seed, **data):
+        """What the compose of `key` makes of `data`; the same for the same `seed`."""
+        try:
+            compose = self._idle[key].pop()
+        except IndexError:
+            compose = self._build(key)
+        # Not set_random_seed: by it all of its transforms draw the same numbers, so that a mirrored picture, and no
+        # other, would be one of changed colours.
+        compose.set_random_state(np.random.default_rng(seed), random.Random(seed))
+        out = compose(**data)
+        self._idle[key].append(compose)
+        return out
 
 
 class Augmentation:
@@ -18,63 +50,96 @@ class Augmentation:
 
     Args:
         size: (height, width) of the result in pixels.
-        mosaic: probability that four pictures are joined in one; whoever calls decides by it how many to give.
+        mosaic: probability that four pictures are joined in one.
+        mixup: probability that a further picture is mixed in, half and half, with the boxes of both, as YOLOX does.
         crop: probability of a random crop of 30 to 100 % of the area; otherwise the picture is letterboxed.
         flip: probability of mirroring left and right.
         color: probability of a change in brightness, contrast, saturation and hue.
+        blur: probability of a Gaussian blur of 0.5 to 2 pixels.
+        multiscale: 1, or the factor by which `shape` goes up and down. Darknet (`random=1`, its factor 1.4) changes the
+            network's input every ten batches. Ours has a fixed input, and fixed anchors on its grid: the pictures are
+            augmented in the other shape, then padded with grey or cut, at a random place, to `size`. Objects get the
+            same sizes in pixels; what is larger than the input shows in part.
+
+    Raises:
+        ValueError: for a probability outside 0..1 or a factor below 1.
     """
 
-    def __init__(self, size, *, mosaic=0.5, crop=0.5, flip=0.5, color=0.5):
-        self.mosaic = mosaic
-        self._build = lambda: [_compose(size, joined, crop, flip, color) for joined in (False, True)]
-        # A Compose is seeded for each picture, so no two threads may have the same. TensorFlow's threads are new to
-        # Python at each call, which makes threading.local of no use.
-        self._idle = [self._build()]
+    def __init__(self, size, *, mosaic=0.5, mixup=0.0, crop=0.5, flip=0.5, color=0.5, blur=0.0, multiscale=1.0):
+        check_probabilities(mosaic=mosaic, mixup=mixup, crop=crop, flip=flip, color=color, blur=blur)
+        if not 1 <= multiscale < 8:
+            raise ValueError(f"multiscale must be from 1 to 8. Received: multiscale={multiscale}")
+        self.size, self.mosaic, self.mixup, self.multiscale = tuple(size), mosaic, mixup, multiscale
+        self._composes = Composes(lambda key: _compose(self.size, *key, crop, flip, color, blur))
 
-    def __call__(self, seed, pictures):
+    @property
+    def most(self):
+        """The largest number of pictures that one result shows."""
+        return (MOSAIC if self.mosaic else 1) + (1 if self.mixup else 0)
+
+    def others(self, rng):
+        """Decide how many pictures a result needs beside its own; two numbers, those for the mosaic and for MixUp."""
+        return (MOSAIC - 1) * int(rng.random() < self.mosaic), int(rng.random() < self.mixup)
+
+    def shape(self, rng):
+        """Draw a (height, width): `size` by a factor within `multiscale`, in multiples of the coarsest stride."""
+        scale, stride = rng.uniform(1 / self.multiscale, self.multiscale), STRIDES[-1]
+        return tuple(max(stride, round(side * scale / stride) * stride) for side in self.size)
+
+    def __call__(self, seed, pictures, mixed=None, shape=None):
         """Augment a picture, reproducibly.
 
         Args:
             seed: a non-negative integer.
             pictures: one (image, boxes, labels), or four to be joined; boxes in pixels.
+            mixed: another one to mix in, or None.
+            shape: as the method gives; None for `size`.
 
         Returns:
             (image, boxes, labels), boxes in pixels of the result.
         """
-        try:
-            composes = self._idle.pop()
-        except IndexError:
-            composes = self._build()
-        compose = composes[len(pictures) > 1]
-        compose.set_random_seed(seed)
+        shape = shape if self.multiscale > 1 and shape else self.size
+        image, boxes, labels = self._transformed(seed, pictures, shape)
+        if mixed is None:
+            return image, boxes, labels
+        other, other_boxes, other_labels = self._transformed(seed + 1, [mixed], shape)
+        image = cv2.addWeighted(image, 0.5, other, 0.5, 0)
+        return image, np.concatenate([boxes, other_boxes]), np.concatenate([labels, other_labels])
+
+    def _transformed(self, seed, pictures, shape):
         first, *others = (dict(image=i, bboxes=b, labels=c) for i, b, c in pictures)
-        out = compose(**first, mosaic_metadata=others)
-        self._idle.append(composes)
+        out = self._composes((shape, bool(others)), seed, **first, mosaic_metadata=others)
         boxes = np.asarray(out["bboxes"], "float32").reshape(-1, 4)
         return out["image"], boxes, np.asarray(out["labels"], "int64").reshape(-1)
 
 
-def _compose(size, joined, crop, flip, color):
-    height, width = size
-    # Each picture covers a cell of the result's size, of which the result shows a part.
-    mosaic = A.Mosaic(target_size=size, cell_shape=size, fit_mode="cover", fill=FILL, p=float(joined))
+def check_probabilities(**values):
+    """Raise a ValueError for one outside 0..1."""
+    for name, value in values.items():
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} must be a probability, from 0 to 1. Received: {name}={value}")
+
+
+def _compose(size, shape, joined, crop, flip, color, blur):
+    height, width = shape
+    transforms = []
+    if joined:
+        # Each picture covers a cell of the result's size, of which the result shows a part.
+        transforms.append(A.Mosaic(target_size=shape, cell_shape=shape, fit_mode="cover", fill=FILL, p=1.0))
     letterbox = A.Sequential(
         [
-            A.LongestMaxSize(max_size_hw=size, interpolation=cv2.INTER_AREA),
+            A.LongestMaxSize(max_size_hw=shape, interpolation=cv2.INTER_AREA),
             A.PadIfNeeded(height, width, border_mode=cv2.BORDER_CONSTANT, fill=FILL),
         ]
     )
-    cropped = A.RandomResizedCrop(size, scale=(0.3, 1.0), ratio=(0.75 * width / height, 1.333 * width / height))
+    cropped = A.RandomResizedCrop(shape, scale=(0.3, 1.0), ratio=(0.75 * width / height, 1.333 * width / height))
     jitter = dict(brightness=(0.7, 1.3), contrast=(0.7, 1.3), saturation=(0.5, 1.5), hue=(-0.05, 0.05))
-    return A.Compose(
-        [mosaic, A.OneOrOther(cropped, letterbox, p=crop), A.HorizontalFlip(p=flip), A.ColorJitter(**jitter, p=color)],
-        bbox_params=A.BboxParams(
-            format="pascal_voc",
-            label_fields=["labels"],
-            min_visibility=SMALLEST,
-            min_width=2,
-            min_height=2,
-            clip=True,
-            filter_invalid_bboxes=True,
-        ),
-    )
+    transforms += [A.OneOrOther(cropped, letterbox, p=crop), A.HorizontalFlip(p=flip), A.ColorJitter(**jitter, p=color)]
+    transforms.append(A.GaussianBlur(**BLUR, p=blur))
+    if shape != size:
+        transforms += [
+            A.PadIfNeeded(*size, position="random", border_mode=cv2.BORDER_CONSTANT, fill=FILL),
+            A.RandomCrop(*size),
+        ]
+    boxes = dict(min_visibility=SMALLEST, min_width=2, min_height=2, clip=True, filter_invalid_bboxes=True)
+    return A.Compose(transforms, bbox_params=A.BboxParams(format="pascal_voc", label_fields=["labels"], **boxes))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .pictures import StoredImage, picture_pixels, upright_size
+from .pictures import StoredImage, read_pixels, upright_size
 
 USUAL = ("train", "training", "val", "valid", "validation", "test")  # names of splits, in their order
 
@@ -42,7 +42,7 @@ class Example:
         Raises:
             OSError: for a missing or broken picture, naming the file.
         """
-        return picture_pixels(self.image)
+        return read_pixels(self.image)[0]
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class LabelledImage:
 
     def pixels(self):
         """As `Example.pixels`."""
-        return picture_pixels(self.image)
+        return read_pixels(self.image)[0]
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..tflite.detect import load_picture  # the device's, so that a network is trained on what it will see
-
 ORIENTATION = 0x0112  # EXIF tag; from 5 on the picture lies on its side
 
 
@@ -39,25 +37,28 @@ class StoredImage:
             return file.read(self.length)
 
 
-def picture_pixels(image):
-    """A picture as an (h, w, 3) uint8 RGB array, upright.
+def read_pixels(image, least=None):
+    """A picture as an (h, w, 3) uint8 RGB array, upright, and the factor by which its resolution is reduced.
 
     Args:
         image: a path, a `StoredImage`, or the array itself.
+        least: as `decoding.decode`.
 
     Raises:
         OSError: for a missing or broken picture, naming the file.
     """
     if isinstance(image, np.ndarray):
-        return image
+        return image, 1
+    from .decoding import decode  # here: OpenCV is an extra's
+
     with _naming(image):
-        return np.asarray(load_picture(_openable(image)))
+        return decode(image.read_bytes(), least)
 
 
 def upright_size(image):
     """(width, height) of a picture in pixels, its EXIF orientation applied; reads no more of a file than its header.
 
-    Args, Raises: as `picture_pixels`.
+    Args, Raises: as `read_pixels`.
     """
     if isinstance(image, np.ndarray):
         return image.shape[1::-1]
@@ -84,7 +85,7 @@ def picture_file(image):
     """(bytes, format such as "jpeg") of a picture as a file: its own, unchanged, and for an array a PNG.
 
     Raises:
-        OSError: as `picture_pixels`; the header alone is looked at.
+        OSError: as `read_pixels`; the header alone is looked at.
     """
     with _naming(image):
         if isinstance(image, np.ndarray):

@@ -89,7 +89,7 @@ def fit(model, train, val, folder, recipe, *, resume=False, report=print):
             model.anchors.size,
             recipe.batch_size,
             seed=recipe.seed,
-            start_epoch=done,
+            start_step=done * steps,
             augment=recipe.augment,
             report=report,
         )

@@ -65,7 +65,7 @@ def test_a_later_start_continues_the_sequence(count, batch_size):
     data, steps = scenes(count), count // batch_size
     whole = take(training_batches(data, (64, 64), batch_size, seed=1), 3 * steps)
     for epoch in (1, 2):
-        rest = take(training_batches(data, (64, 64), batch_size, seed=1, start_epoch=epoch), (3 - epoch) * steps)
+        rest = take(training_batches(data, (64, 64), batch_size, seed=1, start_step=epoch * steps), (3 - epoch) * steps)
         assert_same(rest, whole[epoch * steps :])
 
 
@@ -149,6 +149,76 @@ def test_the_augmentation_depends_on_its_seed_alone():
         assert_same(list(threads.map(lambda seed: other(seed, pictures), range(30))), expected)
 
 
+def test_the_transforms_draw_independently():
+    left = np.full((64, 64, 3), 128, "uint8")
+    left[:, :8] = 200
+    augmentation = Augmentation((64, 64), mosaic=0, crop=0.5, flip=0.5, color=0.5)
+    seen = set()
+    for seed in range(60):
+        image, boxes, _ = augmentation(seed, [(left, np.float32([[0, 0, 64, 64], [56, 0, 64, 64]]), np.int64([0, 1]))])
+        mirrored = len(boxes) == 2 and boxes[1, 0] < 32
+        values = set(np.unique(image[:, 20:40]).tolist())
+        seen.add((len(boxes) == 2, mirrored, values == {128}))
+    assert {(True, m, c) for m in (True, False) for c in (True, False)} <= seen
+
+
+def test_mixup_shows_two_pictures_with_all_boxes():
+    greys = [
+        (np.full((64, 64, 3), grey, "uint8"), np.float32([[8 * k, 0, 8 * k + 8, 64]]), np.int64([k]))
+        for k, grey in enumerate((40, 200))
+    ]
+    augmentation = Augmentation((64, 64), **PLAIN, mixup=1.0)
+    image, boxes, labels = augmentation(3, greys[:1], greys[1])
+    assert (image == 120).all() and labels.tolist() == [0, 1]
+    np.testing.assert_allclose(boxes, [[0, 0, 8, 64], [8, 0, 16, 64]])
+    data = DetectionData([Example(*grey) for grey in greys], ("a", "b"))
+    for shown, boxes, labels in take(training_batches(data, (64, 64), 2, augment={**PLAIN, "mixup": 1.0}), 4):
+        assert boxes.shape == (2, 2, 4) and (labels >= 0).all()
+        assert set(np.rint(shown[:, 0, 0, 0] * 255)) <= {40, 120, 200}
+
+
+def test_shapes_change_every_ten_batches_within_the_same_input():
+    picture = Example(np.zeros((128, 128, 3), "uint8"), np.float32([[32, 32, 96, 96]]), np.int64([0]))
+    data, augment = DetectionData([picture] * 2, ("a",)), {**PLAIN, "multiscale": 1.4}
+    batches, seen = take(training_batches(data, (128, 128), 2, seed=2, augment=augment), 60), []
+    for start in range(0, 60, 10):
+        sides = set()
+        for shown, boxes, labels in batches[start : start + 10]:
+            assert shown.shape == (2, 128, 128, 3)
+            for image, (box,), (label,) in zip(shown, boxes * 128, labels, strict=True):
+                if label == 0 and box.min() > 0 and box.max() < 128:  # else it is cut
+                    sides.add(round(float(box[2] - box[0])))
+                    grey = (np.rint(image[..., 0] * 255) == 114).mean()
+                    assert grey == pytest.approx(max(0, 1 - (2 * (box[2] - box[0]) / 128) ** 2))
+        assert len(sides) <= 1
+        seen += sides
+    assert set(seen) <= {48, 64, 80, 96} and len(set(seen)) > 1
+    augmentation = Augmentation((128, 64), **augment)
+    shapes = {augmentation.shape(np.random.default_rng(seed)) for seed in range(300)}
+    assert {height for height, _ in shapes} == {96, 128, 160, 192}  # 128 by 1 / 1.4 to 1.4, to the nearest multiple
+    assert {width for _, width in shapes} == {32, 64, 96}
+    assert_same(take(training_batches(data, (128, 128), 2, seed=2, start_step=13, augment=augment), 10), batches[13:23])
+
+
+@pytest.mark.parametrize("blur", (0.0, 1.0))
+def test_blur(blur):
+    image = np.zeros((64, 64, 3), "uint8")
+    image[:, 32:] = 255
+    result, boxes, _ = Augmentation((64, 64), **PLAIN, blur=blur)(0, [(image, np.float32([[4, 4, 60, 60]]), [0])])
+    assert (len(np.unique(result)) > 2) == bool(blur)
+    np.testing.assert_allclose(boxes, [[4, 4, 60, 60]])
+
+
+def test_large_files_are_decoded_smaller_with_their_boxes(tmp_path):
+    image = np.full((512, 512, 3), 128, "uint8")
+    image[128:256, 256:384] = PALETTE[0]
+    Image.fromarray(image).save(tmp_path / "a.jpg", quality=95)
+    data = DetectionData([Example(tmp_path / "a.jpg", np.float32([[256, 128, 384, 256]]), np.int64([0]))], ("a",))
+    ((shown, boxes, _),) = take(training_batches(data, (64, 64), 1, augment=PLAIN), 1)
+    np.testing.assert_allclose(boxes[0, 0], [0.5, 0.25, 0.75, 0.5])
+    np.testing.assert_allclose(shown[0, 18:30, 34:46] * 255, np.broadcast_to(PALETTE[0], (12, 12, 3)), atol=8)
+
+
 def files(folder, broken):
     """Five pictures of one grey each in files; those in `broken` end too early."""
     examples = []
@@ -169,7 +239,7 @@ def test_a_broken_picture_is_reported_once_and_replaced(tmp_path):
     assert shown == {1, 2, 4}
     for line, i in zip(sorted(reports), (0, 3), strict=True):
         assert line.startswith(f"skipped: {tmp_path}/{i}.jpg: not a readable picture (image file is truncated")
-    rest = take(training_batches(data, (64, 64), 2, augment=PLAIN, start_epoch=4, report=reports.append), 12)
+    rest = take(training_batches(data, (64, 64), 2, augment=PLAIN, start_step=8, report=reports.append), 12)
     assert_same(rest, batches[8:])
 
 
@@ -179,7 +249,8 @@ def test_a_broken_picture_is_reported_once_and_replaced(tmp_path):
         (range(5), 2, {}, ValueError, "none of the 5 training pictures can be read; the last: .*jpg: not a readable"),
         ((), 6, {}, ValueError, "5 training pictures do not fill one batch of 6"),
         ((), 2, {"zoom": 0.5}, TypeError, "zoom"),
-        ((), 2, {"flip": 1.5}, ValueError, "p"),
+        ((), 2, {"flip": 1.5}, ValueError, "flip must be a probability, from 0 to 1. Received: flip=1.5"),
+        ((), 2, {"multiscale": 0.5}, ValueError, "multiscale must be from 1 to 8"),
     ),
 )
 def test_errors_come_at_the_call(tmp_path, broken, batch_size, augment, error, message):

@@ -1,0 +1,65 @@
+"""Decoding: the values that Pillow gives, and a smaller picture where that is enough."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cspkeras.tflite.detect import load_picture
+from cspkeras.training import Example
+from cspkeras.training.decoding import decode
+
+GRADIENT = Image.linear_gradient("L")
+CHANNELS = (GRADIENT, GRADIENT.transpose(Image.Transpose.ROTATE_90), GRADIENT.transpose(Image.Transpose.ROTATE_180))
+COLORED = Image.merge("RGB", CHANNELS).resize((160, 120))
+
+
+def written(path, image, orientation=None, **options):
+    exif = Image.Exif()
+    if orientation:
+        exif[0x0112] = orientation
+    image.save(path, exif=exif, **options)
+    return path
+
+
+@pytest.mark.parametrize("orientation", (None, 1, 3, 6, 8))
+@pytest.mark.parametrize(
+    "name, mode, options",
+    (
+        ("a.jpg", "RGB", {}),
+        ("a.jpg", "RGB", {"subsampling": 0, "progressive": True}),
+        ("a.jpg", "L", {}),
+        ("a.jpg", "CMYK", {}),
+        ("a.png", "RGB", {}),
+        ("a.png", "RGBA", {}),
+        ("a.png", "P", {}),
+    ),
+)
+def test_the_pixels_are_the_devices(tmp_path, name, mode, options, orientation):
+    path = written(tmp_path / name, COLORED.convert(mode), orientation, **options)
+    expected = np.asarray(load_picture(path)).astype(int)
+    pixels, factor = decode(path.read_bytes())
+    assert factor == 1 and pixels.dtype == np.uint8 and pixels.shape == expected.shape
+    np.testing.assert_allclose(pixels, expected, atol=3)  # two builds of one library round colours differently
+    np.testing.assert_array_equal(Example(path, None, None).pixels(), pixels)
+
+
+@pytest.mark.parametrize("least, factor", ((None, 1), (61, 1), (60, 2), (30, 4), (31, 2), (15, 8), (1, 8)))
+@pytest.mark.parametrize("orientation", (1, 6))
+def test_a_smaller_picture_where_that_is_enough(tmp_path, least, factor, orientation):
+    path = written(tmp_path / "a.jpg", COLORED, orientation, quality=95)
+    pixels, got = decode(path.read_bytes(), least)
+    whole = np.asarray(load_picture(path)).astype(float)
+    h, w = (side // factor for side in whole.shape[:2])
+    assert got == factor and pixels.shape == (h, w, 3)
+    np.testing.assert_allclose(pixels, whole.reshape(h, factor, w, factor, 3).mean(axis=(1, 3)), atol=8)
+
+
+def test_what_is_broken_is_an_error(tmp_path):
+    path = written(tmp_path / "a.jpg", Image.effect_noise((160, 120), 90))
+    whole = path.read_bytes()
+    for data in (b"", b"no picture", whole[:200], whole[: len(whole) // 2], whole[:-1]):
+        path.write_bytes(data)
+        with pytest.raises((OSError, ValueError)):
+            decode(path.read_bytes())
+    path.write_bytes(whole + b"what some cameras append")
+    assert decode(path.read_bytes())[0].shape == (120, 160, 3)

@@ -1,0 +1,87 @@
+"""From labelled pictures to a classifier's batches: the same for the same seed, however many threads it has."""
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from .classification_augmentation import ClassificationAugmentation
+from .pictures import read_pixels
+from .pipeline import steps_per_epoch
+from .stream import Order, Pictures, batches, stream
+
+
+def classification_batches(data, size, batch_size, *, seed=0, start_step=0, augment=None, report=print):
+    """Endless augmented batches for `fit`, `pipeline.steps_per_epoch` an epoch.
+
+    A picture that turns out to be broken is reported once, and another takes its place.
+
+    Args:
+        data: `ClassificationData`.
+        size: (height, width) of the network's input in pixels.
+        batch_size: pictures a batch.
+        seed: decides order and augmentation; a non-negative integer.
+        start_step: first batch to give; a resumed run sees what an uninterrupted one would have.
+        augment: options of `classification_augmentation.ClassificationAugmentation`.
+        report: called with a line for each broken picture.
+
+    Returns:
+        A `tf.data.Dataset` of (image (B, height, width, 3) float32 in 0..1, one-hot labels (B, classes) float32, of
+        mixed pictures their shares).
+
+    Raises:
+        ValueError: where the examples don't fill a batch, or none can be read.
+    """
+    order = Order(seed, len(data.examples), steps_per_epoch(data, batch_size) * batch_size)
+    augmentation = ClassificationAugmentation(size, len(data.class_names), **(augment or {}))
+    load = Pictures(data.examples, report)
+
+    def make(position):
+        index, rng = order(position)
+        mixture, count = augmentation.mixture(rng)
+        pictures = []
+        for i in (index, *rng.integers(len(data.examples), size=count - 1)):
+            shorter = augmentation.shorter(rng)
+            example, pixels, _ = load(i, rng, shorter)
+            pictures.append((pixels, shorter, example.label))
+        return augmentation(rng, pictures, mixture)
+
+    load(0, np.random.default_rng(seed))  # here, an error that concerns all pictures is still one line
+    return stream(make, (((*size, 3), "uint8"), ((len(data.class_names),), "float32")), batch_size, start_step)
+
+
+def evaluation_batches(data, size, batch_size, *, report=print):
+    """Each picture once, in order, as Darknet validates: the shorter side at the input's, the middle cut out.
+
+    Those that can't be read are left out, and reported once.
+
+    Args:
+        data, size, batch_size, report: as `classification_batches`; the last batch may be smaller.
+
+    Returns:
+        A `tf.data.Dataset` of (image (B, height, width, 3) float32 in 0..1, one-hot labels (B, classes) float32).
+    """
+    classes, broken = len(data.class_names), set()
+
+    def make(position):
+        example = data.examples[position]
+        try:
+            pixels, _ = read_pixels(example.image, 2 * max(size))
+        except OSError as e:
+            if int(position) not in broken:  # each time that the batches are gone through
+                broken.add(int(position))
+                report(f"skipped: {e}")
+            return np.zeros((*size, 3), "uint8"), np.zeros(classes, "float32")
+        return middle(pixels, size), np.eye(classes, dtype="float32")[example.label]
+
+    signature = ((*size, 3), "uint8"), ((classes,), "float32")
+    positions = tf.data.Dataset.range(len(data.examples))
+    return batches(positions, make, signature, batch_size, keep=lambda image, label: tf.reduce_any(label > 0))
+
+
+def middle(image, size):
+    """The middle of a picture, scaled so that it just covers `size` (height, width): (height, width, 3) uint8."""
+    (height, width), (h, w) = size, image.shape[:2]
+    scale = max(height / h, width / w)
+    left, top = (w - width / scale) / 2, (h - height / scale) / 2
+    box = (left, top, left + width / scale, top + height / scale)
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR, box))
