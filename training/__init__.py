@@ -4,13 +4,16 @@ from importlib import import_module
 
 # Loaded when they are asked for: albumentations and tfmot are extras, and slow to import.
 _HOMES = {
+    "ClassificationData": "data",
     "DetectionData": "data",
     "Example": "data",
-    "Recipe": "trainer",
+    "LabelledImage": "data",
+    "Recipe": "recipe",
     "calibrate": "quantization",
     "estimate_anchors": "anchors",
     "evaluate": "evaluation",
     "fit": "trainer",
+    "load_recipe": "recipe",
     "quantize_aware": "quantization",
     "read": "data",
     "read_coco": "coco",
