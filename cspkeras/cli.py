@@ -5,9 +5,9 @@ import json
 import sys
 from pathlib import Path
 
-from . import data_commands, show_command
+from . import data_commands, quantize_command, show_command
 from .data_commands import read_data, read_splits
-from .train_command import MODEL, SIZE, starting_point
+from .train_command import MODEL, SIZE, recipe_of, starting_point
 
 FOLDERS = "folder of a known format: Pascal VOC, COCO, YOLO, TFRecords; or tfds:NAME"
 
@@ -62,6 +62,10 @@ def _number(kind, least, most=sys.maxsize):
 _count, _rate, _probability = _number(int, 1), _number(float, 0.0), _number(float, 0.0, 1.0)
 
 
+def _batch(text):
+    return text if text == "auto" else _count(text)
+
+
 def _side(text):
     value = _count(text)
     if value % 32:
@@ -82,13 +86,15 @@ def make_parser():
     models = command("models", _models, "List the networks: what is counted here beside what was published.")
     models.add_argument("pattern", nargs="?", default="*", help="of their names, such as 'CSP*' [all]")
 
-    train = command("train", _train, "Train a detector on pictures of your own.")
-    train.add_argument("--data", type=Path, required=True, help=FOLDERS)
-    train.add_argument("--model", default=MODEL, metavar="NAME", help="a detector of `cspkeras models` [%(default)s]")
+    train = command("train", _train, "Train a detector or a classifier on pictures of your own.")
+    train.add_argument("--data", type=Path, required=True, help=f"{FOLDERS}; for a classifier a folder of classes")
+    train.add_argument(
+        "--model", default=MODEL, metavar="NAME", help="a detector or backbone of `cspkeras models` [%(default)s]"
+    )
     train.add_argument(
         "--run", dest="folder", type=Path, default=Path("runs/train"), help="folder of the run [%(default)s]"
     )
-    train.add_argument("--size", type=_side, help=f"side of the input in pixels [{SIZE}, or that of a .keras detector]")
+    train.add_argument("--size", type=_side, help=f"side of the input in pixels [{SIZE}, or the model's own]")
     train.add_argument(
         "--weights",
         type=Path,
@@ -97,15 +103,29 @@ def make_parser():
     )
     train.add_argument("--train-split", default="train", help="[%(default)s]")
     train.add_argument("--val-split", default="val", help="[%(default)s]")
-    _add_recipe(train, epochs=100, learning_rate=2e-3, mosaic=0.5)
+    _add_recipe(train, None)
 
-    quantize = command("quantize", _quantize, "Quantization-aware training of a detector, and its int8 file.")
+    quantize = command(
+        "quantize",
+        quantize_command.quantize,
+        "A detector in 8 bits: as little training as keeps its accuracy, and its int8 file.",
+    )
     quantize.add_argument("--model", type=Path, required=True, help="a .keras detector")
     quantize.add_argument("--data", type=Path, required=True, help=FOLDERS)
     quantize.add_argument("--run", dest="folder", type=Path, default=Path("runs/quantize"), help="[%(default)s]")
     quantize.add_argument("--train-split", default="train", help="[%(default)s]")
     quantize.add_argument("--val-split", default="val", help="[%(default)s]")
-    _add_recipe(quantize, epochs=10, learning_rate=2e-4, mosaic=0.2)
+    quantize.add_argument(
+        "--loss", type=_rate, default=0.01, help="mAP that may be lost without further training [%(default)s]"
+    )
+    quantize.add_argument(
+        "--fit",
+        type=_number(int, 0),
+        default=1000,
+        metavar="STEPS",
+        help="of fitting to the float answers [%(default)s]",
+    )
+    _add_recipe(quantize, "quantization")
 
     evaluate = command("evaluate", data_commands.evaluate, "COCO's figures of a .keras or .tflite detector.")
     evaluate.add_argument("--model", type=Path, required=True, help="a .keras or .tflite detector")
@@ -153,26 +173,19 @@ def _add_data(parser, *, split):
     parser.add_argument("--split", default=split, help="part of a folder [%(default)s]")
 
 
-def _add_recipe(parser, *, epochs, learning_rate, mosaic):
-    parser.add_argument("--epochs", type=_count, default=epochs, help="[%(default)s]")
-    parser.add_argument("--batch-size", type=_count, default=16, help="[%(default)s]")
-    parser.add_argument("--learning-rate", type=_rate, default=learning_rate, help="[%(default)s]")
-    parser.add_argument("--mosaic", type=_probability, default=mosaic, help="probability [%(default)s]")
-    parser.add_argument("--flip", type=_probability, default=0.5, help="probability of mirroring [%(default)s]")
-    parser.add_argument("--seed", type=_number(int, 0, 2**32 - 1), default=0, help="[%(default)s]")
-    parser.add_argument("--resume", action="store_true", help="go on from the last state in the run's folder")
-
-
-def _recipe(options):
-    from .training.trainer import Recipe
-
-    return Recipe(
-        epochs=options.epochs,
-        batch_size=options.batch_size,
-        learning_rate=options.learning_rate,
-        seed=options.seed,
-        augment={"mosaic": options.mosaic, "flip": options.flip},
+def _add_recipe(parser, recipe):
+    parser.add_argument("--recipe", default=recipe, metavar="R", help="of the package's recipes, or a .toml file")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the recipe; repeatable"
     )
+    parser.add_argument("--epochs", type=_count, help="[the recipe's, as with all that follow]")
+    parser.add_argument("--batch-size", type=_batch, help='pictures a step, or "auto"')
+    parser.add_argument("--learning-rate", type=_rate)
+    parser.add_argument("--mosaic", type=_probability, help="probability")
+    parser.add_argument("--flip", type=_probability, help="probability of mirroring")
+    parser.add_argument("--seed", type=_number(int, 0, 2**32 - 1))
+    parser.add_argument("--resume", action="store_true", help="go on from the last state in the run's folder")
+    parser.add_argument("--overwrite", action="store_true", help="replace a run in the folder")
 
 
 def _models(options):
@@ -185,27 +198,16 @@ def _models(options):
 def _train(options):
     import keras
 
+    from .training.folder import MODEL as BEST
+    from .training.folder import check_folder
     from .training.trainer import fit
 
-    keras.utils.set_random_seed(options.seed)
-    model, train, val = starting_point(options)
-    fit(model, train, val, options.folder, _recipe(options), resume=options.resume)
-    print(f"best model: {options.folder / 'best.keras'}")
-
-
-def _quantize(options):
-    from .detection.detector import load_detector
-    from .tflite import litert
-    from .tflite.convert import convert
-    from .training.quantization import quantize_aware
-    from .training.trainer import fit
-
-    model = load_detector(options.model)
-    train, val = read_splits(options, model.class_names)
-    litert.require()
-    quantized = quantize_aware(model)
-    fit(quantized, train, val, options.folder, _recipe(options), resume=options.resume)
-    print(f"int8 file: {convert(quantized, options.folder / 'int8.tflite', 'int8')}")
+    check_folder(options.folder, resume=options.resume, overwrite=options.overwrite)
+    recipe = recipe_of(options)
+    keras.utils.set_random_seed(recipe.seed)
+    model, train, val = starting_point(options, recipe)
+    fit(model, train, val, options.folder, recipe, resume=options.resume, overwrite=options.overwrite)
+    print(f"best model: {options.folder / BEST}")
 
 
 def _export(options):

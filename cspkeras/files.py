@@ -1,9 +1,12 @@
 """Files that never carry their final name half-written."""
 
+import errno
 import os
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -14,7 +17,7 @@ def replacing(path):
         path: the final name. Its folder is made where it is missing.
 
     Raises:
-        OSError: where the folder can't be made or written, or `path` is a folder; naming them.
+        OSError: where the folder can't be made or written, `path` is a folder, or the disk is full; naming them.
     """
     path = Path(path)
     if path.is_dir():
@@ -29,5 +32,10 @@ def replacing(path):
     with holder as folder:
         # The same name in a folder of its own: writers that look at the ending see the right one.
         aside = Path(folder) / path.name
-        yield aside
-        os.replace(aside, path)
+        try:
+            yield aside
+            os.replace(aside, path)
+        except OSError as e:
+            if e.errno not in FULL:
+                raise
+            raise OSError(f"{path}: can't be written, the disk is full") from e

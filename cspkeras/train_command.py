@@ -1,53 +1,88 @@
-"""The sub-command `train`: which detector is trained, and from which weights."""
+"""The sub-command `train`: by which recipe, and which network is trained, from which weights."""
 
 from .data_commands import note, read_splits
 
 MODEL = "CSPPeleeNetEFM"  # where none is named
-SIZE = 416  # pixels
+SIZE = 416  # pixels; a classifier's is that of its published figures
 MEASURED = 120  # pictures that norms which come folded are measured on
 
 
-def starting_point(options):
-    """The detector that `train` begins with, and its data.
+def recipe_of(options):
+    """The `Recipe` of a command: that of --recipe, changed by --set and then by the flags.
+
+    Raises:
+        OSError, ValueError: as `load_recipe` and `changed`.
+    """
+    from .training.recipe import Recipe, changed, load_recipe, settings
+
+    recipe = load_recipe(options.recipe) if options.recipe else Recipe()
+    recipe = changed(recipe, settings(options.set), "--set: ")
+    flags = {name: getattr(options, name) for name in ("epochs", "batch_size", "learning_rate", "seed")}
+    augment = {name: getattr(options, name) for name in ("mosaic", "flip")}
+    flags["augment"] = {name: value for name, value in augment.items() if value is not None}
+    return changed(recipe, {name: value for name, value in flags.items() if value is not None})
+
+
+def starting_point(options, recipe):
+    """The detector or classifier that `train` begins with, and its data.
 
     Args:
         options: the command's; their `model`, `weights` and `size` decide.
+        recipe: `Recipe`; its `model` and `precision` are the network's.
 
     Returns:
-        (`Detector`, training data, validation data).
+        (`Detector` or a backbone with its top, training data, validation data).
 
     Raises:
         OSError: where weights or data can't be read.
-        ValueError: for options that don't go together, an unknown detector, and weights that don't fit.
+        ValueError: for options that don't go together, an unknown network, and weights that don't fit.
     """
-    from .backbones.registry import by_name
-    from .detection import registry
+    import cspkeras
 
-    if options.weights and options.weights.suffix == ".keras":
-        return _go_on(options)
-    spec = by_name(options.model, registry.VARIANTS, "a detector's name", "--model")
-    size = (options.size or SIZE,) * 2
+    from .backbones import registry as backbones
+    from .backbones.registry import by_name
+    from .detection import registry as detectors
+    from .training.precision import policy
+    from .training.recipe import check_options
+    from .training.tasks import Classification, Detection
+
+    classifies = options.model in backbones.VARIANTS
+    kind = Classification if classifies else Detection
+    kind.check(recipe)
+    if not classifies and options.weights and options.weights.suffix == ".keras":
+        return _go_on(options, recipe)
+    spec = by_name(options.model, {**backbones.VARIANTS, **detectors.VARIANTS}, "a network's name", "--model")
+    check_options("model", recipe.model, getattr(cspkeras, options.model))
+    size = (options.size or (spec.published.size if classifies and spec.published else SIZE),) * 2
     train, val = read_splits(options, None)
-    how = dict(classes=train.class_names, input_shape=(*size, 3))
+    kind.check_data(options.model, train)
+    how = {**recipe.model, "input_shape": (*size, 3)}
+    how["classes"] = len(train.class_names) if classifies else train.class_names
     if options.weights:
         how |= dict(weights=str(options.weights), skip_mismatch=True)
-    elif spec.anchors:
+    elif not classifies and spec.anchors:
         how |= dict(anchors=_own_anchors(spec.anchors, train, size))
-    model = registry.get_detector(options.model, **how)
+    with policy(recipe.precision):
+        model = (backbones.get_model if classifies else detectors.get_detector)(options.model, **how)
     if options.weights and options.weights.suffix == ".onnx" and not options.resume:  # a state has its own
         _measure_norms(model, train, size)
     return model, train, val
 
 
-def _go_on(options):
+def _go_on(options, recipe):
     from .detection.detector import load_detector
+    from .training.precision import PLAIN, rebuilt
 
     if options.model != MODEL:
         raise ValueError(f"--model {options.model}: {options.weights} is a detector of its own; leave --model out")
+    if recipe.model:
+        raise ValueError(f"model {recipe.model}: {options.weights} is a detector of its own; leave that out")
     model = load_detector(options.weights)
     if options.size and model.anchors.size != (options.size, options.size):
         height, width = model.anchors.size
         raise ValueError(f"--size {options.size}: {options.weights} takes {width}x{height}; leave --size out")
+    if recipe.precision != PLAIN:
+        model = rebuilt(model, recipe.precision)
     return model, *read_splits(options, model.class_names)
 
 

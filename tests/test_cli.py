@@ -183,6 +183,7 @@ def test_interrupted(command, state, message, one_error, tmp_path, monkeypatch):
     monkeypatch.setattr("cspkeras.detection.detector.load_detector", interrupt)
     if state:
         (tmp_path / "last.npz").touch()
+        command = (*command, "--resume")
     assert one_error(*command, "--data", tmp_path, "--run", tmp_path) == f"cspkeras: {message}"
 
 

@@ -19,6 +19,7 @@ from ..detection.detector import Detector
 from ..detection.heads import RawHead
 from ..detection.pictures import FILL
 from ..files import replacing
+from ..training.optimizers import kit
 from . import grouped, litert, metadata
 
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
@@ -91,7 +92,7 @@ def _exported(model):
         names = [f"output_{i}" for i in range(len(model.outputs))]
         return lambda x: dict(zip(names, keras.tree.flatten(model(x, training=False)), strict=True))
     parts = [part for head in _raw_heads(model) for part in head.input]
-    network = _kit(model).Model(model.inputs, parts)
+    network = kit(model).Model(model.inputs, parts)
     grid = model.anchors.grid()
 
     def serve(x):
@@ -102,15 +103,6 @@ def _exported(model):
         return {"boxes": decode_boxes(boxes, grid), "scores": decode_scores(scores)}
 
     return serve
-
-
-def _kit(model):
-    """The Keras that a model is of: keras or tf_keras."""
-    if isinstance(model, keras.Model):
-        return keras
-    import tf_keras
-
-    return tf_keras
 
 
 def _raw_heads(model):

@@ -11,7 +11,7 @@ from ..detection.boxes import flatten_heads
 from .quantization import SURE
 from .quantizers import RangeQuantizer
 
-RANGE_RATE = 0.01  # share of itself by which a range's end moves in the first steps, at most
+RANGE_RATE = 0.004  # share of itself by which a range's end moves in the first steps, at most
 STEADY, SPREAD = 0.9, 0.99  # how long slopes are remembered, and their squares
 BATCH = 4  # pictures a step
 BACKGROUND = 0.02  # weight of a prediction that finds nothing, beside 1 for a sure one
@@ -63,7 +63,12 @@ def refine(quantized, model, batches, steps=200, learning_rate=5e-5):
         step(tf.constant(batch), tf.nest.flatten(model.predict_on_batch(batch)))
     if (done := int(optimizer.iterations)) < steps:
         raise ValueError(f"refinement needs a batch of pictures for each of {steps} steps; received {done}")
-    for range_ in ranges:
+    return settle(quantized)
+
+
+def settle(quantized):
+    """Let no range of a quantized model move any more, whatever it is trained on; returns the model."""
+    for range_ in _ranges(quantized):
         range_.moves = False
     return quantized
 

@@ -45,7 +45,7 @@ def write_report(
     """
     sections = [("Results", _results(rows))]
     if history:
-        panels = "".join(_panel(history, *chart) for chart in CHARTS)
+        panels = "".join(chart(history, *one) for one in CHARTS)
         sections.append(("Training", f'<div class="panels">{panels}</div>'))
     if pictures:
         figures = "".join(picture(caption, image) for caption, image in pictures)
@@ -70,10 +70,11 @@ def _delegated(row: Mapping) -> str:
     return '<td class="{}">{}</td>'.format(*answers[row["gpu_delegated"]])
 
 
-def _panel(history: Mapping, title: str, unit: str, columns: Sequence[tuple[str, str]]) -> str:
+def chart(history: Mapping, title: str, unit: str, columns: Sequence[tuple[str, str]]) -> str:
+    """A panel of `CHARTS`: its title, unit and columns, of each run in `history`."""
     curves, runs, kinds = [], {}, {}  # the last two: name in the legend to style
     for colour, (run, rows) in enumerate(history.items()):
-        for kind, (column, name) in zip(("", "dotted"), columns, strict=True):
+        for kind, (column, name) in zip(("", "dotted"), columns, strict=False):
             points = [(number(row.get("epoch")), number(row.get(column))) for row in rows]
             if any(math.isfinite(x + y) for x, y in points):
                 runs[run], kinds[name] = f"run{colour % RUN_COLOURS}", kind

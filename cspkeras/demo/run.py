@@ -22,13 +22,15 @@ from ..files import replacing
 from ..tflite.check import check
 from ..tflite.convert import convert
 from ..training.anchors import estimate_anchors
-from ..training.callbacks import RESULTS, write_json
+from ..training.callbacks import write_json
 from ..training.data import DetectionData, Example
 from ..training.evaluation import evaluate, load_detect
+from ..training.folder import RESULTS
 from ..training.quantization import quantize_aware
+from ..training.recipe import Recipe
 from ..training.report import write_report
 from ..training.state import LAST
-from ..training.trainer import Recipe, fit
+from ..training.trainer import fit
 from . import digits
 
 SIZE = 128

@@ -4,7 +4,6 @@ import contextlib
 import csv
 import dataclasses
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -20,7 +19,8 @@ from cspkeras.detection.detector import load_detector
 from cspkeras.training import Recipe, fit, read_voc
 
 RECIPE = Recipe(epochs=2, batch_size=2, learning_rate=1e-3, warmup_epochs=1)
-FILES = {"best.keras", "best.npz", "last.npz", "recipe.json", "results.csv"}
+FILES = {"best.keras", "best.npz", "last.npz", "recipe.json", "report.html", "results.csv"}
+SPEED = {"images_per_second", "data_wait"}  # what no two runs have in common
 
 
 def rows(folder):
@@ -47,7 +47,7 @@ def test_what_a_run_leaves_behind(run):
     recorded = rows(folder)
     assert [row["epoch"] for row in recorded] == ["1", "2"] == [str(row["epoch"]) for row in returned]
     for row, same in zip(recorded, returned, strict=True):
-        assert set(row) == {"epoch", "loss", "val_mAP", "val_mAP50"}
+        assert set(row) == {"epoch", "loss", "val_mAP", "val_mAP50", "learning_rate", *SPEED}
         assert float(row["loss"]) == same["loss"] > 0 and 0 <= float(row["val_mAP"]) <= float(row["val_mAP50"]) <= 1
     assert Recipe(**json.loads((folder / "recipe.json").read_text())) == RECIPE
     best = load_detector(folder / "best.keras")
@@ -61,13 +61,13 @@ def test_what_a_run_leaves_behind(run):
 
 def test_the_last_state_is_that_of_the_last_step(run):
     with np.load(run[1] / "last.npz") as state:
-        assert json.loads(str(state["meta"]))["epoch"] == 2
+        assert json.loads(str(state["meta"]))["step"] == 4
         assert state["optimizer0"] == 4  # two epochs of the two whole batches in five pictures
 
 
 def test_a_folder_with_a_run_is_refused(run, data, make_detector):
     before = {path.name: path.stat().st_mtime_ns for path in run[1].iterdir()}
-    with pytest.raises(FileExistsError, match=f"^{run[1]}: holds a run already; resume it or choose another folder$"):
+    with pytest.raises(FileExistsError, match=f"^{run[1]}: holds a run already; --resume goes on with it, "):
         fit(make_detector(), *data, run[1], RECIPE)
     assert {path.name: path.stat().st_mtime_ns for path in run[1].iterdir()} == before
 
@@ -149,41 +149,24 @@ def test_a_changed_recipe_is_reported(run, data, make_detector):
 def test_quantization_aware_training_by_the_same_code(data, make_detector, tmp_path):
     from cspkeras.training import quantize_aware  # here: slow to import
 
-    reports, recipe = [], dataclasses.replace(RECIPE, epochs=1)
+    reports, recipe = [], dataclasses.replace(RECIPE, epochs=1, ema=0.9)
     first = fit(quantize_aware(make_detector()), *data, tmp_path, recipe)
     assert {path.name for path in tmp_path.iterdir()} == FILES - {"best.keras"}
-    resumed = quantize_aware(make_detector())
-    both = fit(resumed, *data, tmp_path, RECIPE, resume=True, report=reports.append)
+    resumed, recipe = quantize_aware(make_detector()), dataclasses.replace(recipe, epochs=2)
+    both = fit(resumed, *data, tmp_path, recipe, resume=True, report=reports.append)
     assert both[:1] == first and [row["epoch"] for row in both] == [1, 2]
-    assert reports == ["resuming with epochs 2, up to now 1", "resuming after epoch 1 of 2"]
+    assert reports[:2] == ["resuming with epochs 2, up to now 1", "resuming after epoch 1 of 2"]
     with np.load(tmp_path / "last.npz") as state:
         assert state["optimizer0"] == 4
 
 
 PATH = f"import sys; sys.path.insert(0, {str(Path(__file__).parent.parent)!r})"
-TRAIN = f"""{PATH}
-import keras, tensorflow as tf
-from conftest import small_detector
-from cspkeras.training import Recipe, fit, read_voc
-tf.config.experimental.enable_op_determinism()
-keras.utils.set_random_seed(0)
-voc, folder, resume = sys.argv[1:]
-model, recipe = small_detector(), Recipe(epochs=4, batch_size=2, warmup_epochs=1, seed=3)
-fit(model, read_voc(voc, "train"), read_voc(voc, "val"), folder, recipe, resume=resume == "resume")
-"""
 COMMAND = f"""{PATH}
 import cspkeras.cli, cspkeras.detection.registry
 from conftest import small_detector
 cspkeras.detection.registry.get_detector = lambda _, classes, **__: small_detector(classes=classes)
 sys.exit(cspkeras.cli.main(sys.argv[1:]))
 """
-ONE_THREAD = {**os.environ, "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
-
-
-def train(voc, folder, how="anew"):
-    return subprocess.Popen(
-        [sys.executable, "-c", TRAIN, str(voc), str(folder), how], env=ONE_THREAD, stdout=subprocess.DEVNULL
-    )
 
 
 def wait_for(path, process, seconds=300):
@@ -191,29 +174,6 @@ def wait_for(path, process, seconds=300):
     while not path.exists():
         assert process.poll() is None and time.monotonic() < end, f"no {path.name}"
         time.sleep(0.01)
-
-
-@pytest.mark.slow
-def test_a_killed_run_resumes_to_the_very_same_end(tmp_path):
-    voc, whole, killed = small_voc(tmp_path / "voc", train=7), tmp_path / "whole", tmp_path / "killed"
-    assert train(voc, whole).wait() == 0
-    process = train(voc, killed)
-    wait_for(killed / "last.npz", process)
-    process.kill()
-    process.wait()
-    assert 1 <= len(rows(killed)) < 4
-    with np.load(killed / "last.npz") as state:  # what has its final name is whole
-        assert 1 <= json.loads(str(state["meta"]))["epoch"] < 4
-    load_detector(killed / "best.keras")
-
-    assert train(voc, killed, "resume").wait() == 0
-    visible = {path.name for path in killed.iterdir() if not path.name.startswith(".")}
-    assert visible == FILES == {path.name for path in whole.iterdir()}
-    assert rows(killed) == rows(whole)
-    with np.load(killed / "last.npz") as got, np.load(whole / "last.npz") as expected:
-        assert set(got) == set(expected) and len(got.files) > 100
-        for name in got.files:
-            np.testing.assert_array_equal(got[name], expected[name])
 
 
 @pytest.mark.slow

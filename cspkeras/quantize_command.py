@@ -1,0 +1,82 @@
+"""The sub-command `quantize`: as little training as keeps the accuracy in 8 bits, and the int8 file."""
+
+from .data_commands import note, read_splits
+from .train_command import recipe_of
+
+CALIBRATED = 64  # pictures
+BATCH, RATE = 4, 3e-4  # of the fitting to the floats
+UNTRAINED, FILE, RESULTS = "untrained.npz", "int8.tflite", "quantization.json"
+FIGURES = ("mAP", "mAP50")
+
+
+def quantize(options):
+    """Calibrate, fit to the float answers, train on the labels; each where the one before loses more than --loss."""
+    from .detection.detector import load_detector
+    from .tflite import litert
+    from .tflite.convert import convert
+    from .training.callbacks import write_json
+    from .training.evaluation import load_detect
+    from .training.folder import check_folder
+    from .training.quantization import quantize_aware
+
+    check_folder(options.folder, resume=options.resume, overwrite=options.overwrite)
+    recipe = recipe_of(options)
+    model = load_detector(options.model)
+    train, val = read_splits(options, model.class_names)
+    litert.require()
+    quantized, rows = quantize_aware(model), {}
+    if options.resume or not _without_labels(quantized, model, train, val, recipe, options, rows):
+        _with_labels(quantized, train, val, recipe, options, rows)
+    file = convert(quantized, options.folder / FILE, "int8")
+    _measure("int8 file", load_detect(file)[0], val, rows)
+    write_json(options.folder / RESULTS, rows)
+    print(f"{'on ' + options.val_split:22}" + "".join(f"{figure:>8}" for figure in FIGURES))
+    for name, row in rows.items():
+        print(f"{name:22}" + "".join(f"{row[figure]:8.4f}" for figure in FIGURES))
+    print(f"int8 file: {file}")
+
+
+def _measure(name, detect, val, rows):
+    """Add a row of `FIGURES`; returns its first one."""
+    from .training.evaluation import evaluate
+
+    measured = evaluate(detect, val, report=note)
+    rows[name] = {figure: measured[figure] for figure in FIGURES}
+    note(f"{name}: " + ", ".join(f"{figure} {value:.4f}" for figure, value in rows[name].items()))
+    return rows[name][FIGURES[0]]
+
+
+def _without_labels(quantized, model, train, val, recipe, options, rows):
+    """Calibrate and fit; whether one of them is enough."""
+    from .training.pipeline import images, training_batches
+    from .training.quantization import calibrate
+    from .training.refinement import refine
+
+    size, seed = model.anchors.size, recipe.seed
+    wanted = _measure("floats", model.detect, val, rows) - options.loss
+    calibrate(quantized, images(train, size, CALIBRATED, report=note))
+    reached = _measure("calibrated", quantized.detect, val, rows)
+    if reached < wanted and options.fit:
+        batches = training_batches(train, size, BATCH, seed=seed, augment=recipe.augment, report=note)
+        refine(quantized, model, (pictures.numpy() for pictures, _ in batches), options.fit, RATE)
+        reached = _measure("fitted to the floats", quantized.detect, val, rows)
+    return reached >= wanted
+
+
+def _with_labels(quantized, train, val, recipe, options, rows):
+    """Train on the labels; where that does not help, the weights go back to what they were."""
+    from .training.refinement import settle
+    from .training.state import load_state, save_state
+    from .training.trainer import fit
+
+    untrained = options.folder / UNTRAINED
+    if not options.resume:
+        save_state(untrained, quantized, {"rows": rows}, optimizer=False)
+    rows |= load_state(untrained, quantized, optimizer=False)["rows"]
+    before = list(rows.values())[-1]
+    if options.fit:
+        settle(quantized)
+    fit(quantized, train, val, options.folder, recipe, resume=options.resume, overwrite=options.overwrite, report=note)
+    if _measure("trained on the labels", quantized.detect, val, rows) < before[FIGURES[0]]:
+        note("training on the labels did not help: what it has changed is left out")
+        load_state(untrained, quantized, optimizer=False)

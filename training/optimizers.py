@@ -1,0 +1,27 @@
+"""The optimizer of a recipe, for Keras 3's and tf-keras' models alike."""
+
+import keras
+
+
+def kit(model):
+    """The Keras that a model is of: keras or tf_keras."""
+    if isinstance(model, keras.Model):
+        return keras
+    import tf_keras
+
+    return tf_keras
+
+
+def optimizer(model, recipe):
+    """The recipe's optimizer, with the learning rate as a variable that a callback sets; see `schedules.rate`."""
+    optimizers, options = kit(model).optimizers, {}
+    if recipe.accumulate > 1:
+        options["gradient_accumulation_steps"] = recipe.accumulate  # Keras 3 has it, tf-keras doesn't
+    if recipe.clip_norm:
+        options["global_clipnorm"] = recipe.clip_norm
+    if recipe.optimizer == "sgd":
+        options["momentum"] = recipe.momentum
+    build = {"adamw": optimizers.AdamW, "sgd": optimizers.SGD}[recipe.optimizer]
+    made = build(recipe.learning_rate, weight_decay=recipe.weight_decay, **options)
+    made.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return made

@@ -1,0 +1,47 @@
+"""Mixed precision: networks under another policy than they were made for."""
+
+import json
+from contextlib import contextmanager
+
+import keras
+
+PLAIN = "float32"
+
+
+@contextmanager
+def policy(name):
+    """What is built in this block computes in a precision: "float32", "mixed_float16" or "mixed_bfloat16"."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def rebuilt(model, precision=PLAIN):
+    """The same Keras 3 model with weights of its own, equal ones, under another policy."""
+    config, now = json.dumps(model.get_config()), model.dtype_policy.name
+    config = config.replace(_policy_text(now), _policy_text(precision))
+    with policy(precision):
+        made = type(model).from_config(json.loads(config))
+    made.set_weights(model.get_weights())
+    return made
+
+
+def exporter(model):
+    """A function of a path that writes a Keras 3 model without its optimizer, which would make it three times as large.
+
+    Of a model in mixed precision the file computes in 32 bits: what is done with it later decides its own precision.
+    """
+    bare = rebuilt(model)
+
+    def export(path):
+        bare.set_weights(model.get_weights())
+        bare.save(path)
+
+    return export
+
+
+def _policy_text(name):
+    return f'"class_name": "DTypePolicy", "config": {{"name": "{name}"'

@@ -1,0 +1,199 @@
+"""What training a detector and training a classifier don't have in common."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from ..detection.losses import default_loss
+from ..tflite.detect import draw
+from .classification import classification_batches, evaluation_batches
+from .data import ClassificationData
+from .evaluation import evaluate
+from .pipeline import training_batches
+from .recipe import check_options
+
+SHOWN = 4  # pictures of the validation data in a report
+SIDE = 480  # pixels, at most, of a picture there
+
+
+def task_of(model, train, val, recipe, report=print):
+    """The `Detection` or `Classification` that a model and its data are.
+
+    Raises:
+        ValueError: where model, data and the recipe's options don't go together.
+    """
+    kind = Detection if hasattr(model, "anchors") else Classification
+    for data in (train, val):
+        kind.check_data(model.name, data)
+    if tuple(train.class_names) != tuple(val.class_names):
+        raise ValueError(f"train and val must have the same classes. Received: {train.class_names}, {val.class_names}")
+    return kind(model, train, val, recipe, report)
+
+
+class Task:
+    """A model, its data, and how it is trained and measured on them."""
+
+    def __init__(self, model, train, val, recipe, report=print):
+        self.model, self.train, self.val, self.recipe, self._known = model, train, val, recipe, set()
+        self._report = report
+        if (count := self.classes()) != len(train.class_names):
+            raise ValueError(f"the model has {count} classes, the data has {len(train.class_names)}")
+
+    @classmethod
+    def check_data(cls, name, data):
+        """Raise a ValueError for data of the other kind; `name` is the network's."""
+        if isinstance(data, ClassificationData) != (cls is Classification):
+            held = "objects in pictures" if cls is Classification else "pictures sorted by class"
+            raise ValueError(f"{name} is a {cls.noun}, and the data has {held}")
+
+    def report(self, line):
+        """Pass on a line, such as that a picture is broken, once."""
+        if line not in self._known:
+            self._known.add(line)
+            self._report(line)
+
+
+class Detection(Task):
+    """A `Detector`, or what `quantize_aware` makes of one."""
+
+    noun, monitor = "detector", "val_mAP"
+
+    @staticmethod
+    def check(recipe):
+        """Raise a ValueError for an option of the augmentation that is none."""
+        from .augmentation import Augmentation
+
+        check_options("augment", recipe.augment, Augmentation)
+
+    def classes(self):
+        """Their number."""
+        return len(self.model.class_names)
+
+    def about(self):
+        """What a run must have in common with the one it resumes."""
+        return {"classes": self.model.class_names, "anchors": self.model.anchors.get_config()}
+
+    def loss(self):
+        """The loss with the recipe's options; a ValueError for one that it has not."""
+        loss = type(default_loss(self.model.anchors, 1))
+        check_options("loss", self.recipe.loss, loss)
+        return loss(self.model.anchors, self.classes(), **self.recipe.loss)
+
+    def batches(self, batch_size, start_step):
+        """The training batches from a step of the run on."""
+        options = dict(seed=self.recipe.seed, start_step=start_step, augment=self.recipe.augment, report=self.report)
+        return training_batches(self.train, self.model.anchors.size, batch_size, **options)
+
+    def measure(self):
+        """COCO's figures on the validation data."""
+        measured = evaluate(self.model.detect, self.val, report=self.report)
+        return {f"val_{name}": measured[name] for name in ("mAP", "mAP50")}
+
+    def pictures(self):
+        """Validation pictures and what is found in them: (caption, uint8 RGB) pairs."""
+        pairs = []
+        for image in _pictures(self.val, self.report):
+            found = self.model.detect([np.asarray(image)])[0]
+            names = [self.val.class_names[label] for label in found["labels"]]
+            draw(image, found, self.val.class_names)
+            pairs.append((f"found: {', '.join(names) or 'nothing'}", np.asarray(image)))
+        return pairs
+
+
+class Classification(Task):
+    """A model whose only output are probabilities (N, classes), by a softmax, or their logits."""
+
+    noun, monitor = "classifier", "val_top1"
+
+    def __init__(self, model, train, val, recipe, report=print):
+        if len(model.outputs) != 1 or len(model.output_shape) != 2 or None in model.input_shape[1:3]:
+            shapes = f"{model.input_shape}, {model.output_shape}"
+            raise ValueError(f"a classifier is of (N, height, width, 3) to (N, classes). Received: {shapes}")
+        super().__init__(model, train, val, recipe, report)
+        self.size = model.input_shape[1:3]
+        self.logits = getattr(model.layers[-1], "activation", None) is not keras.activations.softmax
+
+    @staticmethod
+    def check(recipe):
+        """Raise a ValueError for an option of the augmentation that is none."""
+        from .classification_augmentation import ClassificationAugmentation
+
+        check_options("augment", recipe.augment, ClassificationAugmentation)
+
+    def classes(self):
+        """Their number."""
+        return self.model.output_shape[-1]
+
+    def about(self):
+        """What a run must have in common with the one it resumes."""
+        return {"classes": self.train.class_names, "size": self.size}
+
+    def loss(self):
+        """The loss with the recipe's options; a ValueError for one that it has not."""
+        check_options("loss", self.recipe.loss, cross_entropy)
+        return cross_entropy(self.classes(), self.logits, **self.recipe.loss)
+
+    def batches(self, batch_size, start_step):
+        """The training batches from a step of the run on."""
+        options = dict(seed=self.recipe.seed, start_step=start_step, augment=self.recipe.augment, report=self.report)
+        return classification_batches(self.train, self.size, batch_size, **options)
+
+    def measure(self):
+        """Top-1 and top-5 accuracy and the cross-entropy on the validation data."""
+        hits, losses, loss = [], [], cross_entropy(self.classes(), self.logits)
+        for images, wanted in evaluation_batches(self.val, self.size, 64, report=self.report):
+            answers, wanted = self.model.predict_on_batch(np.asarray(images)), np.asarray(wanted)
+            right = np.sum(answers * wanted, axis=-1, keepdims=True)
+            hits += (np.sum(~(answers < right), axis=-1) - 1).tolist()  # others that score as much or, being NaN, may
+            losses += ops.convert_to_numpy(loss(wanted, answers)).tolist()
+        places = np.array(hits)
+        figures = {"top1": np.mean(places < 1), "top5": np.mean(places < 5), "loss": np.mean(losses)}
+        return {f"val_{name}": float(value) for name, value in figures.items()}
+
+    def pictures(self):
+        """Validation pictures and what they are taken for: (caption, uint8 RGB) pairs."""
+        pairs = []
+        batch = next(iter(evaluation_batches(self.val, self.size, SHOWN, report=self.report)))
+        for image, wanted in zip(*map(np.asarray, batch), strict=True):
+            taken = self.val.class_names[int(np.argmax(self.model.predict_on_batch(image[None])[0]))]
+            caption = f"{self.val.class_names[int(np.argmax(wanted))]}, taken for {taken}"
+            pairs.append((caption, np.rint(image * 255).astype("uint8")))
+        return pairs
+
+
+def cross_entropy(classes, logits, label_smoothing=0.0, class_weights=None):
+    """A classifier's loss: a function of one-hot labels and answers (N, classes) to losses (N,).
+
+    Args:
+        classes: their number.
+        logits: whether the answers are logits; otherwise probabilities.
+        label_smoothing: 0 to 1; the part of each label that is spread over all classes.
+        class_weights: one weight a class, or None for 1 each.
+
+    Raises:
+        ValueError: for weights that are not one a class, or a smoothing out of its range.
+    """
+    weights = np.ones(classes, "float32") if class_weights is None else np.float32(class_weights)
+    if weights.shape != (classes,) or not (weights >= 0).all():
+        raise ValueError(f"class_weights must be {classes} numbers of at least 0. Received: {class_weights}")
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing must be in 0..1. Received: label_smoothing={label_smoothing}")
+
+    def loss(wanted, answers):
+        answers, options = ops.cast(answers, "float32"), dict(from_logits=logits, label_smoothing=label_smoothing)
+        return keras.losses.categorical_crossentropy(wanted, answers, **options) * ops.sum(wanted * weights, axis=-1)
+
+    return loss
+
+
+def _pictures(data, report):
+    from PIL import Image
+
+    for example in data.examples[:SHOWN]:
+        try:
+            image = Image.fromarray(example.pixels())
+        except OSError as e:
+            report(f"skipped: {e}")
+            continue
+        image.thumbnail((SIDE, SIDE))
+        yield image
