@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from . import data_commands, quantize_command, show_command
-from .data_commands import read_data, read_splits
+from .data_commands import read_data
 from .train_command import MODEL, SIZE, recipe_of, starting_point
 
 FOLDERS = "folder of a known format: Pascal VOC, COCO, YOLO, TFRecords; or tfds:NAME"

@@ -56,9 +56,9 @@ def _without_labels(quantized, model, train, val, recipe, options, rows):
     wanted = _measure("floats", model.detect, val, rows) - options.loss
     calibrate(quantized, images(train, size, CALIBRATED, report=note))
     reached = _measure("calibrated", quantized.detect, val, rows)
-    if reached < wanted and options.fit:
+    if reached < wanted and options.refine:
         batches = training_batches(train, size, BATCH, seed=seed, augment=recipe.augment, report=note)
-        refine(quantized, model, (pictures.numpy() for pictures, _ in batches), options.fit, RATE)
+        refine(quantized, model, (pictures.numpy() for pictures, _ in batches), options.refine, RATE)
         reached = _measure("fitted to the floats", quantized.detect, val, rows)
     return reached >= wanted
 
@@ -74,7 +74,7 @@ def _with_labels(quantized, train, val, recipe, options, rows):
         save_state(untrained, quantized, {"rows": rows}, optimizer=False)
     rows |= load_state(untrained, quantized, optimizer=False)["rows"]
     before = list(rows.values())[-1]
-    if options.fit:
+    if options.refine:
         settle(quantized)
     fit(quantized, train, val, options.folder, recipe, resume=options.resume, overwrite=options.overwrite, report=note)
     if _measure("trained on the labels", quantized.detect, val, rows) < before[FIGURES[0]]:
