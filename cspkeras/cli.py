@@ -108,7 +108,7 @@ def make_parser():
     quantize = command(
         "quantize",
         quantize_command.quantize,
-        "A detector in 8 bits: as little training as keeps its accuracy, and its int8 file.",
+        "A detector in 8 bits, by as little training as will do.",
     )
     quantize.add_argument("--model", type=Path, required=True, help="a .keras detector")
     quantize.add_argument("--data", type=Path, required=True, help=FOLDERS)
@@ -119,11 +119,11 @@ def make_parser():
         "--loss", type=_rate, default=0.01, help="mAP that may be lost without further training [%(default)s]"
     )
     quantize.add_argument(
-        "--fit",
+        "--refine",
         type=_number(int, 0),
         default=1000,
         metavar="STEPS",
-        help="of fitting to the float answers [%(default)s]",
+        help="of fitting to the floats [%(default)s]",
     )
     _add_recipe(quantize, "quantization")
 
