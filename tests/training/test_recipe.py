@@ -12,7 +12,7 @@ RECIPES = {  # what makes each what it is
     "imagenet_base": dict(epochs=80, batch_size=128, schedule="poly", power=4.0, learning_rate=0.1),
     "imagenet_gamma": dict(epochs=120, loss={"label_smoothing": 0.1}, model={}),
     "imagenet_omega": dict(epochs=120, loss={"label_smoothing": 0.1}, model={"activation": "mish"}),
-    "quantization": dict(epochs=10, learning_rate=2e-4, augment={"mosaic": 0.2}),
+    "quantization": dict(epochs=10, learning_rate=5e-4, augment={"mosaic": 0.3}),
 }
 
 
