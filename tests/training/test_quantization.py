@@ -94,6 +94,7 @@ def test_calibration_without_pictures_is_an_error(randomized_detector):
         calibrate(quantize_aware(randomized_detector), [])
 
 
+@pytest.mark.slow
 def test_a_quantized_detector_trains_and_detects(make_detector):
     quantized = quantize_aware(make_detector())
     quantized.compile("adam")
