@@ -105,11 +105,8 @@ def make_parser():
     train.add_argument("--val-split", default="val", help="[%(default)s]")
     _add_recipe(train, None)
 
-    quantize = command(
-        "quantize",
-        quantize_command.quantize,
-        "A detector in 8 bits, by as little training as will do.",
-    )
+    about = "A detector in 8 bits, by as little training as will do."
+    quantize = command("quantize", quantize_command.quantize, about)
     quantize.add_argument("--model", type=Path, required=True, help="a .keras detector")
     quantize.add_argument("--data", type=Path, required=True, help=FOLDERS)
     quantize.add_argument("--run", dest="folder", type=Path, default=Path("runs/quantize"), help="[%(default)s]")

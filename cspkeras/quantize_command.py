@@ -66,13 +66,14 @@ def _without_labels(quantized, model, train, val, recipe, options, rows):
 def _with_labels(quantized, train, val, recipe, options, rows):
     """Train on the labels; where that does not help, the weights go back to what they were."""
     from .training.refinement import settle
-    from .training.state import load_state, save_state
+    from .training.state import load_state, read_meta, save_state
     from .training.trainer import fit
 
     untrained = options.folder / UNTRAINED
-    if not options.resume:
+    if options.resume:
+        rows |= read_meta(untrained)["rows"]
+    else:
         save_state(untrained, quantized, {"rows": rows}, optimizer=False)
-    rows |= load_state(untrained, quantized, optimizer=False)["rows"]
     before = list(rows.values())[-1]
     if options.refine:
         settle(quantized)

@@ -17,12 +17,8 @@ def classification_batches(data, size, batch_size, *, seed=0, start_step=0, augm
 
     Args:
         data: `ClassificationData`.
-        size: (height, width) of the network's input in pixels.
-        batch_size: pictures a batch.
-        seed: decides order and augmentation; a non-negative integer.
-        start_step: first batch to give; a resumed run sees what an uninterrupted one would have.
+        size, batch_size, seed, start_step, report: as `pipeline.training_batches`.
         augment: options of `classification_augmentation.ClassificationAugmentation`.
-        report: called with a line for each broken picture.
 
     Returns:
         A `tf.data.Dataset` of (image (B, height, width, 3) float32 in 0..1, one-hot labels (B, classes) float32, of

@@ -59,10 +59,10 @@ def test_training(data):
 
 
 def test_evaluation(data):
-    reports, todo = [], [example for example in data.examples if example.image.name != TRUNCATED]
+    reports, waiting = [], [example for example in data.examples if example.image.name != TRUNCATED]
 
     def oracle(pictures, **_):
-        known = [todo.pop(0) for _ in pictures]
+        known = [waiting.pop(0) for _ in pictures]
         return [{"boxes": e.boxes, "labels": e.labels, "scores": np.ones(1)} for e in known]
 
     assert evaluate(oracle, data, 3, reports.append)["mAP"] == pytest.approx(1)
