@@ -28,6 +28,8 @@ SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".
 CANDIDATES, SOFT_CANDIDATES = 1000, 300  # the best (box, class) pairs, those that suppression sees
 SUPPRESSIONS = ("greedy", "diou", "soft")
 SOFT_SIGMA = 0.5  # of soft suppression's Gaussian, as published
+# From a box's centre y, centre x, height, width to its corners x1, y1, x2, y2.
+CENTRES, SIZES, HALVES = np.array([1, 0, 1, 0]), np.array([3, 2, 3, 2]), np.float32([-0.5, -0.5, 0.5, 0.5])
 BLOCK = 128  # boxes that suppression compares at once: more cost more pairs, fewer more calls
 KNOWN = dict(format=[1], task=["detection"], boxes=["cyxhw"], colors=["RGB"], resize=["letterbox", "stretch"])
 
@@ -89,13 +91,13 @@ class Detector:
         boxes, labels, scores = self._candidates(score_threshold)
         options = score_threshold, suppression, class_agnostic
         kept, scores = suppress(boxes, labels, scores, iou_threshold, *options)
-        boxes = to_picture(boxes, image.shape[:2], self._size, self.settings["input"]["resize"])
-        within = (boxes[kept, 2:] > boxes[kept, :2]).all(axis=1)
-        kept, scores = kept[within], scores[within]
+        boxes = to_picture(boxes[kept], image.shape[:2], self._size, self.settings["input"]["resize"])
+        within = np.logical_and.reduce(boxes[:, 2:] > boxes[:, :2], axis=1)
+        found = {"boxes": boxes[within], "labels": labels[kept[within]], "scores": scores[within]}
         ticks.append(time.perf_counter())
         before, inference, after = (1000 * np.diff(ticks)).round(3).tolist()
         self.times = {"preprocess": before, "inference": inference, "postprocess": after}
-        return {"boxes": boxes[kept], "labels": labels[kept], "scores": scores}
+        return found
 
     def _preprocess(self, image):
         """A picture as the network's input tensor."""
@@ -116,15 +118,16 @@ class Detector:
         # In units of the raw scores (and a hair, for rounding): only the few above it are looked at twice.
         scale, zero_point = self._scores["quantization"]
         limit = int((threshold / scale + zero_point + 1e-3) // 1) if scale else float(threshold)
-        pairs = np.flatnonzero(raw_scores > limit)  # box * classes + class
-        scores = dequantize(raw_scores.reshape(-1)[pairs], self._scores)
+        raw_scores = raw_scores.reshape(-1)
+        (pairs,) = (raw_scores > limit).nonzero()  # box * classes + class
+        scores = dequantize(raw_scores[pairs], self._scores)
         if len(pairs) > CANDIDATES:
             best = scores >= np.partition(scores, -CANDIDATES)[-CANDIDATES]
             pairs, scores = pairs[best], scores[best]
-        order = np.argsort(-scores, kind="stable")[:CANDIDATES]
-        rows, labels = np.divmod(pairs[order], len(self.labels))
-        y, x, height, width = dequantize(raw_boxes[rows], self._boxes).T / np.float32([[1], [1], [2], [2]])
-        return np.stack([x - width, y - height, x + width, y + height], axis=1), labels, scores[order]
+        order = (-scores).argsort(kind="stable")[:CANDIDATES]
+        rows, labels = np.unravel_index(pairs[order], (len(raw_boxes), len(self.labels)))
+        boxes = dequantize(raw_boxes[rows], self._boxes)
+        return boxes.take(CENTRES, axis=1) + boxes.take(SIZES, axis=1) * HALVES, labels, scores[order]
 
 
 def read_settings(path):
@@ -158,7 +161,7 @@ def find_interpreter():
 def dequantize(values, tensor):
     """A tensor's raw numbers as float32."""
     scale, zero_point = tensor["quantization"]
-    values = values.astype(np.float32)
+    values = values.astype(np.float32, copy=False)
     return (values - np.float32(zero_point)) * np.float32(scale) if scale else values
 
 
@@ -184,23 +187,22 @@ def fit(image, input_size, resize, fill):
 def to_picture(boxes, image_size, input_size, resize):
     """Boxes x1, y1, x2, y2 in 0..1 of the network's input -> in the picture's pixels, clipped to it."""
     left, top, width, height = placement(image_size, input_size, resize)
-    size = np.float32([image_size[1], image_size[0]] * 2)
-    pixels = boxes * np.float32([input_size[1], input_size[0]] * 2) - np.float32([left, top] * 2)
-    return np.clip(pixels * (size / np.float32([width, height] * 2)), 0, size)
+    rows = image_size[::-1] * 2, input_size[::-1] * 2, (left, top) * 2, (width, height) * 2
+    size, scale, offset, placed = np.array(rows, np.float32)
+    return np.minimum(np.maximum((boxes * scale - offset) * (size / placed), 0), size)
 
 
 def overlaps(a, b, diou=False):
     """IoU, or DIoU, of (N, 4) with (M, 4) boxes: (N, M); 0 without an area, NaN where a number is."""
-    (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = a.T[..., np.newaxis], b.T
-    width = np.minimum(ax2, bx2) - np.maximum(ax1, bx1)
-    height = np.minimum(ay2, by2) - np.maximum(ay1, by1)
-    shared = np.maximum(width, 0) * np.maximum(height, 0)
-    area = (ax2 - ax1) * (ay2 - ay1) + (bx2 - bx1) * (by2 - by1)
-    table = shared / np.maximum(area - shared, 1e-12)
+    # Both axes in one array (2, N, M): half the calls, which are what a few boxes cost.
+    (a1, a2), (b1, b2) = a.T.reshape(2, 2, -1, 1), b.T.reshape(2, 2, 1, -1)
+    (a_width, a_height), (b_width, b_height) = a2 - a1, b2 - b1
+    width, height = np.maximum(np.minimum(a2, b2) - np.maximum(a1, b1), 0)
+    shared = width * height
+    table = shared / np.maximum(a_width * a_height + b_width * b_height - shared, 1e-12)
     if diou:  # less the centres' squared distance in the squared diagonal of the box around both
-        x, y = ((ax1 + ax2) - (bx1 + bx2)) / 2, ((ay1 + ay2) - (by1 + by2)) / 2
-        width = np.maximum(ax2, bx2) - np.minimum(ax1, bx1)
-        height = np.maximum(ay2, by2) - np.minimum(ay1, by1)
+        x, y = ((a1 + a2) - (b1 + b2)) / 2
+        width, height = np.maximum(a2, b2) - np.minimum(a1, b1)
         table -= (x * x + y * y) / (width * width + height * height + 1e-9)
     return table
 
@@ -219,17 +221,20 @@ def suppress(boxes, labels, scores, iou_threshold, score_threshold=0, method="gr
         labels = np.zeros_like(labels)
     if method == "soft":
         return soften(boxes[:SOFT_CANDIDATES], labels, scores, score_threshold)
-    kept = np.arange(0)
+
+    def beaten(rivals, block):
+        over = overlaps(boxes[rivals], boxes[block], method == "diou") > iou_threshold
+        return over & (labels[rivals, np.newaxis] == labels[block])
+
+    left = np.ones(len(boxes), bool)
     for start in range(0, len(boxes), BLOCK):
-        block = np.arange(start, min(start + BLOCK, len(boxes)))
-        rivals = np.concatenate([kept, block])
-        beaten = overlaps(boxes[rivals], boxes[block], method == "diou") > iou_threshold
-        apart = ~(beaten & np.equal.outer(labels[rivals], labels[block]))
-        left, apart = apart[: len(kept)].all(axis=0), apart[len(kept) :]
-        for i in range(len(block)):
-            if left[i]:
-                left[i + 1 :] &= apart[i, i + 1 :]
-        kept = np.concatenate([kept, block[left]])
+        block = slice(start, start + BLOCK)
+        if start:
+            left[block] = ~beaten(left[:start].nonzero()[0], block).any(axis=0)
+        for i, apart in enumerate(~beaten(block, block), 1):
+            if left[start + i - 1]:
+                left[start + i : start + BLOCK] &= apart[i:]
+    (kept,) = left.nonzero()
     return kept, scores[kept]
 
 
