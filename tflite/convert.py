@@ -4,6 +4,9 @@ A detector's file takes one picture (1, H, W, 3), RGB in 0..1, and gives "boxes"
 and width in parts of the input, and "scores" (1, P, C) in 0..1: two tensors, since one would share one quantization
 scale. The decoding is inside the file, in floats behind the int8 network; suppression is outside, where no GPU delegate
 minds. Any other model's file gives its outputs as they are.
+
+Detectors' files, and classifiers' with `labels`, carry what it takes to use them, for the device's script and for
+MediaPipe Tasks' ObjectDetector and ImageClassifier.
 """
 
 import tempfile
@@ -14,18 +17,19 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from ..backbones.registry import IMAGENET, LAYOUTS
 from ..detection.boxes import decode_boxes, decode_scores
 from ..detection.detector import Detector
 from ..detection.heads import RawHead
 from ..detection.pictures import FILL
 from ..files import replacing
 from ..training.optimizers import kit
-from . import grouped, litert, metadata
+from . import grouped, litert, metadata, tasks_metadata
 
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
 
 
-def convert(model, path, precision="float32", calibration=None, refine_steps=0):
+def convert(model, path, precision="float32", calibration=None, refine_steps=0, labels=None, layout="darknet"):
     """Write a model as a .tflite file; it is loaded and run before it gets its name.
 
     Args:
@@ -36,6 +40,8 @@ def convert(model, path, precision="float32", calibration=None, refine_steps=0):
             real pictures.
         refine_steps: for "int8" from a Keras 3 model: steps of `cspkeras.training.refine` after the calibration, on the
             same pictures; some hundred where calibration alone loses accuracy.
+        labels: of a classifier, its class names: the file then carries them, and how its input is prepared.
+        layout: of a classifier, as in `preprocess_input`: "darknet", or "timm" for a normalized input.
 
     Returns:
         The file's `pathlib.Path`.
@@ -57,13 +63,15 @@ def convert(model, path, precision="float32", calibration=None, refine_steps=0):
         )
     if not isinstance(model, keras.Model) and precision != "int8":
         raise ValueError(f"a quantization-aware model converts to int8. Received: precision={precision!r}")
+    about = _settings(model, precision, labels, layout)
+    labels = getattr(model, "class_names", labels)
     litert.require()
     with replacing(path) as aside:  # before all work: a folder that can't be written is told at once
         if isinstance(model, keras.Model) and precision == "int8":
             model = _quantized(model, calibration, refine_steps)
         content = grouped.merge_groups(_to_flatbuffer(model, precision))
-        if hasattr(model, "anchors"):
-            content = metadata.attach(content, _settings(model, precision), model.class_names)
+        if about:
+            content = metadata.attach(tasks_metadata.embed(content, about, labels), about, labels)
         aside.write_bytes(content)
         litert.run_cpu(aside)
     return path
@@ -135,22 +143,23 @@ def _to_flatbuffer(model, precision):
             raise RuntimeError(f"TensorFlow can't convert {model.name} to {precision} ({reason})") from e
 
 
-def _settings(model, precision):
-    height, width = model.anchors.size
-    return {
-        "task": "detection",
-        "model": model.name,
-        "precision": precision,
-        "input": {
-            "height": height,
-            "width": width,
-            "colors": "RGB",
-            "mean": 0.0,
-            "scale": 1 / 255,
-            "resize": "letterbox",
-            "fill": FILL,
-        },
-        "boxes": "cyxhw",
-        "score_threshold": 0.25,
-        "iou_threshold": 0.5,
-    }
+def _settings(model, precision, labels, layout):
+    """What the file says of its use; None for a model that is neither a detector nor a classifier with labels."""
+    height, width = model.inputs[0].shape[1:3]
+    how = {"height": height, "width": width, "colors": "RGB", "mean": 0.0, "scale": 1 / 255}
+    about = {"model": model.name, "precision": precision}
+    if hasattr(model, "anchors"):
+        how |= {"resize": "letterbox", "fill": FILL}
+        thresholds = {"score_threshold": 0.25, "iou_threshold": 0.5}
+        return {"task": "detection", **about, "input": how, "boxes": "cyxhw", **thresholds}
+    if labels is None:
+        return None
+    if len(model.outputs) != 1 or tuple(model.outputs[0].shape[1:]) != (len(labels),):
+        shapes = [tuple(output.shape) for output in model.outputs]
+        raise ValueError(f"labels name the classes of a classifier. Received: {len(labels)} labels, outputs {shapes}")
+    if layout not in LAYOUTS:
+        raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}. Received: layout={layout!r}")
+    if layout == "timm":
+        mean, deviation = np.array(IMAGENET)
+        how |= {"mean": (255 * mean).tolist(), "scale": (1 / (255 * deviation)).tolist()}
+    return {"task": "classification", **about, "input": how | {"resize": "crop", "fill": 0}, "score_threshold": 0.0}

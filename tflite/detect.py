@@ -1,56 +1,67 @@
-"""Finds objects in pictures with a detector exported by cspkeras: the one file that a device needs.
+"""Finds objects in pictures with a detector exported by cspkeras: what a device needs, with frames.py.
 
-Copy it next to the model. It wants numpy, Pillow and ai-edge-litert or tflite-runtime, nothing else:
+Copy both next to the model. They want numpy, Pillow, ai-edge-litert or tflite-runtime, and OpenCV for videos:
 
-    python detect.py detector.tflite photo.jpg holidays/ "frames/*.png" --output detections
+    python detect.py detector.tflite photo.jpg holidays/ "frames/*.png" film.mp4 --output detections
+    find . -name "*.jpg" | python detect.py detector.tflite - > found.jsonl
 
 Or in a program:
 
-    detector = Detector("detector.tflite")
-    found = detector.detect(image)  # a uint8 RGB array -> {"boxes", "labels", "scores"}
+    found = Detector("detector.tflite").detect(image)  # a uint8 RGB array -> {"boxes", "labels", "scores"}
 """
 
 import argparse
 import contextlib
-import glob
 import importlib
 import json
 import os
+import signal
 import sys
 import time
 import zipfile
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageColor, ImageDraw, ImageFont, ImageOps
+from PIL import Image
 
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")  # a folder's pictures
+try:
+    from .frames import SUFFIXES, ahead, class_color, draw, expand, frames, load_picture, written_aside
+except ImportError:  # as a script
+    from frames import SUFFIXES, ahead, class_color, draw, expand, frames, load_picture, written_aside
+
+__all__ = ["SUFFIXES", "Detector", "class_color", "draw", "expand", "load_picture", "written_aside"]
+
 CANDIDATES, SOFT_CANDIDATES = 1000, 300  # the best (box, class) pairs, those that suppression sees
 SUPPRESSIONS = ("greedy", "diou", "soft")
 SOFT_SIGMA = 0.5  # of soft suppression's Gaussian, as published
 # From a box's centre y, centre x, height, width to its corners x1, y1, x2, y2.
 CENTRES, SIZES, HALVES = np.array([1, 0, 1, 0]), np.array([3, 2, 3, 2]), np.float32([-0.5, -0.5, 0.5, 0.5])
 BLOCK = 128  # boxes that suppression compares at once: more cost more pairs, fewer more calls
+USUAL = dict(score_threshold=0.25, iou_threshold=0.5, input=dict(mean=0, scale=1 / 255, resize="letterbox", fill=114))
 KNOWN = dict(format=[1], task=["detection"], boxes=["cyxhw"], colors=["RGB"], resize=["letterbox", "stretch"])
 
 
 class Detector:
     """A detector in a .tflite file; `settings` and `labels` (class names) are those that the file carries."""
 
-    def __init__(self, path, threads=None):
-        """Loads a file written by cspkeras.tflite.convert, to run on `threads` cores (None: all).
+    def __init__(self, path, threads=None, delegate="cpu", labels=None, size=None):
+        """Loads a file written by cspkeras.tflite.convert.
+
+        Args:
+            threads: cores to run on; None: all.
+            delegate: "cpu", "gpu" (the library libtensorflowlite_gpu_delegate.so) or a delegate library's path.
+            labels, size: class names and the input's (height, width), for a file that carries no settings.
 
         Raises:
             OSError, ValueError: the file can't be read, is no .tflite file, or has no settings known here.
             ImportError: no TFLite runtime is installed.
         """
-        self.settings, self.labels = read_settings(path)
+        self.settings, self.labels = read_settings(path, labels)
         self.times = {}  # the last call's milliseconds: "preprocess", "inference", "postprocess"
         try:
-            self._interpreter = find_interpreter()(str(path), num_threads=threads or os.cpu_count())
-            self._interpreter.allocate_tensors()
+            self._interpreter = load(path, threads or os.cpu_count(), delegate, size)
             signature = self._interpreter.get_signature_runner()
-        except (RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise ValueError(f"{path}: the TFLite runtime refuses it: {error}") from error
         (self._input,) = signature.get_input_details().values()
         outputs = signature.get_output_details()
@@ -61,11 +72,18 @@ class Detector:
         if len(self.labels) != self._scores["shape"][-1]:
             raise ValueError(f"{path}: {len(self.labels)} labels for scores of {self._scores['shape']}")
 
+    def prepare(self, image):
+        """A picture as `detect` takes it too; may be done in another thread while that works on another picture."""
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise ValueError(f"needs uint8 (height, width, 3). Received: {image.dtype} {image.shape}")
+        start = time.perf_counter()
+        return self._preprocess(image), image.shape[:2], time.perf_counter() - start
+
     def detect(self, image, score_threshold=None, iou_threshold=None, suppression="greedy", class_agnostic=False):
         """Finds the objects in a picture.
 
         Args:
-            image: uint8 RGB array, (height, width, 3), of any size.
+            image: uint8 RGB array, (height, width, 3), of any size; or what `prepare` made of it.
             score_threshold: only better scores count, 0..1. None: the file's own.
             iou_threshold: boxes of one class that overlap more are one object, 0..1. None: the file's own.
             suppression: "greedy", "diou" or "soft" (has no iou_threshold); see `suppress`.
@@ -75,27 +93,25 @@ class Detector:
             A dict, best object first: "boxes" (N, 4) float32, x1, y1, x2, y2 in the picture's pixels, clipped
             to the picture (a box outside it is dropped); "labels" (N,) int; "scores" (N,) float32.
         """
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-            raise ValueError(f"needs uint8 (height, width, 3). Received: {image.dtype} {image.shape}")
         score_threshold = self.settings["score_threshold"] if score_threshold is None else score_threshold
         iou_threshold = self.settings["iou_threshold"] if iou_threshold is None else iou_threshold
         if not (0 <= score_threshold <= 1 and 0 <= iou_threshold <= 1):
             raise ValueError(f"thresholds go from 0 to 1. Received: {score_threshold}, {iou_threshold}")
         if suppression not in SUPPRESSIONS:
             raise ValueError(f"suppression must be one of {', '.join(SUPPRESSIONS)}. Received: {suppression!r}")
+        values, image_size, before = image if isinstance(image, tuple) else self.prepare(image)
+        self._interpreter.set_tensor(self._input["index"], values)
         ticks = [time.perf_counter()]
-        self._interpreter.set_tensor(self._input["index"], self._preprocess(image))
-        ticks.append(time.perf_counter())
         self._interpreter.invoke()
         ticks.append(time.perf_counter())
         boxes, labels, scores = self._candidates(score_threshold)
         options = score_threshold, suppression, class_agnostic
         kept, scores = suppress(boxes, labels, scores, iou_threshold, *options)
-        boxes = to_picture(boxes[kept], image.shape[:2], self._size, self.settings["input"]["resize"])
+        boxes = to_picture(boxes[kept], image_size, self._size, self.settings["input"]["resize"])
         within = np.logical_and.reduce(boxes[:, 2:] > boxes[:, :2], axis=1)
         found = {"boxes": boxes[within], "labels": labels[kept[within]], "scores": scores[within]}
         ticks.append(time.perf_counter())
-        before, inference, after = (1000 * np.diff(ticks)).round(3).tolist()
+        before, inference, after = (1000 * np.array([before, *np.diff(ticks)])).round(3).tolist()
         self.times = {"preprocess": before, "inference": inference, "postprocess": after}
         return found
 
@@ -130,31 +146,62 @@ class Detector:
         return boxes.take(CENTRES, axis=1) + boxes.take(SIZES, axis=1) * HALVES, labels, scores[order]
 
 
-def read_settings(path):
-    """The settings and class names in the zip archive behind the network in a .tflite file."""
+def read_settings(path, labels=None):
+    """The settings and class names in the zip archive behind the network, or, given `labels`, usual ones."""
     with open(path, "rb") as file:
-        if file.read(8)[4:] != b"TFL3":
-            raise ValueError(f"{path}: not a .tflite file")
+        if (head := file.read(8))[4:] != b"TFL3":
+            raise ValueError(f"{path}: not a .tflite file" if head else f"{path}: not a .tflite file, but an empty one")
+        if labels:
+            return USUAL, labels
         try:
             with zipfile.ZipFile(file) as archive:
                 settings = json.loads(archive.read("cspkeras.json"))
                 labels = archive.read("labels.txt").decode().splitlines()
                 given = {**settings, **settings["input"]}
         except (zipfile.BadZipFile, KeyError, TypeError, ValueError):
-            message = f"{path}: carries no cspkeras settings; export it with cspkeras.tflite.convert"
-            raise ValueError(message) from None
+            message = "carries no cspkeras settings; export it with cspkeras.tflite.convert, or give --labels"
+            raise ValueError(f"{path}: {message}") from None
     for key, choices in KNOWN.items():
         if given.get(key) not in choices:
             raise ValueError(f"{path}: its settings say {key}: {given.get(key)}; known here: {choices}")
     return settings, labels
 
 
-def find_interpreter():
-    """The Interpreter class of the TFLite runtime that is installed."""
+def load(path, threads, delegate, size):
+    """The Interpreter of a file, ready to run; `size` (height, width) is for an input that has none."""
+    runtime, options = find_runtime(), {}
+    if delegate != "cpu":
+        library = "libtensorflowlite_gpu_delegate.so" if delegate == "gpu" else delegate
+        options["experimental_delegates"] = [runtime.load_delegate(library)]
+    interpreter = runtime.Interpreter(str(path), num_threads=threads, **options)
+    if size:
+        interpreter.resize_tensor_input(interpreter.get_input_details()[0]["index"], (1, *size, 3))
+    interpreter.allocate_tensors()
+    return interpreter
+
+
+def try_out(*arguments):
+    """Loads and runs a file in a child process: a damaged one may end the process that does. Its errors come later."""
+    find_runtime()  # once, for both
+    if not hasattr(os, "fork"):
+        return
+    if not (child := os.fork()):
+        with contextlib.suppress(Exception):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+            signal.alarm(60)
+            detector = Detector(*arguments)
+            detector.detect(np.zeros((9, 9, 3), np.uint8))
+        os._exit(0)
+    if os.WIFSIGNALED(status := os.waitpid(child, 0)[1]):
+        raise ValueError(f"{arguments[0]}: the TFLite runtime dies of it ({signal.Signals(os.WTERMSIG(status)).name})")
+
+
+def find_runtime():
+    """The interpreter module of the TFLite runtime that is installed."""
     packages = ["ai_edge_litert"] + ["tflite_runtime"] * (np.__version__ < "2")  # it was built for NumPy 1
     for package in packages:
         with contextlib.suppress(ImportError):
-            return importlib.import_module(f"{package}.interpreter").Interpreter
+            return importlib.import_module(f"{package}.interpreter")
     raise ImportError("no TFLite runtime: pip install ai-edge-litert (or tflite-runtime 'numpy<2')")
 
 
@@ -253,113 +300,86 @@ def soften(boxes, labels, scores, threshold):
     return np.array(order, int), np.array(lowered, np.float32)
 
 
-def load_picture(path):
-    """A picture file as an upright RGB Image, transparent parts on white."""
-    with Image.open(path) as file:
-        image = ImageOps.exif_transpose(file)
-    if image.mode[0] in "IF":  # 16 bits or a float a pixel: Pillow's own conversion cuts them at 255
-        values = np.asarray(image, np.float32)
-        white = 65535 if image.mode[0] == "I" else 1 if values.max() <= 1 else 255
-        image = Image.fromarray((values / white * 255 + 0.5).clip(0, 255).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
-
-
-def draw(picture, found, names):
-    """Draws what `Detector.detect` found on an RGB Image: boxes, class names, scores."""
-    pen = ImageDraw.Draw(picture)
-    line = max(1, round(sum(picture.size) / 500))
-    font = ImageFont.load_default(max(10, sum(picture.size) / 80))
-    for i in reversed(range(len(found["scores"]))):  # the best last: its text lies on top
-        label, (x1, y1, x2, y2) = int(found["labels"][i]), found["boxes"][i].round().astype(int).tolist()
-        color, text = class_color(label), f"{names[label]} {found['scores'][i]:.2f}"
-        pen.rectangle((x1, y1, max(x1, x2 - 1), max(y1, y2 - 1)), outline=color, width=line)
-        width, height = (side + line for side in pen.textbbox((line, line), text, font=font)[2:])
-        x, y = max(0, min(x1, picture.width - width)), y1 - height * (y1 >= height)  # above if it fits
-        pen.rectangle((x, y, x + width, y + height), fill=color)
-        bright = np.dot(color, (0.299, 0.587, 0.114)) > 140
-        pen.text((x + line, y + line), text, fill="black" if bright else "white", font=font)
-
-
-def class_color(label):
-    """A class's own RGB colour: neighbours lie a golden ratio apart on the colour circle."""
-    return ImageColor.getrgb(f"hsv({label * 222.492 % 360}, 85%, {100 - label % 3 * 12}%)")
-
-
-def expand(name):
-    """The picture files that an argument names: a file, a folder's pictures, or what a pattern matches."""
-    path = Path(name)
-    if path.is_dir():
-        return sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
-    matches = [] if path.exists() else sorted(glob.glob(name, recursive=True))
-    return [Path(match) for match in matches if not os.path.isdir(match)] or [path]
-
-
-@contextlib.contextmanager
-def written_aside(path):
-    """Gives a path to write to; what is there in the end gets the name `path`, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.part")
-    try:
-        yield aside
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
-
-
 def detect_files(options):
     """Does what the command line asks: annotated pictures, the list of detections, a line a picture."""
-    detector, output = Detector(options.model, options.threads), options.output
-    records, taken, skipped = [], set(), 0
-    for path in dict.fromkeys(path for name in options.pictures for path in expand(name)):
-        if path.resolve().parent == output.resolve():
-            raise ValueError(f"{path}: lies in the output folder; name another with --output")
-        try:
-            picture = load_picture(path)
-        except Exception as error:  # whatever a broken file makes a decoder raise
-            print(f"{path}: skipped: {getattr(error, 'strerror', None) or error}", file=sys.stderr)
+    labels = options.labels and options.labels.read_text().splitlines()
+    arguments = options.model, options.threads, options.delegate, labels, options.size
+    try_out(*arguments)
+    detector, output, lines = Detector(*arguments), options.output, "-" in options.pictures
+    records, taken, seen, skipped, start = [], set(), set(), 0, time.perf_counter()
+
+    def prepared():
+        for name, number, picture in frames(dict.fromkeys(options.pictures)):
+            if number is None and not lines and Path(name).resolve().parent == output.resolve():
+                raise ValueError(f"{name}: lies in the output folder; name another with --output")
+            if lines or number is not None or name not in seen:
+                seen.add(name)
+                failed = isinstance(picture, Exception)
+                yield name, number, picture, None if failed else detector.prepare(np.asarray(picture))
+
+    for name, number, picture, values in ahead(prepared()):
+        if values is None:
+            print(f"{name}: skipped: {getattr(picture, 'strerror', None) or picture}", file=sys.stderr)
             skipped += 1
             continue
-        chosen = options.score, options.iou, options.nms, options.class_agnostic
-        found = detector.detect(np.asarray(picture), *chosen)
+        found = detector.detect(values, options.score, options.iou, options.nms, options.class_agnostic)
         names = [detector.labels[label] for label in found["labels"]]
         scores, boxes = (found[key].astype(float).round(4).tolist() for key in ("scores", "boxes"))
         objects = [{"label": names[i], "score": scores[i], "box": boxes[i]} for i in range(len(names))]
-        size = {"width": picture.width, "height": picture.height}
-        records.append({"file": str(path), **size, "time_ms": detector.times, "detections": objects})
-        jpeg = path.suffix.lower() in (".jpg", ".jpeg")
-        target = path.name if jpeg else f"{path.stem}.png"
-        while target.lower() in taken:  # pictures of one name in several folders
-            target = f"{path.resolve().parent.name}-{target}"
-        taken.add(target.lower())
-        draw(picture, found, detector.labels)
-        with written_aside(output / target) as aside:
-            picture.save(aside, "JPEG" if jpeg else "PNG", quality=92)
+        about = {"file": name} | ({} if number is None else {"frame": number})
+        about |= {"width": picture.width, "height": picture.height}
+        records.append(about | {"time_ms": detector.times, "detections": objects})
+        if lines:
+            print(json.dumps(records[-1]), flush=True)
+            continue
+        if number is None or options.draw_frames:
+            draw(picture, found, detector.labels)
+            save(picture, Path(name if number is None else f"{Path(name).stem}-{number:06}.jpg"), output, taken)
         listed = ", ".join(f"{names[i]} {scores[i]:.2f}" for i in range(min(4, len(names))))
         listed = f" ({listed}{', ...' * (len(names) > 4)})" if names else ""
         counted = f"{len(names)} object{'s' * (len(names) != 1)}"
-        print(f"{path}: {counted}{listed}, {sum(detector.times.values()):.1f} ms a frame", flush=True)
+        shown = name if number is None else f"{name} frame {number}"
+        print(f"{shown}: {counted}{listed}, {sum(detector.times.values()):.1f} ms a frame", flush=True)
     if not records:
         raise ValueError("no picture could be read")
-    with written_aside(options.json or output / "detections.json") as aside:
-        aside.write_text(json.dumps(records, indent=1))
-    median = np.median([sum(record["time_ms"].values()) for record in records])
-    print(f"pictures: {len(records)}, skipped: {skipped}, median {median:.1f} ms a frame")
+    seconds, times = time.perf_counter() - start, [record["time_ms"] for record in records]
+    parts = ", ".join(f"{part} {np.median([t[part] for t in times]):.1f}" for part in times[0])
+    print(f"{len(records) / seconds:.1f} frames a second, median ms: {parts}", file=sys.stderr)
+    if not lines:
+        with written_aside(options.json or output / "detections.json") as aside:
+            aside.write_text(json.dumps(records, indent=1))
+        median = np.median([sum(t.values()) for t in times])
+        print(f"pictures: {len(records)}, skipped: {skipped}, median {median:.1f} ms a frame")
+
+
+def save(picture, path, output, taken):
+    """Saves an annotated picture in the folder `output`, under a name that is not `taken`."""
+    jpeg = path.suffix.lower() in (".jpg", ".jpeg")
+    target = path.name if jpeg else f"{path.stem}.png"
+    while target.lower() in taken:  # pictures of one name in several folders
+        target = f"{path.resolve().parent.name}-{target}"
+    taken.add(target.lower())
+    with written_aside(output / target) as aside:
+        picture.save(aside, "JPEG" if jpeg else "PNG", quality=92)
 
 
 def main(arguments=None):
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", help="a .tflite file written by cspkeras.tflite.convert")
-    parser.add_argument("pictures", nargs="+", help="picture files, folders of them, patterns like '*.jpg'")
+    parser.add_argument(
+        "pictures", nargs="+", help="pictures, folders, patterns like '*.jpg', videos, a camera's number, or -"
+    )
     parser.add_argument("--output", type=Path, default="detections", help="the annotated pictures' folder")
     parser.add_argument("--score", type=float, help="only better scores count, 0..1 (else the file's own)")
     parser.add_argument("--iou", type=float, help="overlap that suppresses, 0..1 (else the file's own)")
     parser.add_argument("--nms", default="greedy", choices=SUPPRESSIONS, help="how overlaps suppress")
     parser.add_argument("--class-agnostic", action="store_true", help="other classes' boxes suppress, too")
     parser.add_argument("--threads", type=int, help="cores to run on (else all)")
+    parser.add_argument("--delegate", default="cpu", help="cpu, gpu, or a delegate library's path")
+    parser.add_argument("--labels", type=Path, help="a class a line, for a file that carries no settings")
+    parser.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="of an input without one")
+    parser.add_argument("--draw-frames", action="store_true", help="annotate a video's frames, too")
     parser.add_argument("--json", type=Path, help="the detections' file (else OUTPUT/detections.json)")
     try:
         detect_files(parser.parse_args(arguments))

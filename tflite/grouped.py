@@ -18,7 +18,7 @@ DTYPES = {
 }
 
 
-class _Builder(flatbuffers.Builder):
+class Builder(flatbuffers.Builder):
     """Aligns buffers to 16 bytes as TFLite's schema wants it; its Python code leaves that out."""
 
     def StartVector(self, elemSize, numElems, alignment):
@@ -31,7 +31,12 @@ def merge_groups(content):
     merges = [_merge_kernel(model, graph, operator) for graph in model.subgraphs for operator in graph.operators]
     if not any(merges):
         return content
-    builder = _Builder(len(content))
+    return pack(model, len(content))
+
+
+def pack(model, size):
+    """A `schema.ModelT` as the bytes of a .tflite file of about `size`."""
+    builder = Builder(size)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
 

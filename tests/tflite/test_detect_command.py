@@ -1,5 +1,6 @@
 """The device's script on the command line."""
 
+import base64
 import json
 import os
 import re
@@ -30,7 +31,7 @@ def model(tmp_path_factory):
 
 def run(*arguments, cwd=None):
     command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=cwd)
+    return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=60, cwd=cwd)
 
 
 @pytest.fixture
@@ -147,9 +148,66 @@ def test_ctrl_c_ends_it_in_one_line(model, album):
 
 
 def test_it_runs_alone_in_a_folder_of_its_own(model, album):
-    shutil.copy(SCRIPT, album / "script.py")
-    command = [sys.executable, "script.py", str(model("int8")), "a/photo.jpg"]
+    for name in ("detect.py", "frames.py"):
+        shutil.copy(SCRIPT.with_name(name), album)
+    command = [sys.executable, "detect.py", str(model("int8")), "a/photo.jpg"]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     subprocess.run(command, cwd=album, check=True, timeout=60, env=environment, capture_output=True)
     written = sorted(path.name for path in (album / "detections").iterdir())
     assert written == ["detections.json", "photo.jpg"]
+
+
+def film(path, frames=6):
+    cv2 = pytest.importorskip("cv2")
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25, (96, 64))
+    for i in range(frames):
+        writer.write(picture(96, 64, (16 * i, 32, 16 * i + 16, 48))[..., ::-1].copy())
+    writer.release()
+    return path
+
+
+def test_a_video_gives_a_record_a_frame_and_says_where_it_ends_early(model, tmp_path):
+    whole = film(tmp_path / "film.avi").read_bytes()
+    done = run(model(), "film.avi", "--draw-frames", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    records = json.loads((tmp_path / "detections" / "detections.json").read_text())
+    assert [(record["file"], record["frame"]) for record in records] == [("film.avi", i) for i in range(6)]
+    for i, record in enumerate(records):
+        np.testing.assert_allclose(record["detections"][0]["box"], [16 * i, 32, 16 * i + 16, 48], atol=1)
+    assert len(list((tmp_path / "detections").glob("film-*.jpg"))) == 6
+    assert re.search(r"^\d+\.\d frames a second, median ms: preprocess \d", done.stderr, re.M)
+    (tmp_path / "cut.avi").write_bytes(whole[: len(whole) // 2])
+    assert re.search(
+        r"ends early, after \d of \d+ frames|can't read this video", run(model(), "cut.avi", cwd=tmp_path).stderr
+    )
+
+
+def test_a_camera_that_is_not_there_is_said_in_one_line(model, tmp_path):
+    pytest.importorskip("cv2")
+    done = run(model(), "97", cwd=tmp_path)
+    assert done.returncode == 1 and done.stderr.splitlines()[-1] == "detect.py: camera 97: is not there"
+
+
+def test_lines_of_json_in_and_out(model, album):
+    encoded = base64.b64encode((album / "b" / "scan[1].bmp").read_bytes()).decode()
+    lines = ["a/photo.jpg", json.dumps({"file": "b/photo.jpg"}), json.dumps({"image": encoded, "id": 7}), '{"x": 1}']
+    command = [sys.executable, str(SCRIPT), str(model()), "-"]
+    done = subprocess.run(command, input="\n".join(lines), capture_output=True, text=True, timeout=60, cwd=album)
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(f["file"], f["detections"][0]["label"]) for f in found] == [
+        ("a/photo.jpg", "red"),
+        ("b/photo.jpg", "red"),
+        ("7", "green"),
+    ]
+    assert '{"x": 1}: skipped: needs a path' in done.stderr
+    assert not (album / "detections").exists()
+
+
+def test_a_file_without_settings_runs_with_labels_given(album):
+    (album / "bare.tflite").write_bytes(networks()["float32"])
+    (album / "labels.txt").write_text("\n".join(LABELS))
+    done = run("bare.tflite", "a/photo.jpg", "--labels", "labels.txt", "--size", 64, 96, cwd=album)
+    assert done.returncode == 0 and "1 object (red" in done.stdout, done.stderr
+    done = run("bare.tflite", "a/photo.jpg", "--labels", "labels.txt", "--delegate", "missing.so", cwd=album)
+    assert done.returncode == 1 and "detect.py: " in done.stderr.splitlines()[-1]

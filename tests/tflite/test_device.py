@@ -38,7 +38,8 @@ def case(make_detector, tmp_path_factory):
     (folder / "pictures").mkdir()
     for name, picture in pictures.items():
         Image.fromarray(picture).save(folder / "pictures" / f"{name}.png")
-    shutil.copy(str(files("cspkeras.tflite") / "detect.py"), folder)
+    for name in ("detect.py", "frames.py"):
+        shutil.copy(str(files("cspkeras.tflite") / name), folder)
     for precision in PRECISIONS:
         convert(model, folder / f"{precision}.tflite", precision, images[:, None])
     found = model.detect(list(pictures.values()), score_threshold=0.5)

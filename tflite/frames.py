@@ -1,0 +1,153 @@
+"""Pictures for `detect.py`, which it lies beside: from files, videos, cameras and lines of JSON; drawn on and saved."""
+
+import base64
+import contextlib
+import glob
+import importlib
+import io
+import json
+import os
+import queue
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageColor, ImageDraw, ImageFont, ImageOps
+
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")  # a folder's pictures
+VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
+
+
+def load_picture(path):
+    """A picture file as an upright RGB Image, transparent parts on white."""
+    with Image.open(path) as file:
+        image = ImageOps.exif_transpose(file)
+    if image.mode[0] in "IF":  # 16 bits or a float a pixel: Pillow's own conversion cuts them at 255
+        values = np.asarray(image, np.float32)
+        white = 65535 if image.mode[0] == "I" else 1 if values.max() <= 1 else 255
+        image = Image.fromarray((values / white * 255 + 0.5).clip(0, 255).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
+
+
+def draw(picture, found, names):
+    """Draws what `Detector.detect` found on an RGB Image: boxes, class names, scores."""
+    pen = ImageDraw.Draw(picture)
+    line = max(1, round(sum(picture.size) / 500))
+    font = ImageFont.load_default(max(10, sum(picture.size) / 80))
+    for i in reversed(range(len(found["scores"]))):  # the best last: its text lies on top
+        label, (x1, y1, x2, y2) = int(found["labels"][i]), found["boxes"][i].round().astype(int).tolist()
+        color, text = class_color(label), f"{names[label]} {found['scores'][i]:.2f}"
+        pen.rectangle((x1, y1, max(x1, x2 - 1), max(y1, y2 - 1)), outline=color, width=line)
+        width, height = (side + line for side in pen.textbbox((line, line), text, font=font)[2:])
+        x, y = max(0, min(x1, picture.width - width)), y1 - height * (y1 >= height)  # above if it fits
+        pen.rectangle((x, y, x + width, y + height), fill=color)
+        bright = np.dot(color, (0.299, 0.587, 0.114)) > 140
+        pen.text((x + line, y + line), text, fill="black" if bright else "white", font=font)
+
+
+def class_color(label):
+    """A class's own RGB colour: neighbours lie a golden ratio apart on the colour circle."""
+    return ImageColor.getrgb(f"hsv({label * 222.492 % 360}, 85%, {100 - label % 3 * 12}%)")
+
+
+def expand(name):
+    """The picture files that an argument names: a file, a folder's pictures, or what a pattern matches."""
+    path = Path(name)
+    if path.is_dir():
+        return sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+    matches = [] if path.exists() else sorted(glob.glob(name, recursive=True))
+    return [Path(match) for match in matches if not os.path.isdir(match)] or [path]
+
+
+@contextlib.contextmanager
+def written_aside(path):
+    """Gives a path to write to; what is there in the end gets the name `path`, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.part")
+    try:
+        yield aside
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def frames(names):
+    """What the command line names, one after the other: (name, a frame's number or None, RGB Image or error).
+
+    Args:
+        names: picture files, folders, patterns, videos, a camera's number, or "-" for lines of standard input, each a
+            picture's path or {"file": its path} or {"image": its bytes in base64, "id": what it is called}.
+    """
+    for name in names:
+        if name == "-":
+            for line in filter(str.strip, sys.stdin):
+                yield from _line(line.strip())
+        elif name.isdecimal() or name.lower().endswith(VIDEOS):
+            yield from _video(name)
+        else:
+            for path in expand(name):
+                yield str(path), None, _picture(path)
+
+
+def ahead(items):
+    """The items, each made by another thread while the one before is used."""
+    made, end = queue.Queue(1), object()
+
+    def make():
+        error = None
+        try:
+            for item in items:
+                made.put((item, None))
+        except BaseException as raised:
+            error = raised
+        made.put((end, error))
+
+    threading.Thread(target=make, daemon=True).start()  # an interrupted program does not wait for it
+    while (taken := made.get())[0] is not end:
+        yield taken[0]
+    if taken[1] is not None:
+        raise taken[1]
+
+
+def _picture(file):
+    try:
+        return load_picture(file)
+    except Exception as error:  # whatever a broken file makes a decoder raise
+        return error
+
+
+def _line(line):
+    try:
+        asked = json.loads(line) if line.startswith("{") else {"file": line}
+        name = str(asked["file"] if "file" in asked else asked.get("id", "image"))
+        file = name if "file" in asked else io.BytesIO(base64.b64decode(asked["image"], validate=True))
+    except (KeyError, ValueError) as error:
+        yield line[:60], None, ValueError(f'needs a path, {{"file": path}} or {{"image": base64}} ({error})')
+    else:
+        yield name, None, _picture(file)
+
+
+def _video(name):
+    """The frames of a video file or of the camera of that number."""
+    try:
+        cv2 = importlib.import_module("cv2")
+    except ImportError:
+        raise ImportError("videos and cameras need OpenCV: pip install opencv-python-headless") from None
+    camera = name.isdecimal()
+    if not camera:
+        open(name, "rb").close()  # that there is no such file, Python says best
+    cv2.setLogLevel(0)
+    stream = cv2.VideoCapture(int(name) if camera else name)
+    if not stream.isOpened():
+        raise ValueError(f"camera {name}: is not there" if camera else f"{name}: OpenCV can't read this video")
+    count = 0
+    while (frame := stream.read()[1]) is not None:
+        yield name, count, Image.fromarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
+        count += 1
+    expected = 0 if camera else int(stream.get(cv2.CAP_PROP_FRAME_COUNT))
+    if not count or count < expected:
+        print(f"{name}: ends early, after {count} of {expected} frames", file=sys.stderr)
