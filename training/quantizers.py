@@ -59,6 +59,25 @@ def extremes(x, tail):
     return tf.minimum(-tf.math.top_k(-flat, count)[0][-1], 0.0), tf.maximum(tf.math.top_k(flat, count)[0][-1], 0.0)
 
 
+@tf.custom_gradient
+def rounded(x, low, high):
+    """`x` in 256 steps from `low` to `high`.
+
+    TensorFlow's own gradient for the two ends knows only of the values that are clipped. This one also tells what the
+    width of a step costs all others, as learned step sizes have it (arXiv 1902.08153).
+    """
+    y = tf.quantization.fake_quant_with_min_max_vars(x, low, high)
+
+    def gradient(slopes):
+        below, above = x < low, x > high
+        through = tf.where(below | above, 0.0, slopes)
+        width = tf.reduce_sum(through * (y - x)) / (high - low)
+        clipped_low, clipped_high = (tf.reduce_sum(tf.where(out, slopes, 0.0)) for out in (below, above))
+        return through, clipped_low - width, clipped_high + width
+
+    return y, gradient
+
+
 class RangeQuantizer(_tfmot.quantizers.Quantizer):
     """Quantize by a `Range`.
 
@@ -101,7 +120,7 @@ class RangeQuantizer(_tfmot.quantizers.Quantizer):
             unit = tf.maximum(after_high - after_low, NARROWEST) * LEAKY_UNIT
             wider = tf.math.ceil((high - low) / unit) * unit / (high - low)
             low, high = low * wider, high * wider
-        return tf.quantization.fake_quant_with_min_max_vars(inputs, low, high)
+        return rounded(inputs, low, high)
 
     def get_config(self):
         return {"leads": self.leads}
