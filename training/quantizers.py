@@ -153,13 +153,27 @@ class Swish(tf_keras.layers.Layer):
 
 
 class KernelQuantizer(_tfmot.quantizers.LastValueQuantizer):
-    """A scale a channel for convolutions; one scale for the kernels whose last axis is not the output channel."""
+    """A scale an output channel, or one for all.
 
-    def __init__(self, per_channel):
+    Args:
+        depthwise: whether the kernel is (height, width, channels, multiplier): its last two axes are the output
+            channels. One scale for all of them would do worse than lose accuracy: behind it the norm's factor for each
+            channel can't become part of the kernel, and the converter leaves the convolution in floats.
+    """
+
+    def __init__(self, per_channel, depthwise=False):
         super().__init__(num_bits=8, per_axis=per_channel, symmetric=True, narrow_range=True)
+        self.depthwise = depthwise
 
     def build(self, tensor_shape, name, layer):
-        return self._add_range_weights(layer, name, self.per_axis, tensor_shape)
+        return self._add_range_weights(layer, name, self.per_axis, self._by_channel(tensor_shape))
+
+    def __call__(self, inputs, training, weights, **kwargs):
+        kernel = tf.reshape(inputs, self._by_channel(inputs.shape))
+        return tf.reshape(super().__call__(kernel, training, weights, **kwargs), inputs.shape)
+
+    def _by_channel(self, shape):
+        return (*shape[:-2], 1, shape[-2] * shape[-1]) if self.depthwise else shape
 
 
 class LayerQuantization(_tfmot.QuantizeConfig):
@@ -176,9 +190,9 @@ class LayerQuantization(_tfmot.QuantizeConfig):
     def get_weights_and_quantizers(self, layer):
         if not self.kernel:
             return []
-        # A depthwise convolution is a Conv2D too, but the last axis of its kernel is not the output channel.
-        per_channel = self.kernel == "kernel" and isinstance(layer, tf_keras.layers.Conv2D)
-        return [(getattr(layer, self.kernel), KernelQuantizer(per_channel))]
+        depthwise = self.kernel == "depthwise_kernel"
+        per_channel = depthwise or isinstance(layer, tf_keras.layers.Conv2D)
+        return [(getattr(layer, self.kernel), KernelQuantizer(per_channel, depthwise))]
 
     def set_quantize_weights(self, layer, quantize_weights):
         if self.kernel:
