@@ -4,7 +4,7 @@ import numpy as np
 
 from ..detection.pictures import letterbox
 from .augmentation import Augmentation
-from .stream import SHAPES, Order, Pictures, stream
+from .stream import SHAPES, Order, Pictures, batches
 
 SAME_SHAPE = 10  # batches, as Darknet's random=1
 
@@ -63,8 +63,8 @@ def training_batches(data, size, batch_size, *, seed=0, start_step=0, augment=No
 
     load(0, np.random.default_rng(seed))  # here, an error that concerns all pictures is still one line
     signature = ((*size, 3), "uint8"), ((most, 4), "float32"), ((most,), "int32")
-    batches = stream(make, signature, batch_size, start_step)
-    return batches.map(lambda image, boxes, labels: (image, {"boxes": boxes, "labels": labels}))
+    dataset = batches(make, signature, batch_size, start=start_step)
+    return dataset.map(lambda image, boxes, labels: (image, {"boxes": boxes, "labels": labels}))
 
 
 def _loaded(example, pixels, factor):
