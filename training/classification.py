@@ -36,8 +36,8 @@ def classification_batches(data, size, batch_size, *, seed=0, start_step=0, augm
         pictures = []
         for i in (index, *rng.integers(len(data.examples), size=count - 1)):
             shorter = augmentation.shorter(rng)
-            example, pixels, _ = load(i, rng, shorter)
-            pictures.append((pixels, shorter, example.label))
+            example, pixels = load(i, rng, shorter)
+            pictures.append((pixels.array, shorter, example.label))
         return augmentation(rng, pictures, mixture)
 
     load(0, np.random.default_rng(seed))  # here, an error that concerns all pictures is still one line
@@ -61,7 +61,7 @@ def evaluation_batches(data, size, batch_size, *, report=print):
     def make(position):
         example = data.examples[position]
         try:
-            pixels, _ = read_pixels(example.image, 2 * max(size))
+            pixels = read_pixels(example.image, 2 * max(size)).array
         except OSError as e:
             if position not in broken:  # each time that the batches are gone through
                 broken.add(position)

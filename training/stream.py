@@ -46,8 +46,8 @@ class Pictures:
         self.examples, self.report = examples, report
         self._broken, self._lock = set(), threading.Lock()
 
-    def __call__(self, index, rng, least=None):
-        """(example, pixels, factor) as `read_pixels(..., least)` has them; `rng` decides the substitute.
+    def __call__(self, index, rng, least=None, window=None):
+        """(example, `read_pixels` of it with `least` and `window`); `rng` decides the substitute.
 
         Raises:
             ValueError: where none of the pictures can be read.
@@ -55,7 +55,7 @@ class Pictures:
         while True:
             example = self.examples[index]
             try:
-                return example, *read_pixels(example.image, least)
+                return example, read_pixels(example.image, least, window)
             except OSError as e:
                 count = len(self.examples)
                 with self._lock:
