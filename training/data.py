@@ -42,7 +42,7 @@ class Example:
         Raises:
             OSError: for a missing or broken picture, naming the file.
         """
-        return read_pixels(self.image)[0]
+        return read_pixels(self.image).array
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class LabelledImage:
 
     def pixels(self):
         """As `Example.pixels`."""
-        return read_pixels(self.image)[0]
+        return read_pixels(self.image).array
 
 
 @dataclass(frozen=True)
