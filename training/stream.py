@@ -67,13 +67,19 @@ class Pictures:
             index = rng.integers(len(self.examples))
 
 
-def stream(make, signature, batch_size, start_step):
-    """Endless whole batches of what `make` gives for each position from the step on; else as `batches`."""
-    positions = tf.data.Dataset.counter(start_step * batch_size)
-    return batches(positions, make, signature, batch_size, drop_remainder=True)
+def stream(make, signature, batch_size, start_step, *, share=(0, 1), dtype="float32"):
+    """Endless whole batches of what `make` gives for each position from the step on; else as `batches`.
+
+    Of several workers each gets the rows of a batch that are its `share`, (rank, workers).
+    """
+    rank, workers = share
+    rows = batch_size // workers
+    positions = tf.data.Dataset.counter(start_step * rows)
+    positions = positions.map(lambda i: i // rows * batch_size + rank * rows + i % rows)
+    return batches(positions, make, signature, rows, drop_remainder=True, dtype=dtype)
 
 
-def batches(positions, make, signature, batch_size, *, keep=None, drop_remainder=False):
+def batches(positions, make, signature, batch_size, *, keep=None, drop_remainder=False, dtype="float32"):
     """Batches of what `make` gives for each position, by as many threads as there are cores.
 
     Args:
@@ -83,9 +89,10 @@ def batches(positions, make, signature, batch_size, *, keep=None, drop_remainder
         batch_size: positions a batch.
         keep: function of tensors like the arrays that tells whether they are wanted; None for all.
         drop_remainder: whether a last batch that is smaller is left out.
+        dtype: of the pictures: float32 in 0..1, or uint8 in 0..255.
 
     Returns:
-        A `tf.data.Dataset` of tuples, the pictures float32 in 0..1.
+        A `tf.data.Dataset` of tuples.
     """
     shapes, dtypes = zip(*signature, strict=True)
 
@@ -93,14 +100,22 @@ def batches(positions, make, signature, batch_size, *, keep=None, drop_remainder
         arrays = tf.numpy_function(make, [position], dtypes)
         return tuple(tf.ensure_shape(array, shape) for array, shape in zip(arrays, shapes, strict=True))
 
-    def as_floats(image, *others):
-        return tf.cast(image, tf.float32) / 255, *others  # here and not in `make`: a quarter of the bytes to move
-
     dataset = positions.map(element, num_parallel_calls=cores())
     if keep:
         dataset = dataset.filter(keep)
-    dataset = dataset.batch(batch_size, drop_remainder=drop_remainder).map(as_floats).prefetch(2)
-    # tf.data's autotuner sleeps for longer and longer, up to a minute, and the end of `fit` waits for it.
+    dataset = dataset.batch(batch_size, drop_remainder=drop_remainder)
+    if dtype == "float32":
+        dataset = dataset.map(as_floats)  # here and not in `make`: a quarter of the bytes to move
+    return unhurried(dataset.prefetch(2))
+
+
+def as_floats(images, *others):
+    """A batch with its uint8 pictures as float32 in 0..1."""
+    return tf.cast(images, tf.float32) / 255, *others
+
+
+def unhurried(dataset):
+    """`dataset` without tf.data's autotuner: it sleeps for longer and longer, up to a minute, and `fit`'s end waits."""
     options = tf.data.Options()
     options.autotune.enabled = False
     return dataset.with_options(options)
