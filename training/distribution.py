@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import keras
@@ -93,6 +94,7 @@ def worker(addresses, rank, folder, batch_size, *, resume=False):
         The folder to write into.
 
     Raises:
+        OSError: where the first worker does not start.
         RuntimeError: where another worker has ended.
         ValueError: for a batch that can't be shared out evenly among all devices.
     """
@@ -102,6 +104,8 @@ def worker(addresses, rank, folder, batch_size, *, resume=False):
     tf.config.set_visible_devices([], "GPU")  # it reads the pictures, and would take the memory
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     hosts = addresses.split(",")
+    if rank:
+        _wait_for(hosts[0])
     limits = dict(initialization_timeout=PATIENCE, heartbeat_timeout_seconds=SILENCE)
     jax.distributed.initialize(hosts[0], len(hosts), rank, **limits)  # keras.distribution.initialize has no limits
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # JAX takes it for a notice, and goes on
@@ -119,6 +123,19 @@ def worker(addresses, rank, folder, batch_size, *, resume=False):
             last = str(e).splitlines()[0]
             raise RuntimeError(f"another worker has ended; start all of them again, with --resume ({last})") from e
         raise
+
+
+def _wait_for(address):
+    """Return when the first worker is there: JAX, where it isn't, aborts the process."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            with socket.create_connection(resolved(address, "--workers"), timeout=5):
+                return
+        except OSError as e:
+            if time.monotonic() > end:
+                raise OSError(f"--workers: {address}, rank 0, is not there after {PATIENCE} seconds ({e})") from e
+            time.sleep(1)
 
 
 def share():

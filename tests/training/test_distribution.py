@@ -17,7 +17,7 @@ from conftest import small_voc
 
 from cspkeras.cli import main
 from cspkeras.detection.detector import load_detector
-from cspkeras.training import read_voc, training_batches
+from cspkeras.training import distribution, read_voc, training_batches
 from cspkeras.training.distribution import agreed, check_workers, share
 
 SCRIPT = Path(__file__).with_name("run_worker.py")
@@ -58,6 +58,13 @@ def test_another_backend_is_refused_before_any_work(tmp_path, capsys):
     assert main(command) == 1
     assert capsys.readouterr().err.startswith("cspkeras: --workers: needs the JAX backend, KERAS_BACKEND=jax with jax")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_first_worker_that_is_not_there(monkeypatch):
+    monkeypatch.setattr(distribution, "PATIENCE", -1)
+    first = two_addresses().split(",")[0]
+    with pytest.raises(OSError, match=f"^--workers: {first}, rank 0, is not there after -1 seconds"):
+        distribution._wait_for(first)
 
 
 def test_who_is_alone_has_it_all():
