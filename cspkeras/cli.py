@@ -5,9 +5,9 @@ import json
 import sys
 from pathlib import Path
 
-from . import data_commands, quantize_command, show_command
+from . import data_commands, quantize_command, serve_command, show_command
 from .data_commands import read_data
-from .train_command import MODEL, SIZE, recipe_of, starting_point
+from .train_command import MODEL, SIZE, machines, recipe_of, starting_point
 
 FOLDERS = "folder of a known format: Pascal VOC, COCO, YOLO, TFRecords; or tfds:NAME"
 
@@ -103,6 +103,12 @@ def make_parser():
     )
     train.add_argument("--train-split", default="train", help="[%(default)s]")
     train.add_argument("--val-split", default="val", help="[%(default)s]")
+    train.add_argument("--gpus", type=_count, metavar="N", help="of this machine, all training together [one]")
+    train.add_argument(
+        "--workers", metavar="HOST:PORT,...", help="machines that train together, on JAX; all get this list [none]"
+    )
+    train.add_argument("--rank", type=_number(int, 0), metavar="I", help="which of them this is, from 0")
+    train.add_argument("--data-service", metavar="HOST:PORT", help="a `cspkeras data serve` that decodes and augments")
     _add_recipe(train, None)
 
     about = "A detector in 8 bits, by as little training as will do."
@@ -157,7 +163,9 @@ def make_parser():
     check.add_argument("--images", type=Path, metavar="FOLDER", help="pictures to compare on [noise]")
     check.add_argument("--json", action="store_true", help="print JSON")
 
-    show_command.add(data_commands.add(commands, _count))
+    data = data_commands.add(commands, _count)
+    show_command.add(data)
+    serve_command.add(data)
 
     demo = command("demo", _demo, "The whole way on drawn scenes of real handwriting, in about ten minutes.")
     demo.add_argument("--run", dest="folder", type=Path, default=Path("runs/demo"), help="[%(default)s]")
@@ -199,12 +207,17 @@ def _train(options):
     from .training.folder import check_folder
     from .training.trainer import fit
 
-    check_folder(options.folder, resume=options.resume, overwrite=options.overwrite)
+    if not options.rank:  # the first worker alone writes there
+        check_folder(options.folder, resume=options.resume, overwrite=options.overwrite)
     recipe = recipe_of(options)
+    place = machines(options, recipe)
     keras.utils.set_random_seed(recipe.seed)
-    model, train, val = starting_point(options, recipe)
-    fit(model, train, val, options.folder, recipe, resume=options.resume, overwrite=options.overwrite)
-    print(f"best model: {options.folder / BEST}")
+    how = dict(resume=options.resume, overwrite=options.overwrite, data_service=options.data_service)
+    with place as folder:
+        model, train, val = starting_point(options, recipe)
+        fit(model, train, val, folder, recipe, **how)
+    if not options.rank:
+        print(f"best model: {folder / BEST}")
 
 
 def _export(options):

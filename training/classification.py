@@ -9,18 +9,20 @@ from .pipeline import steps_per_epoch
 from .stream import Order, Pictures, batches
 
 
-def classification_batches(data, size, batch_size, *, seed=0, start_step=0, augment=None, report=print):
+def classification_batches(
+    data, size, batch_size, *, seed=0, start_step=0, augment=None, share=(0, 1), dtype="float32", report=print
+):
     """Endless augmented batches for `fit`, `pipeline.steps_per_epoch` an epoch.
 
     A picture that turns out to be broken is reported once, and another takes its place.
 
     Args:
         data: `ClassificationData`.
-        size, batch_size, seed, start_step, report: as `pipeline.training_batches`.
+        size, batch_size, seed, start_step, share, dtype, report: as `pipeline.training_batches`.
         augment: options of `classification_augmentation.ClassificationAugmentation`.
 
     Returns:
-        A `tf.data.Dataset` of (image (B, height, width, 3) float32 in 0..1, one-hot labels (B, classes) float32, of
+        A `tf.data.Dataset` of (image (B, height, width, 3) RGB, one-hot labels (B, classes) float32, of
         mixed pictures their shares).
 
     Raises:
@@ -42,7 +44,7 @@ def classification_batches(data, size, batch_size, *, seed=0, start_step=0, augm
 
     load(0, np.random.default_rng(seed))  # here, an error that concerns all pictures is still one line
     signature = ((*size, 3), "uint8"), ((len(data.class_names),), "float32")
-    return batches(make, signature, batch_size, start=start_step)
+    return batches(make, signature, batch_size, start=start_step, share=share, dtype=dtype)
 
 
 def evaluation_batches(data, size, batch_size, *, report=print):

@@ -22,7 +22,9 @@ def steps_per_epoch(data, batch_size):
     return steps
 
 
-def training_batches(data, size, batch_size, *, seed=0, start_step=0, augment=None, report=print):
+def training_batches(
+    data, size, batch_size, *, seed=0, start_step=0, augment=None, share=(0, 1), dtype="float32", report=print
+):
     """Endless augmented batches for `fit`, `steps_per_epoch` an epoch; the pictures that are left over differ by epoch.
 
     A picture that turns out to be broken is reported once, and another takes its place.
@@ -34,10 +36,12 @@ def training_batches(data, size, batch_size, *, seed=0, start_step=0, augment=No
         seed: decides order and augmentation; a non-negative integer.
         start_step: first batch to give; a resumed run sees what an uninterrupted one would have.
         augment: options of `augmentation.Augmentation`.
+        share: (rank, workers); of several workers each gets an equal part of the pictures of each batch.
+        dtype: of the pictures: float32 in 0..1, or uint8 in 0..255.
         report: called with a line for each broken picture.
 
     Returns:
-        A `tf.data.Dataset` of (image (B, height, width, 3) float32 in 0..1, {"boxes": (B, M, 4) in parts of the input,
+        A `tf.data.Dataset` of (image (B, height, width, 3) RGB, {"boxes": (B, M, 4) in parts of the input,
         "labels": (B, M) int32, -1 for padding}).
 
     Raises:
@@ -73,7 +77,7 @@ def training_batches(data, size, batch_size, *, seed=0, start_step=0, augment=No
 
     load(0, np.random.default_rng(seed))  # here, an error that concerns all pictures is still one line
     signature = ((*size, 3), "uint8"), ((most, 4), "float32"), ((most,), "int32")
-    dataset = batches(make, signature, batch_size, start=start_step)
+    dataset = batches(make, signature, batch_size, start=start_step, share=share, dtype=dtype)
     return dataset.map(lambda image, boxes, labels: (image, {"boxes": boxes, "labels": labels}))
 
 

@@ -67,7 +67,7 @@ class Pictures:
             index = rng.integers(len(self.examples))
 
 
-def batches(make, signature, batch_size, *, start=0, total=None):
+def batches(make, signature, batch_size, *, start=0, total=None, share=(0, 1), dtype="float32"):
     """Batches of what `make` gives for each position, each batch by one of as many threads as there are cores.
 
     Args:
@@ -76,16 +76,19 @@ def batches(make, signature, batch_size, *, start=0, total=None):
         batch_size: positions a batch.
         start: number of the first batch.
         total: number of positions, the last batch may be smaller; None for whole batches without end.
+        share: (rank, workers); of several workers each gets its part of every batch.
+        dtype: of the pictures: float32 in 0..1, or uint8 in 0..255.
 
     Returns:
-        A `tf.data.Dataset` of tuples, the pictures float32 in 0..1.
+        A `tf.data.Dataset` of tuples.
     """
-    shapes, dtypes = zip(*signature, strict=True)
+    (rank, workers), (shapes, dtypes) = share, zip(*signature, strict=True)
+    rows = batch_size // workers
 
     def together(number):  # a call from TensorFlow into Python costs as much as a tenth of a picture
-        arrays, count = [np.empty((batch_size, *shape), dtype) for shape, dtype in signature], 0
-        first = int(number) * batch_size
-        for position in range(first, min(first + batch_size, total or first + batch_size)):
+        arrays, count = [np.empty((rows, *shape), dtype) for shape, dtype in signature], 0
+        first = int(number) * batch_size + rank * rows
+        for position in range(first, min(first + rows, total or first + rows)):
             made = make(position)
             if made is not None:
                 for array, value in zip(arrays, made, strict=True):
@@ -95,18 +98,25 @@ def batches(make, signature, batch_size, *, start=0, total=None):
 
     def batch(number):
         arrays = tf.numpy_function(together, [number], dtypes)
-        length = None if total else batch_size
+        length = None if total else rows
         return tuple(tf.ensure_shape(array, (length, *shape)) for array, shape in zip(arrays, shapes, strict=True))
-
-    def as_floats(image, *others):
-        return tf.cast(image, tf.float32) / 255, *others  # here and not in `make`: a quarter of the bytes to keep
 
     numbers = tf.data.Dataset.range(start, -(-total // batch_size) if total else np.iinfo("int64").max)
     dataset = numbers.map(batch, num_parallel_calls=cores())
     if total:
         dataset = dataset.filter(lambda image, *others: tf.shape(image)[0] > 0)
-    dataset = dataset.map(as_floats).prefetch(2)
-    # tf.data's autotuner sleeps for longer and longer, up to a minute, and the end of `fit` waits for it.
+    if dtype == "float32":
+        dataset = dataset.map(as_floats)  # here and not in `make`: a quarter of the bytes to keep
+    return unhurried(dataset.prefetch(2))
+
+
+def as_floats(images, *others):
+    """A batch with its uint8 pictures as float32 in 0..1."""
+    return tf.cast(images, tf.float32) / 255, *others
+
+
+def unhurried(dataset):
+    """`dataset` without tf.data's autotuner: it sleeps for longer and longer, up to a minute, and `fit`'s end waits."""
     options = tf.data.Options()
     options.autotune.enabled = False
     return dataset.with_options(options)
