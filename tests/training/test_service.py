@@ -64,7 +64,7 @@ def test_the_same_batches_as_here(serve, make_voc):
 
 def flat(batch):
     image, target = batch
-    return [image, *(target.values() if isinstance(target, dict) else [target])]
+    return [image, *(target[key] for key in sorted(target))] if isinstance(target, dict) else [image, target]
 
 
 def test_a_run_with_a_data_service_is_that_without(serve, classifier, tmp_path):
