@@ -59,27 +59,29 @@ def join(paths):
 
 def artifacts(name):
     """The files of a set, in Maven's local repository, with what they depend on."""
-    libraries = DEMO / "gradle/libs.versions.toml"
-    catalogue = tomllib.loads(libraries.read_text())
-    folder = BUILD / "maven" / name
-    answer = folder / "classpath"
-    if not answer.exists() or answer.stat().st_mtime < max(libraries.stat().st_mtime, Path(__file__).stat().st_mtime):
-        entries = ""
-        for alias in SETS[name]:
-            library = catalogue["libraries"][alias]
-            group, artifact = library["module"].split(":")
-            version = catalogue["versions"][library["version"]["ref"]]
-            entries += f"<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId>"
-            entries += f"<version>{version}</version>"
-            if alias in TFLITE:  # their parts are in the list, since Maven would look for them as .jar
-                entries += "<type>aar</type><exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId>"
-                entries += "</exclusion></exclusions>"
-            entries += "</dependency>"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "pom.xml").write_text(
-            "<project><modelVersion>4.0.0</modelVersion><groupId>cspkeras</groupId><packaging>pom</packaging>"
-            f"<artifactId>{name}</artifactId><version>1</version><dependencies>{entries}</dependencies></project>"
+    catalogue = tomllib.loads((DEMO / "gradle/libs.versions.toml").read_text())
+    entries = ""
+    for alias in SETS[name]:
+        library = catalogue["libraries"][alias]
+        group, artifact = library["module"].split(":")
+        version = catalogue["versions"][library["version"]["ref"]]
+        entries += (
+            f"<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version>"
         )
+        if alias in TFLITE:  # their parts are in the list, since Maven would look for them as .jar
+            entries += "<type>aar</type><exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId>"
+            entries += "</exclusion></exclusions>"
+        entries += "</dependency>"
+    project = (
+        "<project><modelVersion>4.0.0</modelVersion><groupId>cspkeras</groupId><packaging>pom</packaging>"
+        f"<artifactId>{name}</artifactId><version>1</version><dependencies>{entries}</dependencies></project>"
+    )
+    folder = BUILD / "maven" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    pom, answer = folder / "pom.xml", folder / "classpath"
+    if not answer.exists() or pom.read_text() != project:
+        pom.write_text(project)
+        answer.unlink(missing_ok=True)
         goal = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:build-classpath"
         run("mvn", "-q", "-B", goal, "-Dmdep.outputFile=classpath", cwd=folder)
     return [Path(path) for path in answer.read_text().split(os.pathsep)]
@@ -202,7 +204,7 @@ def run_tests(classes, classpath, resources):
     }
     flags = [f"-D{name}={value}" for name, value in options.items()]
     main = ("org.junit.runner.JUnitCore", *(f"cspkeras.demo.{name}" for name in names))
-    return run("java", "-Xmx2g", *flags, "-cp", join([output, classes, *libraries]), *main)
+    return run("java", "-Xmx2g", *flags, "-cp", join([output, classes, *libraries, android]), *main)
 
 
 def main():

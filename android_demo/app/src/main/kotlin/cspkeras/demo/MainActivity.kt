@@ -49,6 +49,7 @@ class MainActivity : Activity(), TextureView.SurfaceTextureListener {
     private var front = false
     private var lens: Lens? = null
     private var asked = false
+    private var problem: String? = null // with the model: said while there is nothing else to say
     private var picture: Bitmap? = null // null: live
     private val rate = FrameRate()
 
@@ -107,17 +108,18 @@ class MainActivity : Activity(), TextureView.SurfaceTextureListener {
 
     /** Shows a message in the middle of the screen; null takes it away. */
     private fun say(text: String?) {
-        message.text = text
-        message.visibility = if (text == null) View.GONE else View.VISIBLE
+        message.text = text ?: problem
+        message.visibility = if (message.text.isEmpty()) View.GONE else View.VISIBLE
     }
 
     // The model
 
     private fun load(itsThreshold: Boolean = false) {
-        if (models.names.isEmpty()) return say(getString(R.string.no_model))
+        problem = if (models.names.isEmpty()) getString(R.string.no_model) else null
+        say(null)
+        if (problem != null) return
         val name = models.names[model % models.names.size]
         val wanted = processor
-        say(null)
         status.text = "$name, $wanted ..."
         work(R.string.model_failed) {
             detector?.close()
@@ -142,8 +144,9 @@ class MainActivity : Activity(), TextureView.SurfaceTextureListener {
 
     private fun fail(text: Int, error: Throwable) {
         runOnUiThread {
-            say(getString(text, error.message ?: error.javaClass.simpleName))
-            status.text = message.text
+            val said = getString(text, error.message ?: error.javaClass.simpleName)
+            if (text == R.string.model_failed) problem = said
+            say(said)
         }
     }
 
@@ -185,7 +188,6 @@ class MainActivity : Activity(), TextureView.SurfaceTextureListener {
         picture = null
         still.visibility = View.GONE
         findViewById<Button>(R.id.picture).setText(R.string.picture)
-        say(null)
         startCamera()
     }
 
@@ -201,7 +203,8 @@ class MainActivity : Activity(), TextureView.SurfaceTextureListener {
         try {
             val found = camera.lens(front)
             lens = found
-            if (found == null) return say(getString(R.string.no_camera))
+            say(if (found == null) getString(R.string.no_camera) else null)
+            if (found == null) return
             arrange()
             camera.start(found, texture)
         } catch (error: Exception) { // of access, state, argument, security

@@ -28,8 +28,8 @@ fun readPicture(resolver: ContentResolver, uri: Uri): Bitmap {
     val corners = floatArrayOf(0f, 0f, bitmap.width.toFloat(), bitmap.height.toFloat())
     turn.mapPoints(corners)
     turn.postTranslate(-minOf(corners[0], corners[2]), -minOf(corners[1], corners[3]))
-    val width = Math.abs(corners[2] - corners[0]).toInt()
-    val height = Math.abs(corners[3] - corners[1]).toInt()
+    val width = Math.round(Math.abs(corners[2] - corners[0]))
+    val height = Math.round(Math.abs(corners[3] - corners[1]))
     val upright = Bitmap.createBitmap(width, height, Bitmap.Config.ARGB_8888)
     Canvas(upright).apply {
         drawColor(Color.WHITE)

@@ -44,7 +44,7 @@ class NewestTest {
     @Test
     fun framesASecondAreThoseOfTheLastFrames() {
         val rate = FrameRate(span = 3)
-        val milliseconds = listOf(0L, 1000L, 1100L, 1200L)
-        assertEquals(listOf(0f, 1f, 2 / 1.1f, 10f), milliseconds.map { rate.tick(it * 1_000_000) })
+        val milliseconds = listOf(0L, 1000L, 1500L, 1600L)
+        assertEquals(listOf(0f, 1f, 2 / 1.5f, 2 / 0.6f), milliseconds.map { rate.tick(it * 1_000_000) })
     }
 }

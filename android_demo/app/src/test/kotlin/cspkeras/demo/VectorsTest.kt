@@ -38,6 +38,7 @@ class VectorsTest {
         }
     }
 
+    /** Within a grey level: which of the two directions Pillow resizes first depends on its version. */
     @Test
     fun inputsAreThoseOfPython() {
         for ((number, case) in vectors("inputs").withIndex()) {
@@ -47,7 +48,9 @@ class VectorsTest {
             Preprocessor(model, input).write(Picture(case.getInt("width"), case.getInt("height"), case.pixels()))
             val count = input.buffer.capacity() / if (input.type == Number.FLOAT32) 4 else 1
             val (made, wanted) = listOf(input, expected).map { tensor -> FloatArray(count).also(tensor::read) }
-            for (i in 0 until count) assertEquals("case $number", wanted[i], made[i], 1e-6f)
+            for (i in 0 until count) {
+                assertEquals("case $number", input.value(wanted[i]), input.value(made[i]), 1.001f * model.scale)
+            }
         }
     }
 

@@ -2,7 +2,7 @@ package cspkeras.demo.logic
 
 private const val BITS = 22 // of the weights' fractions
 
-/** Pillow's bilinear resizing, to the last bit: triangles as wide as the source pixels that a new pixel covers. */
+/** Pillow's bilinear resizing, within a grey level: triangles as wide as the source pixels that a new pixel covers. */
 class Resizer(private val fromWidth: Int, private val fromHeight: Int, val width: Int, val height: Int) {
     private val columns = Taps(fromWidth, width)
     private val rows = Taps(fromHeight, height)
