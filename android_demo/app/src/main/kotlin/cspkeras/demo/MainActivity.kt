@@ -199,14 +199,13 @@ class MainActivity : Activity(), TextureView.SurfaceTextureListener {
             asked = true
             return requestPermissions(arrayOf(Manifest.permission.CAMERA), 0)
         }
-        val texture = preview.surfaceTexture ?: return // its listener comes back
         try {
             val found = camera.lens(front)
             lens = found
             say(if (found == null) getString(R.string.no_camera) else null)
             if (found == null) return
             arrange()
-            camera.start(found, texture)
+            camera.start(found, preview.surfaceTexture ?: return) // its listener comes back
         } catch (error: Exception) { // of access, state, argument, security
             say(getString(R.string.camera_failed, error.message))
         }

@@ -92,6 +92,6 @@ class Detector(
         } catch (error: LinkageError) { // the runtime's library is not there, or not for this processor
             error
         }
-        return (error.message ?: error.javaClass.simpleName).lines().first().take(120)
+        return (error.message ?: error.javaClass.simpleName).lines().first().take(200)
     }
 }
