@@ -147,7 +147,9 @@ def make_parser():
 
     export = command("export", _export, "Convert a detector to a .tflite file.")
     export.add_argument("--model", type=Path, required=True, help="a .keras detector")
-    export.add_argument("--output", type=Path, required=True, help="the .tflite file to write")
+    target = export.add_mutually_exclusive_group(required=True)
+    target.add_argument("--output", type=Path, help="the .tflite file to write")
+    target.add_argument("--android", type=Path, metavar="FOLDER", help="the Android demo whose assets get the file")
     export.add_argument(
         "--precision", choices=("float32", "float16", "dynamic", "int8"), default="float16", help="[%(default)s]"
     )
@@ -224,6 +226,7 @@ def _export(options):
     from .detection.detector import load_detector
     from .tflite.convert import convert
 
+    output = options.output or _asset(options.android, f"{options.model.stem}_{options.precision}.tflite")
     model = load_detector(options.model)
     calibration = None
     if options.precision == "int8":
@@ -233,7 +236,17 @@ def _export(options):
             raise ValueError("--precision int8 needs --data, the pictures that calibrate it")
         data = read_data(options.data, options.train_split, model.class_names)
         calibration = images(data, model.anchors.size, 100, report=data_commands.note)
-    print(convert(model, options.output, options.precision, calibration, options.refine))
+    print(convert(model, output, options.precision, calibration, options.refine))
+
+
+def _asset(folder, name):
+    """Where the application in android_demo/ looks for a model."""
+    main = folder / "app" / "src" / "main"
+    if not (main / "AndroidManifest.xml").is_file():
+        raise ValueError(
+            f"{folder}: has no {main.relative_to(folder)}/AndroidManifest.xml; expected a copy of android_demo"
+        )
+    return main / "assets" / "models" / name
 
 
 def _check(options):
