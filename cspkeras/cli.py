@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from . import data_commands, quantize_command, show_command
+from . import data_commands, device_commands, quantize_command, show_command
 from .data_commands import read_data
 from .train_command import MODEL, SIZE, recipe_of, starting_point
 
@@ -157,6 +157,7 @@ def make_parser():
     check.add_argument("--images", type=Path, metavar="FOLDER", help="pictures to compare on [noise]")
     check.add_argument("--json", action="store_true", help="print JSON")
 
+    device_commands.add(commands, _count)
     show_command.add(data_commands.add(commands, _count))
 
     demo = command("demo", _demo, "The whole way on drawn scenes of real handwriting, in about ten minutes.")
