@@ -1,5 +1,6 @@
 """The sub-commands about finished .tflite files: how fast they are, and a page that runs one."""
 
+import argparse
 import json
 from pathlib import Path
 
@@ -15,6 +16,26 @@ def add(commands, count):
     parser.add_argument("--slowest", type=count, default=10, help="operations to list [%(default)s]")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="for benchmark.json and benchmark.svg [none]")
     parser.add_argument("--json", action="store_true", help="print JSON")
+
+    help = "A page on this computer that runs a .tflite detector in the browser, on pictures or the camera."
+    parser = commands.add_parser("serve", help=help, description=help)
+    parser.set_defaults(run=_serve)
+    parser.add_argument("file", type=Path, help="a detector's .tflite, written by cspkeras")
+    parser.add_argument("--port", type=_port, default=8000, help="0 for any [%(default)s]")
+    parser.add_argument(
+        "--litert",
+        type=Path,
+        metavar="FOLDER",
+        help="node_modules/@litertjs of `npm install @litertjs/core` [LiteRT.js from a public network]",
+    )
+    parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="pictures for ?image=pictures/NAME [none]")
+
+
+def _port(text):
+    value = int(text)
+    if not 0 <= value < 65536:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 65535, received {text}")
+    return value
 
 
 def _benchmark(options):
@@ -57,3 +78,11 @@ def _write(folder, results, text, slowest):
 def _bar(operation):
     weighted = operation.layer and not operation.layer.startswith("after ")
     return operation.layer if weighted else f"{operation.kernel} {operation.layer}".strip()
+
+
+def _serve(options):
+    from .tflite.serve import make_server
+
+    with make_server(options.file, options.port, options.litert, options.pictures) as server:
+        print(f"http://127.0.0.1:{server.server_port}/ runs {options.file}; Ctrl-C ends it", flush=True)
+        server.serve_forever()
