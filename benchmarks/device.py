@@ -55,15 +55,15 @@ def rows(network, results, ours):
             if other in ours:
                 continue
             errors = [one["error"] for one in (results[key], theirs) if "error" in one]
-            name = f"{network} {key[1]}"
+            name, beside = f"{network} {key[1]}", " ".join(other).strip()
             if errors:
-                yield f"| {name} | {' '.join(other)} | {errors[0]} | |"
+                yield f"| {name} | {beside} | {errors[0]} | |"
                 continue
             pair = results[key]["seconds"], theirs["seconds"]
             ratios = [a / b for a, b in zip(*pair, strict=True)]
             times = " : ".join(f"{1000 * statistics.median(one):.1f}" for one in pair)
             ratio = f"**{statistics.median(ratios):.2f}** ({min(ratios):.2f}–{max(ratios):.2f})"
-            yield f"| {name} | {' '.join(other)} | {times} | {ratio} |"
+            yield f"| {name} | {beside} | {times} | {ratio} |"
 
 
 def differences(results):

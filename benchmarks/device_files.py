@@ -5,6 +5,7 @@ tf2onnx's, the quantized one ONNX Runtime's static QDQ, a scale a channel, 8-bit
 as its documentation advises for x86. A file that is there is not made again.
 """
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -119,3 +120,7 @@ def _to_ncnn(onnx, path):
     done = subprocess.run(command, capture_output=True, text=True, cwd=path.parent, timeout=600)
     if done.returncode or not path.exists():
         raise RuntimeError(f"pnnx ends with {done.returncode}")
+    # pnnx leaves ONNX's Pad as it is. The one here puts 64 channels of zeros behind Darknet's narrow shortcut.
+    path.write_text(re.sub(r"^Pad( .*)$", r"Padding\1 8=64", path.read_text(), flags=re.M))
+    for other in path.parent.glob(f"{onnx.stem}[._]pnnx*"):
+        other.unlink()
