@@ -62,7 +62,8 @@ class Ncnn:
         self.net.opt.num_threads = threads
         if self.net.load_param(str(path)) or self.net.load_model(str(Path(path).with_suffix(".bin"))):
             raise ValueError(f"{path}: ncnn can't load it")
-        self.image = ncnn.Mat(channels_first((1, 3, *side(path)))[0]).clone()  # without it, memory of numpy's
+        self.picture = channels_first((1, 3, *side(path)))[0]  # held: ncnn reads numpy's own memory
+        self.image = ncnn.Mat(self.picture)
 
     def run(self):
         extractor = self.net.create_extractor()
