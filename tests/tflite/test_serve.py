@@ -147,8 +147,9 @@ def test_the_page_finds_what_the_script_finds(running, litert, test_data, tmp_pa
     for one in told:
         wanted = expected[one["name"]]
         found = json.loads(one["found"])
+        # Elsewhere three of the network's pixels, two of the picture's each.
         exact = one["name"].endswith("_same.png")
-        _compare(found, wanted, detector.labels, pixels=0.1 if exact else 2, score=1e-3 if exact else 0.03)
+        _compare(found, wanted, detector.labels, pixels=0.1 if exact else 6, score=1e-3 if exact else 0.1)
 
 
 def _compare(found, wanted, labels, pixels, score):
