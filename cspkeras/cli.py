@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from . import data_commands, quantize_command, serve_command, show_command
+from . import data_commands, device_commands, quantize_command, serve_command, show_command
 from .data_commands import read_data
 from .train_command import MODEL, SIZE, machines, recipe_of, starting_point
 
@@ -168,6 +168,7 @@ def make_parser():
     data = data_commands.add(commands, _count)
     show_command.add(data)
     serve_command.add(data)
+    device_commands.add(commands, _count)
 
     demo = command("demo", _demo, "The whole way on drawn scenes of real handwriting, in about ten minutes.")
     demo.add_argument("--run", dest="folder", type=Path, default=Path("runs/demo"), help="[%(default)s]")
