@@ -56,7 +56,7 @@ class LayerCost:
 
     Attributes:
         name: the layer's.
-        kind: its class's name, such as "Conv2D".
+        kind: its class's name and its kernel, such as "Conv2D 3x3".
         shape: of its output, without the batch.
         weights: of a convolution or dense layer, without bias.
         bflops: floating point operations in 1e9.
@@ -138,8 +138,13 @@ def complexity(model):
         (weights, flops), cio = _count(operation), _traffic(operation)
         if weights or cio:
             shape = tuple(operation.output.shape[1:])
-            each.append(LayerCost(operation.name, type(operation).__name__, shape, weights, flops / 1e9, cio))
+            each.append(LayerCost(operation.name, _kind(operation), shape, weights, flops / 1e9, cio))
     return Complexity(sum(math.prod(v.shape) for v in model.trainable_weights), tuple(each))
+
+
+def _kind(operation):
+    kernel = getattr(operation, "kernel_size", None) or getattr(operation, "pool_size", ())
+    return " ".join([type(operation).__name__, "x".join(map(str, kernel))]).strip()
 
 
 def _count(operation):

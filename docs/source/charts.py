@@ -46,17 +46,17 @@ def depthwise(path):
     kinds = {"1x1 convolution": BLUE, "3x3 or larger": GREEN, "depthwise 3x3": ORANGE, "pooling, classifier": GREY}
 
     def kind(layer):
-        if layer.kind == "DepthwiseConv2D":
+        name, _, kernel = layer.kind.partition(" ")
+        if name == "DepthwiseConv2D":
             return "depthwise 3x3"
-        if layer.kind not in ("Conv2D", "GroupedConv2D"):
+        if name not in ("Conv2D", "GroupedConv2D"):
             return "pooling, classifier"
-        return "1x1 convolution" if layer.name in pointwise else "3x3 or larger"
+        return "1x1 convolution" if kernel == "1x1" else "3x3 or larger"
 
     with figure(path, 9, 2.9) as ax:
         rows = []
         for name in names:
             found = cost(name)
-            pointwise = {x.name for x in found.each if x.weights and x.bflops and _is_pointwise(x)}
             for what in ("bflops", "cio"):
                 shares = dict.fromkeys(kinds, 0.0)
                 for layer in found.each:
@@ -75,12 +75,6 @@ def depthwise(path):
         ax.set_xticks([])
         ax.spines[["bottom", "left"]].set_visible(False)
         ax.legend(ncols=4, loc="lower center", bbox_to_anchor=(0.4, 1), frameon=False, fontsize=9)
-
-
-def _is_pointwise(layer):
-    """Whether a convolution is 1x1: what it reads and writes tells the channels that enter."""
-    entering = layer.cio / (layer.activations / layer.shape[-1]) - layer.shape[-1]
-    return abs(layer.weights / layer.shape[-1] - entering) < 1e-6
 
 
 def tradeoff(path):

@@ -228,7 +228,19 @@ def gradients():
 SPEEDS = {"images_per_second": ".0f", "int8_ms": ".3f"}
 TABLES = {
     table.__name__: table
-    for table in (savings, networks, bottlenecks, traffic, blocks, pyramid, ablation, detection, learning, setting, gradients)
+    for table in (
+        savings,
+        networks,
+        bottlenecks,
+        traffic,
+        blocks,
+        pyramid,
+        ablation,
+        detection,
+        learning,
+        setting,
+        gradients,
+    )
 }
 
 

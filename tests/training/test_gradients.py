@@ -61,7 +61,7 @@ def test_a_partial_dense_block_has_less_duplicated_gradients():
     means = {}
     for kind in ("dense", "dense, divided", "csp"):
         runs = [benchmark.run(kind, seed) for seed in (0, 1)]
-        assert all(run["accuracy"] > 0.9 for run in runs)
+        assert all(run["accuracy"] > 0.8 for run in runs)
         moments = [moment for run in runs for moment in run["epochs"][1:]]
         means[kind] = {key: np.mean([moment[key] for moment in moments]) for key in moments[0]}
     for kind in ("dense", "dense, divided"):
