@@ -115,7 +115,7 @@ def fusion(path):
             arrow(ax, (13, y - 0.45), (13, y - 1.95), colour=ORANGE)
         arrow(ax, (6, 8.4), (13, 8.4), (13, 6.45), colour=ORANGE)
         ax.text(13.6, 9, "next finer map, by a 3x3\nconvolution of stride 2", fontsize=9, color=ORANGE)
-        ax.text(9.4, 2.3, "next coarser map, upsampled", fontsize=9, color=BLUE)
+        ax.text(14, 2.2, "next coarser map,\nupsampled", fontsize=9, color=BLUE)
 
 
 def dense(path):
@@ -133,7 +133,7 @@ def dense(path):
             if i:
                 ax.add_patch(_bar(13.4 + 64 / 64, y, 32 * i / 64, BLUE))
             ax.text(13.55 + (64 + 32 * i) / 64, y + 0.3, f"{64 + 32 * i}", va="center", fontsize=9)
-        ax.text(13.4, 0.15, "channels that enter each layer", fontsize=9)
+        ax.text(13.4, 0.15, "channels that enter each layer and the transition", fontsize=9)
 
 
 def _bar(x, y, width, colour):
