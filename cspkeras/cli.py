@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from . import data_commands, device_commands, quantize_command, serve_command, show_command
+from . import analyze_command, data_commands, device_commands, quantize_command, serve_command, show_command
 from .data_commands import read_data
 from .train_command import MODEL, SIZE, machines, recipe_of, starting_point
 
@@ -85,6 +85,8 @@ def make_parser():
 
     models = command("models", _models, "List the networks: what is counted here beside what was published.")
     models.add_argument("pattern", nargs="?", default="*", help="of their names, such as 'CSP*' [all]")
+
+    analyze_command.add(commands, _side, _count)
 
     train = command("train", _train, "Train a detector or a classifier on pictures of your own.")
     train.add_argument("--data", type=Path, required=True, help=f"{FOLDERS}; for a classifier a folder of classes")
