@@ -1,5 +1,6 @@
 """A page on this computer that runs a .tflite detector in the browser, by LiteRT.js."""
 
+import contextlib
 import json
 import mimetypes
 from functools import partial
@@ -61,8 +62,9 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {"Content-Type": kind or "application/octet-stream", "Content-Length": str(len(content))}
         for header in (headers | ISOLATED if self.folders["litert"] else headers).items():
             self.send_header(*header)
-        self.end_headers()
-        self.wfile.write(content)
+        with contextlib.suppress(ConnectionError):  # of a page that was left
+            self.end_headers()
+            self.wfile.write(content)
 
     def find(self, name):
         """The bytes of what a path names; an OSError or ValueError for what is not to be had."""
