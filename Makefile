@@ -1,5 +1,6 @@
 # make demo   everything once: environment, installation, training, quantization, conversion, proof, report
 # make test   the same, then the whole test suite
+# make android   the Android demo's APK, from Maven Central and Debian's packages
 # Another Python: make demo PYTHON=python3.12. Running either again is fine; an interrupted demo goes on.
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ BIN := $(VENV)/bin
 # Of TensorFlow's own messages only the errors.
 export TF_CPP_MIN_LOG_LEVEL := 3
 
-.PHONY: demo test clean
+.PHONY: demo android test clean
 
 $(VENV)/installed: pyproject.toml
 	@echo "== Installing cspkeras into $(VENV): about 2 GB on disk, some minutes of downloads"
@@ -27,5 +28,8 @@ test: demo
 	$(BIN)/python -m pytest
 	CSPKERAS_DEMO_RUN=runs/demo $(BIN)/python -m pytest -m slow
 
+android: $(VENV)/installed
+	$(BIN)/python android_demo/build.py
+
 clean:
-	rm -rf $(VENV) runs/demo build
+	rm -rf $(VENV) runs/demo build android_demo/build

@@ -124,7 +124,7 @@ def main():
     for network in args.models:
         results[network] = measure(network, args.beside, settings, args.rounds, patience)
         rows(network, results[network], args.batch_size)
-    machine = _machine(results)
+    machine = machine_line(results)
     loads = [
         load for libraries in results.values() for told in libraries.values() for load in told.get("load", [])
     ] or [0]
@@ -142,7 +142,7 @@ def main():
             path.write_text(json.dumps({"machine": machine, "settings": vars(args), "results": results}, indent=1))
 
 
-def _machine(results):
+def machine_line(results):
     """One line: processor, cores and the versions of all that was measured."""
     versions = {"python": platform.python_version()}
     for libraries in results.values():

@@ -138,7 +138,7 @@ def serve(pipe, library, name, settings):
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # Keras alone would take a GPU, and XLA with it
     try:
         network = (TimmNetwork if library.startswith("timm") else KerasNetwork)(library, name, settings)
-        steps = {task: _warm_up(getattr(network, task), settings.seconds) for task in TASKS}
+        steps = {task: warm_up(getattr(network, task), settings.seconds) for task in TASKS}
         versions = {package: importlib.metadata.version(package) for package in VERSIONS[library]}
     except ModuleNotFoundError as e:
         pipe.send({"error": f"not installed: {e.name}"})
@@ -150,20 +150,20 @@ def serve(pipe, library, name, settings):
     for task in iter(pipe.recv, None):
         gc.collect()  # what an earlier task has left is not this one's work
         load = Load()
-        seconds = _timed(getattr(network, task), steps[task], CLOCKS[settings.clock])
+        seconds = timed(getattr(network, task), steps[task], CLOCKS[settings.clock])
         pipe.send((seconds / steps[task], load.others()))
 
 
-def _timed(task, steps, clock):
+def timed(task, steps, clock):
     start = clock()
     task(steps)
     return clock() - start
 
 
-def _warm_up(task, seconds):
+def warm_up(task, seconds):
     """Compile and fill the caches; return the steps that take about `seconds`."""
     task(1)
-    return max(1, round(seconds / _timed(task, 1, time.process_time)))
+    return max(1, round(seconds / timed(task, 1, time.process_time)))
 
 
 class Peer:
@@ -173,7 +173,7 @@ class Peer:
         told: what it said when it was ready: {"parameters", "versions"} or {"error"}.
     """
 
-    def __init__(self, library, name, settings):
+    def __init__(self, library, name, settings, serve=serve):
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=serve, args=(theirs, library, name, settings), daemon=True)
@@ -185,7 +185,7 @@ class Peer:
             self.told = {"error": "its process died"}
 
     def measure(self, task):
-        """Time one of `TASKS`: seconds a step, and the share of the cores that others used meanwhile."""
+        """Time a task, such as one of `TASKS`: seconds a step, and the share of the cores that others used."""
         self.pipe.send(task)
         return self.pipe.recv()
 

@@ -5,9 +5,9 @@ import json
 import sys
 from pathlib import Path
 
-from . import data_commands, quantize_command, show_command
+from . import analyze_command, data_commands, device_commands, quantize_command, serve_command, show_command
 from .data_commands import read_data
-from .train_command import MODEL, SIZE, recipe_of, starting_point
+from .train_command import MODEL, SIZE, machines, recipe_of, starting_point
 
 FOLDERS = "folder of a known format: Pascal VOC, COCO, YOLO, TFRecords; or tfds:NAME"
 
@@ -86,6 +86,8 @@ def make_parser():
     models = command("models", _models, "List the networks: what is counted here beside what was published.")
     models.add_argument("pattern", nargs="?", default="*", help="of their names, such as 'CSP*' [all]")
 
+    analyze_command.add(commands, _side, _count)
+
     train = command("train", _train, "Train a detector or a classifier on pictures of your own.")
     train.add_argument("--data", type=Path, required=True, help=f"{FOLDERS}; for a classifier a folder of classes")
     train.add_argument(
@@ -103,6 +105,12 @@ def make_parser():
     )
     train.add_argument("--train-split", default="train", help="[%(default)s]")
     train.add_argument("--val-split", default="val", help="[%(default)s]")
+    train.add_argument("--gpus", type=_count, metavar="N", help="of this machine, all training together [one]")
+    train.add_argument(
+        "--workers", metavar="HOST:PORT,...", help="machines that train together, on JAX; all get this list [none]"
+    )
+    train.add_argument("--rank", type=_number(int, 0), metavar="I", help="which of them this is, from 0")
+    train.add_argument("--data-service", metavar="HOST:PORT", help="a `cspkeras data serve` that decodes and augments")
     _add_recipe(train, None)
 
     about = "A detector in 8 bits, by as little training as will do."
@@ -141,7 +149,9 @@ def make_parser():
 
     export = command("export", _export, "Convert a detector to a .tflite file.")
     export.add_argument("--model", type=Path, required=True, help="a .keras detector")
-    export.add_argument("--output", type=Path, required=True, help="the .tflite file to write")
+    target = export.add_mutually_exclusive_group(required=True)
+    target.add_argument("--output", type=Path, help="the .tflite file to write")
+    target.add_argument("--android", type=Path, metavar="FOLDER", help="the Android demo whose assets get the file")
     export.add_argument(
         "--precision", choices=("float32", "float16", "dynamic", "int8"), default="float16", help="[%(default)s]"
     )
@@ -157,7 +167,10 @@ def make_parser():
     check.add_argument("--images", type=Path, metavar="FOLDER", help="pictures to compare on [noise]")
     check.add_argument("--json", action="store_true", help="print JSON")
 
-    show_command.add(data_commands.add(commands, _count))
+    data = data_commands.add(commands, _count)
+    show_command.add(data)
+    serve_command.add(data)
+    device_commands.add(commands, _count)
 
     demo = command("demo", _demo, "The whole way on drawn scenes of real handwriting, in about ten minutes.")
     demo.add_argument("--run", dest="folder", type=Path, default=Path("runs/demo"), help="[%(default)s]")
@@ -199,18 +212,24 @@ def _train(options):
     from .training.folder import check_folder
     from .training.trainer import fit
 
-    check_folder(options.folder, resume=options.resume, overwrite=options.overwrite)
+    if not options.rank:  # the first worker alone writes there
+        check_folder(options.folder, resume=options.resume, overwrite=options.overwrite)
     recipe = recipe_of(options)
+    place = machines(options, recipe)
     keras.utils.set_random_seed(recipe.seed)
-    model, train, val = starting_point(options, recipe)
-    fit(model, train, val, options.folder, recipe, resume=options.resume, overwrite=options.overwrite)
-    print(f"best model: {options.folder / BEST}")
+    how = dict(resume=options.resume, overwrite=options.overwrite, data_service=options.data_service)
+    with place as folder:
+        model, train, val = starting_point(options, recipe)
+        fit(model, train, val, folder, recipe, **how)
+    if not options.rank:
+        print(f"best model: {folder / BEST}")
 
 
 def _export(options):
     from .detection.detector import load_detector
     from .tflite.convert import convert
 
+    output = options.output or _asset(options.android, f"{options.model.stem}_{options.precision}.tflite")
     model = load_detector(options.model)
     calibration = None
     if options.precision == "int8":
@@ -220,7 +239,17 @@ def _export(options):
             raise ValueError("--precision int8 needs --data, the pictures that calibrate it")
         data = read_data(options.data, options.train_split, model.class_names)
         calibration = images(data, model.anchors.size, 100, report=data_commands.note)
-    print(convert(model, options.output, options.precision, calibration, options.refine))
+    print(convert(model, output, options.precision, calibration, options.refine))
+
+
+def _asset(folder, name):
+    """Where the application in android_demo/ looks for a model."""
+    main = folder / "app" / "src" / "main"
+    if not (main / "AndroidManifest.xml").is_file():
+        raise ValueError(
+            f"{folder}: has no {main.relative_to(folder)}/AndroidManifest.xml; expected a copy of android_demo"
+        )
+    return main / "assets" / "models" / name
 
 
 def _check(options):

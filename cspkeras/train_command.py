@@ -1,5 +1,7 @@
 """The sub-command `train`: by which recipe, and which network is trained, from which weights."""
 
+from contextlib import nullcontext
+
 from .data_commands import note, read_splits
 
 MODEL = "CSPPeleeNetEFM"  # where none is named
@@ -21,6 +23,32 @@ def recipe_of(options):
     augment = {name: getattr(options, name) for name in ("mosaic", "flip")}
     flags["augment"] = {name: value for name, value in augment.items() if value is not None}
     return changed(recipe, {name: value for name, value in flags.items() if value is not None})
+
+
+def machines(options, recipe):
+    """A context that yields the run's folder and in which the network must be built: whose devices it is trained on.
+
+    Raises:
+        OSError: where no data service answers.
+        ValueError: for workers or GPUs that aren't there, or can't train together.
+    """
+    from .training.distribution import check_workers, worker
+    from .training.gpus import mirrored
+
+    if options.data_service:
+        from .training.service import check_service
+
+        check_service(options.data_service)
+    if options.workers or options.rank is not None:
+        if options.gpus:
+            raise ValueError("--gpus and --workers: each worker takes all GPUs of its machine; leave --gpus out")
+        check_workers(options.workers, options.rank, recipe.batch_size)
+        return worker(options.workers, options.rank, options.folder, recipe.batch_size, resume=options.resume)
+    if options.gpus:
+        if options.gpus > 1 and recipe.accumulate > 1:
+            raise ValueError(f"accumulate {recipe.accumulate}: not on several GPUs; leave it or --gpus out")
+        return mirrored(options.gpus, options.folder, recipe.batch_size)
+    return nullcontext(options.folder)
 
 
 def starting_point(options, recipe):

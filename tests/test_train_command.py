@@ -74,7 +74,7 @@ def quick_fit(monkeypatch):
     """`train` with a small detector that is not trained, up to the first file."""
     built = "cspkeras.detection.registry.get_detector"
     monkeypatch.setattr(built, lambda _, classes, **options: small_detector(classes=classes))
-    monkeypatch.setattr(tasks, "training_batches", lambda *_, **__: pytest.fail("the folder is looked at first"))
+    monkeypatch.setattr(tasks, "batches", lambda *_, **__: pytest.fail("the folder is looked at first"))
 
 
 def test_a_file_in_the_place_of_the_run(quick_fit, capsys, make_voc, tmp_path):

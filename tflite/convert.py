@@ -82,10 +82,10 @@ def _quantized(model, calibration, refine_steps):
 
     if not refine_steps:
         return calibrate(quantize_aware(model), calibration)
-    from ..training.refinement import refine, reshuffled
+    from ..training.refinement import augmented, refine
 
     calibration = list(calibration)
-    return refine(calibrate(quantize_aware(model), calibration), model, reshuffled(calibration), refine_steps)
+    return refine(calibrate(quantize_aware(model), calibration), model, augmented(calibration), refine_steps)
 
 
 def reference(model):

@@ -83,7 +83,7 @@ def run_cpu(path, images: np.ndarray | None = None, threads: int = 2, runs: int 
     with tempfile.TemporaryDirectory() as folder:
         if images is not None:
             np.save(f"{folder}/images.npy", images)
-        report, _, end = _start("cpu", path, folder, os.environ, timeout, threads, runs)
+        report, _, end = start("cpu", path, folder, os.environ, timeout, threads, runs)
         if report is None or "error" in report:
             raise LiteRTError(
                 f"{path}: LiteRT's CPU cannot run it ({report['error'] if report else end}); "
@@ -101,7 +101,7 @@ def run_gpu(path, cpu: CPURun, timeout: float = 600) -> GPURun:
     with tempfile.TemporaryDirectory() as folder:
         np.save(f"{folder}/raw.npy", cpu.raw)
         for environment in _vulkan_environments(folder):
-            report, log, end = _start("gpu", path, folder, environment, timeout)
+            report, log, end = start("gpu", path, folder, environment, timeout)
             device = re.search(r"Selected adapter: ([^,\n]+)", log)
             if device:
                 break
@@ -158,11 +158,11 @@ def _dequantize(values: np.ndarray, scale: float, zero: int) -> np.ndarray:
     return (values.astype(np.float32) - zero) * np.float32(scale) if scale else values
 
 
-def _start(device: str, path, folder: str, environment, timeout: float, *arguments):
-    """Runs this file as a script: (its report or None, its standard error, how it ended without a report)."""
+def start(device: str, path, folder: str, environment, timeout: float, *arguments, script=__file__):
+    """Runs this file, or another script: (its report or None, its standard error, how it ended without a report)."""
     report = Path(folder, f"{device}.json")
     report.unlink(missing_ok=True)
-    command = [sys.executable, "-P", __file__, device, str(path), folder, *map(str, arguments)]
+    command = [sys.executable, "-P", script, device, str(path), folder, *map(str, arguments)]
     try:
         done = subprocess.run(command, env=environment, capture_output=True, timeout=timeout)
     except subprocess.TimeoutExpired as late:

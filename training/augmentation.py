@@ -12,9 +12,9 @@ import numpy as np  # noqa: E402
 
 from ..detection.anchors import STRIDES  # noqa: E402
 from ..detection.pictures import FILL  # noqa: E402
+from .mosaic import COUNT  # noqa: E402
 
 SMALLEST = 0.3  # a box of which a random crop leaves less is dropped; of a mosaic every part stays
-MOSAIC = 4  # pictures in a mosaic
 BLUR = dict(blur_limit=0, sigma_limit=(0.5, 2.0))  # sigma in pixels; the kernel as large as it needs
 
 
@@ -70,45 +70,47 @@ class Augmentation:
         if not 1 <= multiscale < 8:
             raise ValueError(f"multiscale must be from 1 to 8. Received: multiscale={multiscale}")
         self.size, self.mosaic, self.mixup, self.multiscale = tuple(size), mosaic, mixup, multiscale
-        self._composes = Composes(lambda key: _compose(self.size, *key, crop, flip, color, blur))
+        self._composes = Composes(lambda shape: _compose(self.size, shape, crop, flip, color, blur))
 
     @property
     def most(self):
         """The largest number of pictures that one result shows."""
-        return (MOSAIC if self.mosaic else 1) + (1 if self.mixup else 0)
+        return (COUNT if self.mosaic else 1) + (1 if self.mixup else 0)
 
     def others(self, rng):
-        """Decide how many pictures a result needs beside its own; two numbers, those for the mosaic and for MixUp."""
-        return (MOSAIC - 1) * int(rng.random() < self.mosaic), int(rng.random() < self.mixup)
+        """Decide whether a result is made of a mosaic, and whether another picture is mixed in; two truth values."""
+        return rng.random() < self.mosaic, rng.random() < self.mixup
 
     def shape(self, rng):
         """Draw a (height, width): `size` by a factor within `multiscale`, in multiples of the coarsest stride."""
+        if self.multiscale == 1:
+            return self.size
         scale, stride = rng.uniform(1 / self.multiscale, self.multiscale), STRIDES[-1]
         return tuple(max(stride, round(side * scale / stride) * stride) for side in self.size)
 
-    def __call__(self, seed, pictures, mixed=None, shape=None):
+    def __call__(self, seed, picture, mixed=None, shape=None):
         """Augment a picture, reproducibly.
 
         Args:
             seed: a non-negative integer.
-            pictures: one (image, boxes, labels), or four to be joined; boxes in pixels.
+            picture: (image, boxes, labels), of one picture or of a mosaic; boxes in pixels.
             mixed: another one to mix in, or None.
             shape: as the method gives; None for `size`.
 
         Returns:
             (image, boxes, labels), boxes in pixels of the result.
         """
-        shape = shape if self.multiscale > 1 and shape else self.size
-        image, boxes, labels = self._transformed(seed, pictures, shape)
+        shape = shape or self.size
+        image, boxes, labels = self._transformed(seed, picture, shape)
         if mixed is None:
             return image, boxes, labels
-        other, other_boxes, other_labels = self._transformed(seed + 1, [mixed], shape)
+        other, other_boxes, other_labels = self._transformed(seed + 1, mixed, shape)
         image = cv2.addWeighted(image, 0.5, other, 0.5, 0)
         return image, np.concatenate([boxes, other_boxes]), np.concatenate([labels, other_labels])
 
-    def _transformed(self, seed, pictures, shape):
-        first, *others = (dict(image=i, bboxes=b, labels=c) for i, b, c in pictures)
-        out = self._composes((shape, bool(others)), seed, **first, mosaic_metadata=others)
+    def _transformed(self, seed, picture, shape):
+        image, boxes, labels = picture
+        out = self._composes(shape, seed, image=image, bboxes=boxes, labels=labels)
         boxes = np.asarray(out["bboxes"], "float32").reshape(-1, 4)
         return out["image"], boxes, np.asarray(out["labels"], "int64").reshape(-1)
 
@@ -120,12 +122,8 @@ def check_probabilities(**values):
             raise ValueError(f"{name} must be a probability, from 0 to 1. Received: {name}={value}")
 
 
-def _compose(size, shape, joined, crop, flip, color, blur):
+def _compose(size, shape, crop, flip, color, blur):
     height, width = shape
-    transforms = []
-    if joined:
-        # Each picture covers a cell of the result's size, of which the result shows a part.
-        transforms.append(A.Mosaic(target_size=shape, cell_shape=shape, fit_mode="cover", fill=FILL, p=1.0))
     letterbox = A.Sequential(
         [
             A.LongestMaxSize(max_size_hw=shape, interpolation=cv2.INTER_AREA),
@@ -134,7 +132,7 @@ def _compose(size, shape, joined, crop, flip, color, blur):
     )
     cropped = A.RandomResizedCrop(shape, scale=(0.3, 1.0), ratio=(0.75 * width / height, 1.333 * width / height))
     jitter = dict(brightness=(0.7, 1.3), contrast=(0.7, 1.3), saturation=(0.5, 1.5), hue=(-0.05, 0.05))
-    transforms += [A.OneOrOther(cropped, letterbox, p=crop), A.HorizontalFlip(p=flip), A.ColorJitter(**jitter, p=color)]
+    transforms = [A.OneOrOther(cropped, letterbox, p=crop), A.HorizontalFlip(p=flip), A.ColorJitter(**jitter, p=color)]
     transforms.append(A.GaussianBlur(**BLUR, p=blur))
     if shape != size:
         transforms += [

@@ -8,6 +8,7 @@ from contextlib import nullcontext
 import keras
 
 from ..files import replacing
+from .distribution import agreed
 from .folder import MODEL, RESULTS
 from .schedules import rate
 from .state import BEST, LAST, save_state
@@ -109,7 +110,7 @@ class Run(Callback):
             self.averaging.update(self.step)
         with self.averaging.in_place() if self.averaging else nullcontext():
             if not (epoch + 1) % self.recipe.evaluate_every or epoch + 1 == self.recipe.epochs:
-                measured = self.task.measure()
+                measured = agreed(self.task.measure())
                 logs.update(measured)  # for the progress bar
                 row |= measured
             row["learning_rate"] = rate(self.recipe, self.step - 1, self.steps)

@@ -1,27 +1,28 @@
 """From labelled pictures to a classifier's batches: the same for the same seed, however many threads it has."""
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 
 from .classification_augmentation import ClassificationAugmentation
 from .pictures import read_pixels
 from .pipeline import steps_per_epoch
-from .stream import Order, Pictures, batches, stream
+from .stream import Order, Pictures, batches
 
 
-def classification_batches(data, size, batch_size, *, seed=0, start_step=0, augment=None, report=print):
+def classification_batches(
+    data, size, batch_size, *, seed=0, start_step=0, augment=None, share=(0, 1), dtype="float32", report=print
+):
     """Endless augmented batches for `fit`, `pipeline.steps_per_epoch` an epoch.
 
     A picture that turns out to be broken is reported once, and another takes its place.
 
     Args:
         data: `ClassificationData`.
-        size, batch_size, seed, start_step, report: as `pipeline.training_batches`.
+        size, batch_size, seed, start_step, share, dtype, report: as `pipeline.training_batches`.
         augment: options of `classification_augmentation.ClassificationAugmentation`.
 
     Returns:
-        A `tf.data.Dataset` of (image (B, height, width, 3) float32 in 0..1, one-hot labels (B, classes) float32, of
+        A `tf.data.Dataset` of (image (B, height, width, 3) RGB, one-hot labels (B, classes) float32, of
         mixed pictures their shares).
 
     Raises:
@@ -37,21 +38,22 @@ def classification_batches(data, size, batch_size, *, seed=0, start_step=0, augm
         pictures = []
         for i in (index, *rng.integers(len(data.examples), size=count - 1)):
             shorter = augmentation.shorter(rng)
-            example, pixels, _ = load(i, rng, shorter)
-            pictures.append((pixels, shorter, example.label))
+            example, pixels = load(i, rng, shorter)
+            pictures.append((pixels.array, shorter, example.label))
         return augmentation(rng, pictures, mixture)
 
     load(0, np.random.default_rng(seed))  # here, an error that concerns all pictures is still one line
-    return stream(make, (((*size, 3), "uint8"), ((len(data.class_names),), "float32")), batch_size, start_step)
+    signature = ((*size, 3), "uint8"), ((len(data.class_names),), "float32")
+    return batches(make, signature, batch_size, start=start_step, share=share, dtype=dtype)
 
 
 def evaluation_batches(data, size, batch_size, *, report=print):
     """Each picture once, in order, as Darknet validates: the shorter side at the input's, the middle cut out.
 
-    Those that can't be read are left out, and reported once.
+    Those that can't be read are left out of their batch, and reported once.
 
     Args:
-        data, size, batch_size, report: as `classification_batches`; the last batch may be smaller.
+        data, size, batch_size, report: as `classification_batches`; a batch may be smaller.
 
     Returns:
         A `tf.data.Dataset` of (image (B, height, width, 3) float32 in 0..1, one-hot labels (B, classes) float32).
@@ -61,17 +63,16 @@ def evaluation_batches(data, size, batch_size, *, report=print):
     def make(position):
         example = data.examples[position]
         try:
-            pixels, _ = read_pixels(example.image, 2 * max(size))
+            pixels = read_pixels(example.image, 2 * max(size)).array
         except OSError as e:
-            if int(position) not in broken:  # each time that the batches are gone through
-                broken.add(int(position))
+            if position not in broken:  # each time that the batches are gone through
+                broken.add(position)
                 report(f"skipped: {e}")
-            return np.zeros((*size, 3), "uint8"), np.zeros(classes, "float32")
+            return None
         return middle(pixels, size), np.eye(classes, dtype="float32")[example.label]
 
     signature = ((*size, 3), "uint8"), ((classes,), "float32")
-    positions = tf.data.Dataset.range(len(data.examples))
-    return batches(positions, make, signature, batch_size, keep=lambda image, label: tf.reduce_any(label > 0))
+    return batches(make, signature, batch_size, total=len(data.examples))
 
 
 def middle(image, size):

@@ -18,7 +18,9 @@ def optimizer(model, recipe):
     if recipe.accumulate > 1:
         options["gradient_accumulation_steps"] = recipe.accumulate  # Keras 3 has it, tf-keras doesn't
     if recipe.clip_norm:
-        options["global_clipnorm"] = recipe.clip_norm
+        # Each of TensorFlow's replicas clips its part, before these are added up.
+        strategy = getattr(model, "distribute_strategy", None)
+        options["global_clipnorm"] = recipe.clip_norm / (strategy.num_replicas_in_sync if strategy else 1)
     if recipe.optimizer == "sgd":
         options["momentum"] = recipe.momentum
     build = {"adamw": optimizers.AdamW, "sgd": optimizers.SGD}[recipe.optimizer]

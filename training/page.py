@@ -54,6 +54,8 @@ figure { margin: 0; }
 .key { width: 1.6rem; height: .7rem; margin-right: .35rem; }
 .grid { stroke: var(--line); } .axis { stroke: var(--soft); } .dotted { stroke-dasharray: .5 4.5; }
 .curve { fill: none; stroke: currentColor; stroke-width: 2; stroke-linejoin: round; stroke-linecap: round; }
+.bars { stroke-linecap: butt; }
+.layers { font-size: .8rem; } .layers th, .layers td { padding: .2rem .6rem; }
 .faint { color: color-mix(in srgb, var(--soft) 40%, transparent); } .mean { color: var(--ink); }
 .matrix th, .matrix td { padding: .45rem .6rem; } .matrix td { min-width: 3rem; }
 .matrix .heat { background: color-mix(in srgb, var(--run0) calc(var(--share) * 50%), transparent); }
@@ -127,9 +129,16 @@ def legend(styles: Mapping[str, str]) -> str:
     return f'<div class="legend">{entries}</div>'
 
 
-def plot(curves: Sequence[tuple[str, Sequence]], x_name: str, y_name: str, whole: bool = False) -> str:
-    """The inside of a panel's SVG: curves as (classes, points), both axes from zero; `whole`: x counts something."""
+def plot(
+    curves: Sequence[tuple[str, Sequence]], x_name: str, y_name: str, whole: bool = False, reach: Sequence | None = None
+) -> str:
+    """The inside of a panel's SVG: curves as (classes, points), both axes from zero.
+
+    With `whole` x counts something; `reach` is a point that both axes contain at least.
+    """
     known = [(x, y) for _, points in curves for x, y in points if math.isfinite(x + y)]
+    if reach is not None:
+        known.append(tuple(reach))
     if not known:
         return f'<text x="{WIDTH / 2}" y="{HEIGHT / 2}" text-anchor="middle">not recorded</text>'
     xs, ys = zip(*known, strict=True)

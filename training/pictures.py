@@ -4,6 +4,7 @@ import io
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -37,22 +38,38 @@ class StoredImage:
             return file.read(self.length)
 
 
-def read_pixels(image, least=None):
-    """A picture as an (h, w, 3) uint8 RGB array, upright, and the factor by which its resolution is reduced.
+class Pixels(NamedTuple):
+    """A picture or a part of it, decoded.
+
+    Attributes:
+        array: (h, w, 3) uint8 RGB, upright.
+        factor: by which its resolution is reduced.
+        corner: (x, y) in the whole picture, in pixels of its full resolution, where the part begins.
+        size: (width, height) of the whole picture in full resolution.
+    """
+
+    array: np.ndarray
+    factor: int
+    corner: tuple[int, int]
+    size: tuple[int, int]
+
+
+def read_pixels(image, least=None, window=None):
+    """A picture's `Pixels`.
 
     Args:
         image: a path, a `StoredImage`, or the array itself.
-        least: as `decoding.decode`.
+        least, window: as `decoding.decode`.
 
     Raises:
         OSError: for a missing or broken picture, naming the file.
     """
     if isinstance(image, np.ndarray):
-        return image, 1
+        return Pixels(image, 1, (0, 0), image.shape[1::-1])
     from .decoding import decode  # here: OpenCV is an extra's
 
     with _naming(image):
-        return decode(image.read_bytes(), least)
+        return decode(image.read_bytes(), least, window)
 
 
 def upright_size(image):

@@ -4,7 +4,8 @@ import numpy as np
 
 from ..detection.pictures import letterbox
 from .augmentation import Augmentation
-from .stream import SHAPES, Order, Pictures, stream
+from .mosaic import COUNT, cells, join
+from .stream import SHAPES, Order, Pictures, batches
 
 SAME_SHAPE = 10  # batches, as Darknet's random=1
 
@@ -21,7 +22,9 @@ def steps_per_epoch(data, batch_size):
     return steps
 
 
-def training_batches(data, size, batch_size, *, seed=0, start_step=0, augment=None, report=print):
+def training_batches(
+    data, size, batch_size, *, seed=0, start_step=0, augment=None, share=(0, 1), dtype="float32", report=print
+):
     """Endless augmented batches for `fit`, `steps_per_epoch` an epoch; the pictures that are left over differ by epoch.
 
     A picture that turns out to be broken is reported once, and another takes its place.
@@ -33,10 +36,12 @@ def training_batches(data, size, batch_size, *, seed=0, start_step=0, augment=No
         seed: decides order and augmentation; a non-negative integer.
         start_step: first batch to give; a resumed run sees what an uninterrupted one would have.
         augment: options of `augmentation.Augmentation`.
+        share: (rank, workers); of several workers each gets an equal part of the pictures of each batch.
+        dtype: of the pictures: float32 in 0..1, or uint8 in 0..255.
         report: called with a line for each broken picture.
 
     Returns:
-        A `tf.data.Dataset` of (image (B, height, width, 3) float32 in 0..1, {"boxes": (B, M, 4) in parts of the input,
+        A `tf.data.Dataset` of (image (B, height, width, 3) RGB, {"boxes": (B, M, 4) in parts of the input,
         "labels": (B, M) int32, -1 for padding}).
 
     Raises:
@@ -47,15 +52,24 @@ def training_batches(data, size, batch_size, *, seed=0, start_step=0, augment=No
     load, least = Pictures(data.examples, report), 2 * max(size)
     most = max(1, max(len(e.boxes) for e in data.examples) * augmentation.most)
 
+    def whole(index, rng):
+        example, pixels = load(index, rng, least)
+        return pixels.array, example.boxes / pixels.factor, example.labels
+
+    def mosaic(index, rng, shape):
+        indices, parts = (index, *rng.integers(len(data.examples), size=COUNT - 1)), []
+        for i, cell in zip(indices, cells(rng, shape), strict=True):
+            example, pixels = load(i, rng, least, cell.window)
+            parts.append((cell, pixels, example.boxes, example.labels))
+        return join(parts)
+
     def make(position):
         index, rng = order(position)
-        joined, mixed = augmentation.others(rng)
-        others = rng.integers(len(data.examples), size=joined + mixed)
-        pictures = [_loaded(*load(i, rng, least)) for i in (index, *others)]
         shape = augmentation.shape(np.random.default_rng([seed, SHAPES, position // batch_size // SAME_SHAPE]))
-        image, boxes, labels = augmentation(
-            int(rng.integers(2**31)), pictures[: 1 + joined], pictures[-1] if mixed else None, shape
-        )
+        joined, mixed = augmentation.others(rng)
+        picture = mosaic(index, rng, shape) if joined else whole(index, rng)
+        other = whole(rng.integers(len(data.examples)), rng) if mixed else None
+        image, boxes, labels = augmentation(int(rng.integers(2**31)), picture, other, shape)
         padded_boxes, padded_labels = np.zeros((most, 4), "float32"), np.full(most, -1, "int32")
         padded_boxes[: len(boxes)] = boxes / np.float32([size[1], size[0]] * 2)
         padded_labels[: len(labels)] = labels
@@ -63,13 +77,8 @@ def training_batches(data, size, batch_size, *, seed=0, start_step=0, augment=No
 
     load(0, np.random.default_rng(seed))  # here, an error that concerns all pictures is still one line
     signature = ((*size, 3), "uint8"), ((most, 4), "float32"), ((most,), "int32")
-    batches = stream(make, signature, batch_size, start_step)
-    return batches.map(lambda image, boxes, labels: (image, {"boxes": boxes, "labels": labels}))
-
-
-def _loaded(example, pixels, factor):
-    """(pixels, boxes, labels), the boxes in pixels of a picture whose resolution is reduced by `factor`."""
-    return pixels, example.boxes / factor, example.labels
+    dataset = batches(make, signature, batch_size, start=start_step, share=share, dtype=dtype)
+    return dataset.map(lambda image, boxes, labels: (image, {"boxes": boxes, "labels": labels}))
 
 
 def images(data, size, limit=None, report=print):

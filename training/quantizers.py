@@ -59,6 +59,25 @@ def extremes(x, tail):
     return tf.minimum(-tf.math.top_k(-flat, count)[0][-1], 0.0), tf.maximum(tf.math.top_k(flat, count)[0][-1], 0.0)
 
 
+@tf.custom_gradient
+def rounded(x, low, high):
+    """`x` in 256 steps from `low` to `high`.
+
+    TensorFlow's own gradient for the two ends knows only of the values that are clipped. This one also tells what the
+    width of a step costs all others, as learned step sizes have it (arXiv 1902.08153).
+    """
+    y = tf.quantization.fake_quant_with_min_max_vars(x, low, high)
+
+    def gradient(slopes):
+        below, above = x < low, x > high
+        through = tf.where(below | above, 0.0, slopes)
+        width = tf.reduce_sum(through * (y - x)) / (high - low)
+        clipped_low, clipped_high = (tf.reduce_sum(tf.where(out, slopes, 0.0)) for out in (below, above))
+        return through, clipped_low - width, clipped_high + width
+
+    return y, gradient
+
+
 class RangeQuantizer(_tfmot.quantizers.Quantizer):
     """Quantize by a `Range`.
 
@@ -101,7 +120,7 @@ class RangeQuantizer(_tfmot.quantizers.Quantizer):
             unit = tf.maximum(after_high - after_low, NARROWEST) * LEAKY_UNIT
             wider = tf.math.ceil((high - low) / unit) * unit / (high - low)
             low, high = low * wider, high * wider
-        return tf.quantization.fake_quant_with_min_max_vars(inputs, low, high)
+        return rounded(inputs, low, high)
 
     def get_config(self):
         return {"leads": self.leads}
@@ -134,13 +153,27 @@ class Swish(tf_keras.layers.Layer):
 
 
 class KernelQuantizer(_tfmot.quantizers.LastValueQuantizer):
-    """A scale a channel for convolutions; one scale for the kernels whose last axis is not the output channel."""
+    """A scale an output channel, or one for all.
 
-    def __init__(self, per_channel):
+    Args:
+        depthwise: whether the kernel is (height, width, channels, multiplier): its last two axes are the output
+            channels. One scale for all of them would do worse than lose accuracy: behind it the norm's factor for each
+            channel can't become part of the kernel, and the converter leaves the convolution in floats.
+    """
+
+    def __init__(self, per_channel, depthwise=False):
         super().__init__(num_bits=8, per_axis=per_channel, symmetric=True, narrow_range=True)
+        self.depthwise = depthwise
 
     def build(self, tensor_shape, name, layer):
-        return self._add_range_weights(layer, name, self.per_axis, tensor_shape)
+        return self._add_range_weights(layer, name, self.per_axis, self._by_channel(tensor_shape))
+
+    def __call__(self, inputs, training, weights, **kwargs):
+        kernel = tf.reshape(inputs, self._by_channel(inputs.shape))
+        return tf.reshape(super().__call__(kernel, training, weights, **kwargs), inputs.shape)
+
+    def _by_channel(self, shape):
+        return (*shape[:-2], 1, shape[-2] * shape[-1]) if self.depthwise else shape
 
 
 class LayerQuantization(_tfmot.QuantizeConfig):
@@ -157,9 +190,9 @@ class LayerQuantization(_tfmot.QuantizeConfig):
     def get_weights_and_quantizers(self, layer):
         if not self.kernel:
             return []
-        # A depthwise convolution is a Conv2D too, but the last axis of its kernel is not the output channel.
-        per_channel = self.kernel == "kernel" and isinstance(layer, tf_keras.layers.Conv2D)
-        return [(getattr(layer, self.kernel), KernelQuantizer(per_channel))]
+        depthwise = self.kernel == "depthwise_kernel"
+        per_channel = depthwise or isinstance(layer, tf_keras.layers.Conv2D)
+        return [(getattr(layer, self.kernel), KernelQuantizer(per_channel, depthwise))]
 
     def set_quantize_weights(self, layer, quantize_weights):
         if self.kernel:

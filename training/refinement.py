@@ -8,10 +8,11 @@ import tf_keras
 from keras import ops
 
 from ..detection.boxes import flatten_heads
+from .data import DetectionData, Example
 from .quantization import SURE
 from .quantizers import RangeQuantizer
 
-RANGE_RATE = 0.004  # share of itself by which a range's end moves in the first steps, at most
+RANGE_RATE = 0.01  # share of itself by which a range's end moves in the first steps, at most
 STEADY, SPREAD = 0.9, 0.99  # how long slopes are remembered, and their squares
 BATCH = 4  # pictures a step
 BACKGROUND = 0.02  # weight of a prediction that finds nothing, beside 1 for a sure one
@@ -27,7 +28,7 @@ def refine(quantized, model, batches, steps=200, learning_rate=5e-5):
         quantized: what `calibrate` has set the ranges of; weights and ranges are changed, the norms' statistics
             are not.
         model: the Keras 3 model that it was made of.
-        batches: input batches in 0..1, one a step: `reshuffled` ones of few pictures, or augmented ones of many.
+        batches: input batches in 0..1, one a step: `augmented` ones of few pictures, or a training set's.
         steps: training steps.
         learning_rate: Adam's, falling to nothing along a cosine.
 
@@ -73,18 +74,31 @@ def settle(quantized):
     return quantized
 
 
-def reshuffled(images, seed=0):
-    """Endless batches of four of the same few pictures, mirrored every other time, for `refine`.
+def augmented(images, seed=0):
+    """Endless batches of the same few pictures, joined, cropped, mirrored and with other colours, for `refine`.
+
+    As they are, a few pictures would be learnt by heart.
 
     Args:
-        images: iterable of input batches; they are kept in memory.
-        seed: decides which pictures come together.
+        images: iterable of input batches (N, height, width, 3) of any range of values; they are kept in memory.
+        seed: a non-negative integer that decides what becomes of them.
+
+    Raises:
+        ValueError: where they have not three channels.
     """
+    from .pipeline import training_batches  # here: albumentations is an extra's
+
     pictures = [picture for batch in images for picture in np.asarray(batch, "float32")]
-    rng = np.random.default_rng(seed)
-    for number in itertools.count() if pictures else ():
-        batch = np.stack([pictures[i] for i in rng.choice(len(pictures), min(BATCH, len(pictures)), replace=False)])
-        yield batch[:, :, ::-1] if number % 2 else batch
+    if not pictures:
+        return
+    if (shape := pictures[0].shape)[-1:] != (3,):
+        raise ValueError(f"pictures to be varied must be RGB, (N, height, width, 3). Received: {(None, *shape)}")
+    low, high = min(map(np.min, pictures)), max(map(np.max, pictures))
+    to_bytes = 255 / max(high - low, 1e-6)
+    nothing = np.zeros((0, 4), "float32"), np.zeros(0, "int64")
+    data = DetectionData([Example(np.rint((p - low) * to_bytes).astype("uint8"), *nothing) for p in pictures], ())
+    for batch, _ in training_batches(data, shape[:2], min(BATCH, len(pictures)), seed=seed):
+        yield batch.numpy() * 255 / to_bytes + low
 
 
 def _ranges(quantized):

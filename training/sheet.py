@@ -4,9 +4,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ..tflite.detect import class_color
-from .classification import classification_batches
-from .data import ClassificationData
-from .pipeline import training_batches
+from .service import batches
 
 GAP = 4  # pixels around each picture
 NAMED = 3  # labels of a mixed picture that are told
@@ -26,7 +24,6 @@ def sheet(data, size, count=16, *, seed=0, start_step=0, augment=None, report=pr
     Raises:
         ValueError: as `training_batches`.
     """
-    batches = classification_batches if isinstance(data, ClassificationData) else training_batches
     batch_size = max(1, min(count, len(data.examples)))
     steps = -(-count // batch_size)
     dataset = batches(data, size, batch_size, seed=seed, start_step=start_step, augment=augment, report=report)

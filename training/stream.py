@@ -46,8 +46,8 @@ class Pictures:
         self.examples, self.report = examples, report
         self._broken, self._lock = set(), threading.Lock()
 
-    def __call__(self, index, rng, least=None):
-        """(example, pixels, factor) as `read_pixels(..., least)` has them; `rng` decides the substitute.
+    def __call__(self, index, rng, least=None, window=None):
+        """(example, `read_pixels` of it with `least` and `window`); `rng` decides the substitute.
 
         Raises:
             ValueError: where none of the pictures can be read.
@@ -55,7 +55,7 @@ class Pictures:
         while True:
             example = self.examples[index]
             try:
-                return example, *read_pixels(example.image, least)
+                return example, read_pixels(example.image, least, window)
             except OSError as e:
                 count = len(self.examples)
                 with self._lock:
@@ -67,40 +67,56 @@ class Pictures:
             index = rng.integers(len(self.examples))
 
 
-def stream(make, signature, batch_size, start_step):
-    """Endless whole batches of what `make` gives for each position from the step on; else as `batches`."""
-    positions = tf.data.Dataset.counter(start_step * batch_size)
-    return batches(positions, make, signature, batch_size, drop_remainder=True)
-
-
-def batches(positions, make, signature, batch_size, *, keep=None, drop_remainder=False):
-    """Batches of what `make` gives for each position, by as many threads as there are cores.
+def batches(make, signature, batch_size, *, start=0, total=None, share=(0, 1), dtype="float32"):
+    """Batches of what `make` gives for each position, each batch by one of as many threads as there are cores.
 
     Args:
-        positions: a `tf.data.Dataset` of integers.
-        make: function of a position; its arrays, the first of them a uint8 picture.
+        make: function of a position; its arrays, the first of them a uint8 picture, or None to leave it out.
         signature: for each array its (shape, dtype).
         batch_size: positions a batch.
-        keep: function of tensors like the arrays that tells whether they are wanted; None for all.
-        drop_remainder: whether a last batch that is smaller is left out.
+        start: number of the first batch.
+        total: number of positions, the last batch may be smaller; None for whole batches without end.
+        share: (rank, workers); of several workers each gets its part of every batch.
+        dtype: of the pictures: float32 in 0..1, or uint8 in 0..255.
 
     Returns:
-        A `tf.data.Dataset` of tuples, the pictures float32 in 0..1.
+        A `tf.data.Dataset` of tuples.
     """
-    shapes, dtypes = zip(*signature, strict=True)
+    (rank, workers), (shapes, dtypes) = share, zip(*signature, strict=True)
+    rows = batch_size // workers
 
-    def element(position):
-        arrays = tf.numpy_function(make, [position], dtypes)
-        return tuple(tf.ensure_shape(array, shape) for array, shape in zip(arrays, shapes, strict=True))
+    def together(number):  # a call from TensorFlow into Python costs as much as a tenth of a picture
+        arrays, count = [np.empty((rows, *shape), dtype) for shape, dtype in signature], 0
+        first = int(number) * batch_size + rank * rows
+        for position in range(first, min(first + rows, total or first + rows)):
+            made = make(position)
+            if made is not None:
+                for array, value in zip(arrays, made, strict=True):
+                    array[count] = value
+                count += 1
+        return [array[:count] for array in arrays]
 
-    def as_floats(image, *others):
-        return tf.cast(image, tf.float32) / 255, *others  # here and not in `make`: a quarter of the bytes to move
+    def batch(number):
+        arrays = tf.numpy_function(together, [number], dtypes)
+        length = None if total else rows
+        return tuple(tf.ensure_shape(array, (length, *shape)) for array, shape in zip(arrays, shapes, strict=True))
 
-    dataset = positions.map(element, num_parallel_calls=cores())
-    if keep:
-        dataset = dataset.filter(keep)
-    dataset = dataset.batch(batch_size, drop_remainder=drop_remainder).map(as_floats).prefetch(2)
-    # tf.data's autotuner sleeps for longer and longer, up to a minute, and the end of `fit` waits for it.
+    numbers = tf.data.Dataset.range(start, -(-total // batch_size) if total else np.iinfo("int64").max)
+    dataset = numbers.map(batch, num_parallel_calls=cores())
+    if total:
+        dataset = dataset.filter(lambda image, *others: tf.shape(image)[0] > 0)
+    if dtype == "float32":
+        dataset = dataset.map(as_floats)  # here and not in `make`: a quarter of the bytes to keep
+    return unhurried(dataset.prefetch(2))
+
+
+def as_floats(images, *others):
+    """A batch with its uint8 pictures as float32 in 0..1."""
+    return tf.cast(images, tf.float32) / 255, *others
+
+
+def unhurried(dataset):
+    """`dataset` without tf.data's autotuner: it sleeps for longer and longer, up to a minute, and `fit`'s end waits."""
     options = tf.data.Options()
     options.autotune.enabled = False
     return dataset.with_options(options)

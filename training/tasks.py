@@ -6,17 +6,18 @@ from keras import ops
 
 from ..detection.losses import default_loss
 from ..tflite.detect import draw
-from .classification import classification_batches, evaluation_batches
+from .classification import evaluation_batches
 from .data import ClassificationData
+from .distribution import share
 from .evaluation import evaluate
-from .pipeline import training_batches
 from .recipe import check_options
+from .service import batches, served
 
 SHOWN = 4  # pictures of the validation data in a report
 SIDE = 480  # pixels, at most, of a picture there
 
 
-def task_of(model, train, val, recipe, report=print):
+def task_of(model, train, val, recipe, report=print, data_service=None):
     """The `Detection` or `Classification` that a model and its data are.
 
     Raises:
@@ -27,15 +28,15 @@ def task_of(model, train, val, recipe, report=print):
         kind.check_data(model.name, data)
     if tuple(train.class_names) != tuple(val.class_names):
         raise ValueError(f"train and val must have the same classes. Received: {train.class_names}, {val.class_names}")
-    return kind(model, train, val, recipe, report)
+    return kind(model, train, val, recipe, report, data_service)
 
 
 class Task:
     """A model, its data, and how it is trained and measured on them."""
 
-    def __init__(self, model, train, val, recipe, report=print):
+    def __init__(self, model, train, val, recipe, report=print, data_service=None):
         self.model, self.train, self.val, self.recipe, self._known = model, train, val, recipe, set()
-        self._report = report
+        self._report, self._service = report, data_service
         if (count := self.classes()) != len(train.class_names):
             raise ValueError(f"the model has {count} classes, the data has {len(train.class_names)}")
 
@@ -45,6 +46,13 @@ class Task:
         if isinstance(data, ClassificationData) != (cls is Classification):
             held = "objects in pictures" if cls is Classification else "pictures sorted by class"
             raise ValueError(f"{name} is a {cls.noun}, and the data has {held}")
+
+    def batches(self, batch_size, start_step):
+        """The training batches from a step of the run on; of several workers this one's part of each."""
+        options = dict(seed=self.recipe.seed, start_step=start_step, augment=self.recipe.augment, share=share())
+        if self._service:
+            return served(self._service, self.size, batch_size, **options)
+        return batches(self.train, self.size, batch_size, report=self.report, **options)
 
     def report(self, line):
         """Pass on a line, such as that a picture is broken, once."""
@@ -57,6 +65,10 @@ class Detection(Task):
     """A `Detector`, or what `quantize_aware` makes of one."""
 
     noun, monitor = "detector", "val_mAP"
+
+    def __init__(self, model, *args):
+        super().__init__(model, *args)
+        self.size = model.anchors.size
 
     @staticmethod
     def check(recipe):
@@ -79,11 +91,6 @@ class Detection(Task):
         check_options("loss", self.recipe.loss, loss)
         return loss(self.model.anchors, self.classes(), **self.recipe.loss)
 
-    def batches(self, batch_size, start_step):
-        """The training batches from a step of the run on."""
-        options = dict(seed=self.recipe.seed, start_step=start_step, augment=self.recipe.augment, report=self.report)
-        return training_batches(self.train, self.model.anchors.size, batch_size, **options)
-
     def measure(self):
         """COCO's figures on the validation data."""
         measured = evaluate(self.model.detect, self.val, report=self.report)
@@ -105,11 +112,11 @@ class Classification(Task):
 
     noun, monitor = "classifier", "val_top1"
 
-    def __init__(self, model, train, val, recipe, report=print):
+    def __init__(self, model, *args):
         if len(model.outputs) != 1 or len(model.output_shape) != 2 or None in model.input_shape[1:3]:
             shapes = f"{model.input_shape}, {model.output_shape}"
             raise ValueError(f"a classifier is of (N, height, width, 3) to (N, classes). Received: {shapes}")
-        super().__init__(model, train, val, recipe, report)
+        super().__init__(model, *args)
         self.size = model.input_shape[1:3]
         self.logits = getattr(model.layers[-1], "activation", None) is not keras.activations.softmax
 
@@ -133,16 +140,14 @@ class Classification(Task):
         check_options("loss", self.recipe.loss, cross_entropy)
         return cross_entropy(self.classes(), self.logits, **self.recipe.loss)
 
-    def batches(self, batch_size, start_step):
-        """The training batches from a step of the run on."""
-        options = dict(seed=self.recipe.seed, start_step=start_step, augment=self.recipe.augment, report=self.report)
-        return classification_batches(self.train, self.size, batch_size, **options)
+    def _answers(self, images):
+        return self.model.predict_on_batch(images)[: len(images)]  # each of several GPUs answers for the whole batch
 
     def measure(self):
         """Top-1 and top-5 accuracy and the cross-entropy on the validation data."""
         hits, losses, loss = [], [], cross_entropy(self.classes(), self.logits)
         for images, wanted in evaluation_batches(self.val, self.size, 64, report=self.report):
-            answers, wanted = self.model.predict_on_batch(np.asarray(images)), np.asarray(wanted)
+            answers, wanted = self._answers(np.asarray(images)), np.asarray(wanted)
             right = np.sum(answers * wanted, axis=-1, keepdims=True)
             hits += (np.sum(~(answers < right), axis=-1) - 1).tolist()  # others that score as much or, being NaN, may
             losses += ops.convert_to_numpy(loss(wanted, answers)).tolist()
@@ -155,7 +160,7 @@ class Classification(Task):
         pairs = []
         batch = next(iter(evaluation_batches(self.val, self.size, SHOWN, report=self.report)))
         for image, wanted in zip(*map(np.asarray, batch), strict=True):
-            taken = self.val.class_names[int(np.argmax(self.model.predict_on_batch(image[None])[0]))]
+            taken = self.val.class_names[int(np.argmax(self._answers(image[None])[0]))]
             caption = f"{self.val.class_names[int(np.argmax(wanted))]}, taken for {taken}"
             pairs.append((caption, np.rint(image * 255).astype("uint8")))
         return pairs

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import keras
@@ -9,6 +10,8 @@ import keras
 from .averaging import Averaging
 from .batch_size import resolve
 from .callbacks import Run, write_json
+from .data import fingerprint
+from .distribution import align
 from .folder import BOARD, RECIPE, REPORT, check_folder, clear
 from .freezing import frozen
 from .optimizers import kit, optimizer
@@ -16,13 +19,14 @@ from .pipeline import steps_per_epoch
 from .precision import exporter
 from .recipe import AUTO
 from .run_report import write_run_report
+from .service import check_service, watched
 from .state import BEST, LAST, load_state, read_meta
 from .tasks import task_of
 from .tensorboard import Board
 from .throughput import Throughput
 
 
-def fit(model, train, val, folder, recipe, *, resume=False, overwrite=False, report=print):
+def fit(model, train, val, folder, recipe, *, resume=False, overwrite=False, data_service=None, report=print):
     """Train `model` and leave it with the weights that measured best.
 
     The folder gets results.csv, recipe.json, report.html, last.npz (the state to resume from), best.npz and, from a
@@ -36,6 +40,7 @@ def fit(model, train, val, folder, recipe, *, resume=False, overwrite=False, rep
         resume: whether to go on from last.npz. With the same model, data and recipe the run is what it would have been;
             another recipe is reported, another model refused.
         overwrite: whether a run in the folder is replaced.
+        data_service: "host:port" of a `service.DataServer` of `train`, which then decodes and augments; None for here.
         report: called with a line for everything worth knowing.
 
     Returns:
@@ -50,8 +55,10 @@ def fit(model, train, val, folder, recipe, *, resume=False, overwrite=False, rep
     """
     folder = Path(folder)
     check_folder(folder, resume=resume, overwrite=overwrite)
-    task = task_of(model, train, val, recipe, report)
+    task = task_of(model, train, val, recipe, report, data_service)
     task.check(recipe)
+    if data_service:
+        check_service(data_service, train)
     _check_model(model, recipe)
     export = exporter(model) if kit(model) is keras else None
     with frozen(model, recipe.freeze):
@@ -61,6 +68,7 @@ def fit(model, train, val, folder, recipe, *, resume=False, overwrite=False, rep
             recipe = dataclasses.replace(recipe, batch_size=earlier or resolve(task))
             report(f"batch_size {recipe.batch_size}")
         run = _run(model, task, folder, recipe, export)
+        align(model, (run.about, fingerprint(train), fingerprint(val)))
         if resume:
             _resume(run, folder / LAST, report)
         if overwrite:
@@ -68,7 +76,8 @@ def fit(model, train, val, folder, recipe, *, resume=False, overwrite=False, rep
         write_json(folder / RECIPE, run.about["recipe"])
         if not run.finished:
             run.save()  # what can't be written shows before the work
-            _train(model, task, recipe, run)
+            with watched(data_service) if data_service else nullcontext():
+                _train(model, task, recipe, run)
             report(_speed(run.rows))
     load_state(folder / BEST, model, optimizer=False)
     write_run_report(folder / REPORT, task, recipe, run.rows)

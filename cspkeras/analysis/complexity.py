@@ -51,25 +51,62 @@ KNOWN = (*CONVOLUTIONS, layers.Dense, *POOLINGS, *FREE)
 
 
 @dataclass(frozen=True)
+class LayerCost:
+    """What one layer costs, for one picture.
+
+    Attributes:
+        name: the layer's.
+        kind: its class's name and its kernel, such as "Conv2D 3x3".
+        shape: of its output, without the batch.
+        weights: of a convolution or dense layer, without bias.
+        bflops: floating point operations in 1e9.
+        cio: elements read and written, the paper's memory traffic.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    weights: int
+    bflops: float
+    cio: int
+
+    @property
+    def activations(self):
+        """Elements of its output."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True)
 class Complexity:
     """What a model costs.
 
     Attributes:
         trainable: trainable parameters as Keras counts them.
-        weights: convolution and dense weights alone, the paper's #Param.
-        layers: {layer's name: its BFLOPs}, of the layers that cost any.
-        cio: elements read and written, the paper's memory traffic.
+        each: a `LayerCost` for every layer that reads and writes or has weights, in the order of the graph.
     """
 
     trainable: int
-    weights: int
-    layers: dict[str, float]
-    cio: int
+    each: tuple[LayerCost, ...]
+
+    @property
+    def layers(self):
+        """{layer's name: its BFLOPs}, of the layers that cost any."""
+        return {layer.name: layer.bflops for layer in self.each if layer.bflops}
+
+    @property
+    def weights(self):
+        """Convolution and dense weights alone, the paper's #Param."""
+        return sum(layer.weights for layer in self.each)
+
+    @property
+    def cio(self):
+        """Elements read and written, the paper's memory traffic."""
+        return sum(layer.cio for layer in self.each)
 
     @property
     def bflops(self):
         """BFLOPs of the whole model."""
-        return sum(self.layers.values())
+        return sum(layer.bflops for layer in self.each)
 
     @property
     def costliest(self):
@@ -91,20 +128,23 @@ def complexity(model):
     """
     if any(None in x.shape[1:] for x in model.inputs):
         raise ValueError(f"counting needs a fixed input size. Received: {model.name} with {model.input_shape}")
-    weights, bflops, cio = 0, {}, 0
+    each = []
     for operation in model.operations:
         if not isinstance(operation, KNOWN):
             raise ValueError(
                 f"the cost of layer {operation.name!r} ({type(operation).__name__}) is not known; known are "
                 + ", ".join(cls.__name__ for cls in KNOWN)
             )
-        kernel, flops = _count(operation)
-        weights += kernel
-        cio += _traffic(operation)
-        if flops:
-            bflops[operation.name] = flops / 1e9
-    trainable = sum(math.prod(v.shape) for v in model.trainable_weights)
-    return Complexity(trainable, weights, bflops, cio)
+        (weights, flops), cio = _count(operation), _traffic(operation)
+        if weights or cio:
+            shape = tuple(operation.output.shape[1:])
+            each.append(LayerCost(operation.name, _kind(operation), shape, weights, flops / 1e9, cio))
+    return Complexity(sum(math.prod(v.shape) for v in model.trainable_weights), tuple(each))
+
+
+def _kind(operation):
+    kernel = getattr(operation, "kernel_size", None) or getattr(operation, "pool_size", ())
+    return " ".join([type(operation).__name__, "x".join(map(str, kernel))]).strip()
 
 
 def _count(operation):

@@ -132,7 +132,7 @@ def stage(x, index, spec, *, fusion, gamma, activation):
         filters = spec.expansion * spec.widths[index - 2]
         strided = dict(strides=strides, groups=spec.groups, activation=activation)
         x = conv_bn_act(x, filters, 3, **strided, name=f"{name}_downsample")
-    crossing, inner = part_widths(2 * width, gamma, max(spec.groups, 2) * spec.squeeze)
+    crossing, inner = part_widths(2 * width, gamma, max(spec.groups, 2) * (spec.squeeze or 1))
     entering = inner // 2 if index == 1 and not spec.elastic else inner
     linear = index in (2, 3)
     part1, part2 = divide(x, (crossing, entering), activation=None if linear else activation, name=name)

@@ -109,7 +109,13 @@ class Detector(keras.Model):
         self.optimizer.build(self.trainable_variables)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        return sum(self.losses, self._yolo_loss(y, y_pred))
+        loss = sum(self.losses, self._yolo_loss(y, y_pred))
+        strategy = getattr(self, "distribute_strategy", None)  # TensorFlow's; it adds up what the replicas have
+        return loss / strategy.num_replicas_in_sync if strategy else loss
+
+    def predict_on_batch(self, x):
+        heads = super().predict_on_batch(x)
+        return [head[: len(x)] for head in heads]  # each of several replicas answers for the whole batch
 
     def detect(self, images, score_threshold=0.25, iou_threshold=0.5, suppression="greedy", class_agnostic=False):
         """Find objects in pictures of any size.

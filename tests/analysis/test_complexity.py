@@ -116,6 +116,9 @@ def test_a_whole_model():
     assert cost.weights == sum(weights.values())
     assert cost.trainable == cost.weights + 2 * 4 + 8 + 6  # gamma and beta of the batch-norm, two biases
     assert cost.costliest[0] == "first"
+    kinds = {layer.name: (layer.kind, layer.shape, layer.activations) for layer in cost.each}
+    assert kinds["first"] == ("Conv2D 3x3", (8, 10, 4), 8 * 10 * 4)
+    assert (kinds["conv8"][0], set(kinds)) == ("Conv2D 1x1", {"first", "conv8", "conv6"})
 
 
 @pytest.mark.parametrize(

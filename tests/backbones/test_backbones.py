@@ -29,6 +29,7 @@ SMALL = {
     "pelee": (peleenet, peleenet.PeleeSpec((1, 2, 1, 1), True, stem=8, growth_rate=8, bottleneck=(4, 4, 8, 8))),
     "resnet": (resnet, resnet.ResNetSpec((1, 2, 1, 1), WIDTHS, squeeze=4, stem=8)),
     "resnet basic": (resnet, resnet.ResNetSpec(ONE, WIDTHS, squeeze=None, stem=8)),
+    "resnet basic csp": (resnet, resnet.ResNetSpec(ONE, WIDTHS, squeeze=None, cross_stage=True, expansion=2, stem=8)),
     "resnext csp": (
         resnet,
         resnet.ResNetSpec((2, 1, 1, 1), WIDTHS, squeeze=1, groups=4, cross_stage=True, expansion=2, stem=8),

@@ -75,6 +75,26 @@ def test_int8_is_int8_throughout(file_of):
 
 
 @pytest.mark.slow
+def test_depthwise_convolutions_are_int8_too(tmp_path):
+    image = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(8, 3, padding="same")(image)
+    for multiplier in (1, 2):
+        x = keras.layers.DepthwiseConv2D(3, padding="same", depth_multiplier=multiplier, use_bias=False)(x)
+        x = keras.layers.BatchNormalization()(x)
+        x = keras.layers.Activation("swish")(x)
+    model = keras.Model(image, keras.layers.Conv2D(4, 1)(x))
+    for layer in model.layers[2::3]:
+        (kernel,) = layer.get_weights()  # its channels are of very different sizes, as trained ones may be
+        layer.set_weights([kernel * np.geomspace(1, 100, kernel.shape[2])[:, np.newaxis]])
+    small = PICTURES[:, :16, :16]
+    path = convert(model, tmp_path / "depthwise.tflite", "int8", (picture[None] for picture in small))
+    run = litert.run_cpu(path, small[:1])
+    assert run.operations["DEQUANTIZE"] == run.operations["QUANTIZE"] == 1
+    (answers,) = run.outputs.values()
+    exact = np.asarray(model(small[:1]))
+    assert np.sqrt(np.mean((answers[0] - exact) ** 2)) < 0.06 * exact.std()
+
+
 def test_a_quantization_aware_model_converts(lively, tmp_path):
     quantized = calibrate(quantize_aware(lively), batches())
     path = convert(quantized, tmp_path / "q.tflite", "int8")

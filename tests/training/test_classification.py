@@ -161,11 +161,14 @@ def test_broken_pictures_are_reported_once(tmp_path):
     for line, i in zip(sorted(reports), (0, 3), strict=True):
         assert line.startswith(f"skipped: {tmp_path}/{i}.jpg: not a readable picture (image file is truncated")
 
-    reports.clear()
-    batches = evaluation_batches(data, (32, 32), 2, report=reports.append)
+
+@pytest.mark.parametrize("batch_size, lengths", ((1, [1, 1, 1]), (2, [1, 1, 1]), (4, [2, 1])))
+def test_evaluation_leaves_out_broken_pictures(tmp_path, batch_size, lengths):
+    reports = []
+    batches = evaluation_batches(files(tmp_path, {0, 3}), (32, 32), batch_size, report=reports.append)
     for _ in range(2):
         found = take(batches, -1)
-        assert [len(images) for images, _ in found] == [2, 1]
+        assert [len(images) for images, _ in found] == lengths  # a batch of which nothing is left is none
         np.testing.assert_allclose(np.concatenate([i[:, 9, 9, 0] for i, _ in found]) * 255, [40, 80, 160], atol=2)
         np.testing.assert_array_equal(np.concatenate([labels.argmax(axis=1) for _, labels in found]), [1, 0, 0])
     assert len(reports) == 2

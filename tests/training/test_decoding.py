@@ -37,8 +37,14 @@ def written(path, image, orientation=None, **options):
 def test_the_pixels_are_the_devices(tmp_path, name, mode, options, orientation):
     path = written(tmp_path / name, COLORED.convert(mode), orientation, **options)
     expected = np.asarray(load_picture(path)).astype(int)
-    pixels, factor = decode(path.read_bytes())
-    assert factor == 1 and pixels.dtype == np.uint8 and pixels.shape == expected.shape
+    pixels, factor, corner, size = decode(path.read_bytes())
+    assert (
+        factor == 1
+        and corner == (0, 0)
+        and size == pixels.shape[1::-1]
+        and pixels.dtype == np.uint8
+        and pixels.shape == expected.shape
+    )
     np.testing.assert_allclose(pixels, expected, atol=3)  # two builds of one library round colours differently
     np.testing.assert_array_equal(Example(path, None, None).pixels(), pixels)
 
@@ -47,11 +53,27 @@ def test_the_pixels_are_the_devices(tmp_path, name, mode, options, orientation):
 @pytest.mark.parametrize("orientation", (1, 6))
 def test_a_smaller_picture_where_that_is_enough(tmp_path, least, factor, orientation):
     path = written(tmp_path / "a.jpg", COLORED, orientation, quality=95)
-    pixels, got = decode(path.read_bytes(), least)
+    pixels, got, *_ = decode(path.read_bytes(), least)
     whole = np.asarray(load_picture(path)).astype(float)
     h, w = (side // factor for side in whole.shape[:2])
     assert got == factor and pixels.shape == (h, w, 3)
     np.testing.assert_allclose(pixels, whole.reshape(h, factor, w, factor, 3).mean(axis=(1, 3)), atol=8)
+
+
+@pytest.mark.parametrize("options", ({}, {"subsampling": 0, "progressive": True}))
+@pytest.mark.parametrize("mode", ("RGB", "L"))
+@pytest.mark.parametrize("least", (None, 60, 30))
+@pytest.mark.parametrize(
+    "window", ((0, 0, 160, 120), (33.2, 50, 80, 70.9), (-9, 100, 40, 300), (159.5, 119.5, 160, 120))
+)
+def test_a_part(tmp_path, options, mode, least, window):
+    path = written(tmp_path / "a.jpg", COLORED.convert(mode), **options)
+    whole, part = (decode(path.read_bytes(), least, w) for w in (None, lambda size: window))
+    assert part.size == whole.size == (160, 120) and part.factor == whole.factor
+    (x, y), (h, w) = (corner // part.factor for corner in part.corner), part.array.shape[:2]
+    np.testing.assert_allclose(part.array.astype(int), whole.array[y : y + h, x : x + w], atol=6)
+    assert x <= max(0, window[0] / part.factor) and y <= max(0, window[1] / part.factor)
+    assert (x + w) * part.factor >= min(160, window[2]) and (y + h) * part.factor >= min(120, window[3])
 
 
 def test_what_is_broken_is_an_error(tmp_path):
@@ -61,5 +83,7 @@ def test_what_is_broken_is_an_error(tmp_path):
         path.write_bytes(data)
         with pytest.raises((OSError, ValueError)):
             decode(path.read_bytes())
+        with pytest.raises((OSError, ValueError)):
+            decode(path.read_bytes(), window=lambda size: (0, 0, 20, 20))
     path.write_bytes(whole + b"what some cameras append")
-    assert decode(path.read_bytes())[0].shape == (120, 160, 3)
+    assert decode(path.read_bytes()).array.shape == (120, 160, 3)

@@ -2,14 +2,17 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
+from albumentations.augmentations.mixing.functional import process_cell_geometry
 from conftest import COLORS
 from PIL import Image
 
-from cspkeras.training import DetectionData, Example, training_batches
+from cspkeras.training import DetectionData, Example, mosaic, training_batches
 from cspkeras.training.augmentation import Augmentation
+from cspkeras.training.pictures import read_pixels
 from cspkeras.training.pipeline import images
 
 PLAIN = {"mosaic": 0.0, "crop": 0.0, "flip": 0.0, "color": 0.0}
@@ -125,16 +128,35 @@ def test_a_mosaic_shows_parts_of_all_four(size):
     pictures = [
         (np.full((80, 100, 3), grey, "uint8"), np.float32([[0, 0, 100, 80]]), np.int64([0])) for grey in range(4)
     ]
-    augmentation = Augmentation(size, **{**PLAIN, "mosaic": 1.0})
     for seed in range(4):
-        image, boxes, labels = augmentation(seed, pictures)
+        cells = mosaic.cells(np.random.default_rng(seed), size)
+        parts = [(cell, read_pixels(image), *rest) for cell, (image, *rest) in zip(cells, pictures, strict=True)]
+        image, boxes, labels = mosaic.join(parts)
         parts = [np.mean(image == grey) for grey in range(4)]
         assert min(parts) > 0.05 and sum(parts) == pytest.approx(1) and len(boxes) == len(labels) == 4
 
 
+@pytest.mark.parametrize("shape", ((96, 96), (64, 128)))
+@pytest.mark.parametrize("position", ("top_left", "top_right", "bottom_left", "bottom_right"))
+def test_a_mosaics_cell_is_that_of_albumentations(shape, position):
+    (height, width), example = shape, scene(3, (400, 500))
+    x, y = width // 3, height // 2
+    left, right = (0, x) if "left" in position else (x, width)
+    top, bottom = (0, y) if "top" in position else (y, height)
+    expected = process_cell_geometry(
+        shape, {"image": example.image, "bboxes": example.boxes / [500, 400, 500, 400]}, (bottom - top, right - left),
+        0, 0, "cover", cv2.INTER_LINEAR, cv2.INTER_NEAREST, position,
+    )  # fmt: skip
+    image, boxes = mosaic.Cell(shape, (left, top, right, bottom))(read_pixels(example.image), example.boxes)
+    assert np.abs(image.astype(int) - expected["image"]).mean() < 4  # the window is one of whole pixels
+    shown = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    wanted = expected["bboxes"] * np.tile(image.shape[1::-1], 2)
+    np.testing.assert_allclose(boxes[shown] - [left, top] * 2, wanted, atol=0.5)
+
+
 def test_objects_of_which_too_little_remains_are_dropped():
     image = np.full((64, 64, 3), 128, "uint8")
-    corner = [(image, np.float32([[0, 0, 12, 12]]), np.int64([0]))]
+    corner = (image, np.float32([[0, 0, 12, 12]]), np.int64([0]))
     augmentation = Augmentation((64, 64), **{**PLAIN, "crop": 1.0})
     found = [len(augmentation(seed, corner)[1]) for seed in range(40)]
     assert set(found) == {0, 1}
@@ -142,11 +164,11 @@ def test_objects_of_which_too_little_remains_are_dropped():
 
 def test_the_augmentation_depends_on_its_seed_alone():
     example = scene(0)
-    pictures = [(example.pixels(), example.boxes, example.labels)] * 4
+    picture = example.pixels(), example.boxes, example.labels
     one, other = Augmentation((64, 64)), Augmentation((64, 64))
-    expected = [one(seed, pictures) for seed in range(30)]
+    expected = [one(seed, picture) for seed in range(30)]
     with ThreadPoolExecutor(8) as threads:
-        assert_same(list(threads.map(lambda seed: other(seed, pictures), range(30))), expected)
+        assert_same(list(threads.map(lambda seed: other(seed, picture), range(30))), expected)
 
 
 def test_the_transforms_draw_independently():
@@ -155,7 +177,7 @@ def test_the_transforms_draw_independently():
     augmentation = Augmentation((64, 64), mosaic=0, crop=0.5, flip=0.5, color=0.5)
     seen = set()
     for seed in range(60):
-        image, boxes, _ = augmentation(seed, [(left, np.float32([[0, 0, 64, 64], [56, 0, 64, 64]]), np.int64([0, 1]))])
+        image, boxes, _ = augmentation(seed, (left, np.float32([[0, 0, 64, 64], [56, 0, 64, 64]]), np.int64([0, 1])))
         mirrored = len(boxes) == 2 and boxes[1, 0] < 32
         values = set(np.unique(image[:, 20:40]).tolist())
         seen.add((len(boxes) == 2, mirrored, values == {128}))
@@ -168,7 +190,7 @@ def test_mixup_shows_two_pictures_with_all_boxes():
         for k, grey in enumerate((40, 200))
     ]
     augmentation = Augmentation((64, 64), **PLAIN, mixup=1.0)
-    image, boxes, labels = augmentation(3, greys[:1], greys[1])
+    image, boxes, labels = augmentation(3, *greys)
     assert (image == 120).all() and labels.tolist() == [0, 1]
     np.testing.assert_allclose(boxes, [[0, 0, 8, 64], [8, 0, 16, 64]])
     data = DetectionData([Example(*grey) for grey in greys], ("a", "b"))
@@ -204,7 +226,7 @@ def test_shapes_change_every_ten_batches_within_the_same_input():
 def test_blur(blur):
     image = np.zeros((64, 64, 3), "uint8")
     image[:, 32:] = 255
-    result, boxes, _ = Augmentation((64, 64), **PLAIN, blur=blur)(0, [(image, np.float32([[4, 4, 60, 60]]), [0])])
+    result, boxes, _ = Augmentation((64, 64), **PLAIN, blur=blur)(0, (image, np.float32([[4, 4, 60, 60]]), [0]))
     assert (len(np.unique(result)) > 2) == bool(blur)
     np.testing.assert_allclose(boxes, [[4, 4, 60, 60]])
 

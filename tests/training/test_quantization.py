@@ -7,7 +7,7 @@ from keras import layers
 
 import cspkeras
 from cspkeras.training.quantization import calibrate, quantize_aware, unwrap
-from cspkeras.training.refinement import refine, reshuffled
+from cspkeras.training.refinement import augmented, refine
 from cspkeras.training.translation import translate
 
 IMAGES = np.random.default_rng(0).uniform(0, 1, (4, 64, 64, 3)).astype("float32")
@@ -172,11 +172,11 @@ def test_refinement_brings_the_answers_nearer():
         return float(np.square(quantized(pictures) - exact).mean())
 
     before = error()
-    refine(quantized, model, reshuffled([pictures[:32], pictures[32:]]), steps=60, learning_rate=1e-3)
+    refine(quantized, model, augmented([pictures[:32], pictures[32:]]), steps=60, learning_rate=1e-3)
     assert error() < before / 2
 
 
 def test_refinement_without_pictures_is_an_error():
     model = ordinary_layers()
     with pytest.raises(ValueError, match="for each of 200 steps; received 0"):
-        refine(quantize_aware(model), model, reshuffled([]))
+        refine(quantize_aware(model), model, augmented([]))

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tf_keras
 
-from cspkeras.training.quantizers import TAIL, Range, RangeQuantizer, extremes
+from cspkeras.training.quantizers import TAIL, Range, RangeQuantizer, extremes, rounded
 
 
 def built(*quantizers):
@@ -76,3 +77,30 @@ def test_values_below_the_floor_take_no_steps():
     values = np.linspace(-5, 3, 3001, dtype="float32")
     steps = [np.median(np.diff(np.unique(quantizer(values, True, {})))) for quantizer in (plain, floored)]
     assert steps == pytest.approx([8 / 255, 4 / 255], rel=0.01)
+
+
+def test_the_slopes_of_a_ranges_ends_know_what_its_width_costs():
+    values = tf.constant(np.append(np.random.default_rng(0).normal(size=20_000), [46.0, -46.0, 30.0]), tf.float32)
+
+    def error(end):
+        return tf.reduce_mean(tf.square(tf.clip_by_value(rounded(values, -end, end) - values, -1, 1)))
+
+    best = min(np.geomspace(1, 46, 60), key=lambda end: float(error(tf.constant(end, tf.float32))))
+    end = tf.Variable(46.0)
+    for _ in range(300):
+        with tf.GradientTape() as tape:
+            loss = error(end)
+        end.assign(end * (1 - 0.03 * tf.sign(tape.gradient(loss, end))))
+    assert 3 < best < 6
+    assert float(end) == pytest.approx(best, rel=0.15), "TensorFlow's own slopes leave it at 46"
+
+
+def test_the_slopes_of_values_are_those_of_tensorflows_quantization():
+    values = tf.constant(np.random.default_rng(1).normal(size=1000), tf.float32)
+    slopes = []
+    for quantize in (rounded, tf.quantization.fake_quant_with_min_max_vars):
+        with tf.GradientTape() as tape:
+            tape.watch(values)
+            loss = tf.reduce_sum(quantize(values, tf.constant(-1.0), tf.constant(1.5)) ** 3)
+        slopes.append(tape.gradient(loss, values))
+    np.testing.assert_allclose(*slopes, rtol=1e-6)

@@ -1,0 +1,73 @@
+package cspkeras.demo.logic
+
+import kotlin.math.floor
+
+private const val CANDIDATES = 1000 // the best (box, class) pairs, those that suppression sees
+
+/** Turns a network's two outputs into the objects of a picture; the same as cspkeras' detect.py. */
+class Postprocessor(private val model: ModelFile, private val boxes: Tensor, private val scores: Tensor) {
+    private val classes = scores.shape.last()
+    private val rawBoxes = FloatArray(boxes.shape.fold(1, Int::times))
+    private val rawScores = FloatArray(scores.shape.fold(1, Int::times))
+    private var pairs = IntArray(CANDIDATES) // box * classes + class
+
+    init {
+        if (model.labels.size != classes) {
+            throw ModelException("${model.file.name} has ${model.labels.size} labels for $classes classes")
+        }
+    }
+
+    /** The objects whose scores are above the threshold, best first. */
+    fun detect(placement: Placement, threshold: Float): List<Detection> {
+        boxes.read(rawBoxes)
+        scores.read(rawScores)
+        val found = suppress(candidates(threshold), model.iouThreshold)
+        return found.mapNotNull { box ->
+            val x1 = placement.x(box.x1)
+            val y1 = placement.y(box.y1)
+            val x2 = placement.x(box.x2)
+            val y2 = placement.y(box.y2)
+            if (x2 > x1 && y2 > y1) Detection(x1, y1, x2, y2, box.label, box.score) else null
+        }
+    }
+
+    /** The best pairs of a box and a class, best first, in 0..1 of the input. */
+    private fun candidates(threshold: Float): List<Detection> {
+        // In units of the raw scores (and a hair, for rounding): only the few above it are looked at twice.
+        val limit = if (scores.scale == 0f) threshold else floor(threshold.toDouble() / scores.scale + scores.zeroPoint + 1e-3).toFloat()
+        var count = 0
+        for (pair in rawScores.indices) {
+            if (rawScores[pair] > limit) {
+                if (count == pairs.size) pairs = pairs.copyOf(2 * count)
+                pairs[count++] = pair
+            }
+        }
+        val best = pairs.take(count).sortedByDescending { rawScores[it] }.take(CANDIDATES)
+        return best.map { pair ->
+            val row = pair / classes * 4
+            val y = boxes.value(rawBoxes[row])
+            val x = boxes.value(rawBoxes[row + 1])
+            val height = boxes.value(rawBoxes[row + 2]) / 2
+            val width = boxes.value(rawBoxes[row + 3]) / 2
+            Detection(x - width, y - height, x + width, y + height, pair % classes, scores.value(rawScores[pair]))
+        }
+    }
+}
+
+/** Greedy suppression of boxes, best first: a better box drops those of its class that overlap it by more. */
+fun suppress(boxes: List<Detection>, iouThreshold: Float): List<Detection> {
+    val kept = ArrayList<Detection>()
+    for (box in boxes) {
+        if (kept.none { it.label == box.label && overlap(it, box) > iouThreshold }) kept.add(box)
+    }
+    return kept
+}
+
+/** Intersection over union; 0 without an area. */
+fun overlap(a: Detection, b: Detection): Float {
+    val width = minOf(a.x2, b.x2) - maxOf(a.x1, b.x1)
+    val height = minOf(a.y2, b.y2) - maxOf(a.y1, b.y1)
+    val shared = maxOf(width, 0f) * maxOf(height, 0f)
+    val area = (a.x2 - a.x1) * (a.y2 - a.y1) + (b.x2 - b.x1) * (b.y2 - b.y1)
+    return shared / maxOf(area - shared, 1e-12f)
+}

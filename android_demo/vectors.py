@@ -1,0 +1,160 @@
+"""What the JUnit tests compare the application's Kotlin with, computed by Python: python vectors.py FOLDER
+
+Made-up outputs of networks with the boxes that tflite/detect.py makes of them; pictures with the inputs it makes of
+them; frames of cameras with their pictures; files with settings, and files without. Seed: 0, the case's number added.
+"""
+
+import base64
+import importlib.util
+import json
+import sys
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+CASES, PICTURES = 240, 24
+SIZES = ((64, 64), (96, 64), (64, 96), (416, 416))  # height, width
+KINDS = ((np.float32, 0.0, 0), (np.int8, 1 / 255, -128), (np.uint8, 1 / 255, 0))
+
+spec = importlib.util.spec_from_file_location("detect", Path(__file__).parents[1] / "tflite/detect.py")
+detect = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(detect)
+
+
+def packed(array):
+    """An array's bytes as text."""
+    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
+
+
+def settings(size, resize="letterbox", mean=0.0, scale=1 / 255, iou=0.5):
+    how = dict(height=size[0], width=size[1], colors="RGB", mean=mean, scale=scale, resize=resize, fill=114)
+    options = dict(precision="float32", boxes="cyxhw", score_threshold=0.25, iou_threshold=iou)
+    return dict(format=1, task="detection", model="Made", input=how, **options)
+
+
+def details(index, array, kind):
+    return dict(index=index, dtype=np.dtype(kind[0]), shape=np.array(array.shape), quantization=(kind[1], kind[2]))
+
+
+def quantized(values, kind):
+    dtype, scale, zero_point = kind
+    if not scale:
+        return values.astype(dtype)
+    limits = np.iinfo(dtype)
+    return np.clip(np.round(values / scale) + zero_point, limits.min, limits.max).astype(dtype)
+
+
+def detector(how, classes, inputs, outputs):
+    """A `detect.Detector` whose network's outputs are given: inputs and outputs are (array, kind)."""
+    made = detect.Detector.__new__(detect.Detector)
+    made.settings, made.labels, made.times = how, [f"class {i}" for i in range(classes)], {}
+    tensors = [array for array, _ in outputs]
+    nothing = SimpleNamespace(set_tensor=lambda *_: None, invoke=lambda: None)
+    nothing.tensor = lambda index: lambda: tensors[index]
+    made._interpreter, made._size = nothing, (how["input"]["height"], how["input"]["width"])
+    made._input = details(2, *inputs)
+    made._boxes, made._scores = (details(i, *output) for i, output in enumerate(outputs))
+    return made
+
+
+def case(number):
+    """Boxes around a few spots, so that they overlap, some beyond the picture; scores mostly low."""
+    rng = np.random.default_rng(number)
+    classes, size = int(rng.integers(1, 8)), SIZES[number % len(SIZES)]
+    rows = 3549 if number % 12 == 11 else int(rng.integers(1, 300))
+    spots = rng.uniform(-0.05, 1.05, (8, 4)) * (1, 1, 0.6, 0.6)
+    boxes = np.abs(spots[rng.integers(0, 8, rows)] + rng.normal(0, 0.03, (rows, 4)))
+    scores = rng.beta(0.5, 2.5, (rows, classes))
+    kinds = KINDS[number % 3], KINDS[number // 3 % 3]
+    outputs = [
+        (quantized(array[None].astype(np.float32), kind), kind)
+        for array, kind in zip((boxes, scores), kinds, strict=True)
+    ]
+    how = settings(size, ("letterbox", "stretch")[number % 2], iou=float(rng.uniform(0.2, 0.8)))
+    height, width = (int(side) for side in rng.integers(1, 3000, 2))
+    threshold = float(np.float32(rng.uniform(0.05, 0.7)))
+    made = detector(how, classes, (np.zeros((1, *size, 3), np.float32), KINDS[0]), outputs)
+    image = np.broadcast_to(np.uint8(0), (height, width, 3))
+    made._preprocess = lambda image: None  # the picture's size alone counts here
+    found = made.detect(image, threshold)
+    tensors = [
+        dict(shape=array.shape, type=np.dtype(kind[0]).name, scale=kind[1], zero_point=kind[2], data=packed(array))
+        for array, kind in outputs
+    ]
+    expected = [
+        [*map(float, box), int(label), float(score)]
+        for box, label, score in zip(found["boxes"], found["labels"], found["scores"], strict=True)
+    ]
+    picture = dict(width=width, height=height)
+    return dict(settings=how, labels=made.labels, picture=picture, threshold=threshold, tensors=tensors, found=expected)
+
+
+def preprocessed(number):
+    """A picture and the network's input of it."""
+    rng = np.random.default_rng(number)
+    size, kind = SIZES[number % 3], KINDS[number // 2 % 3]
+    height, width = (int(side) for side in rng.integers(1, 200, 2))
+    image = rng.integers(0, 256, (height, width, 3), np.uint8)
+    how = settings(size, ("letterbox", "stretch")[number % 2], *((0.0, 1 / 255), (127.5, 1 / 127.5))[number // 6 % 2])
+    shape = np.zeros((1, *size, 3), kind[0])
+    made = detector(how, 1, (shape, kind), [(np.zeros((1, 1, 4)), KINDS[0]), (np.zeros((1, 1, 1)), KINDS[0])])
+    tensor = dict(type=np.dtype(kind[0]).name, scale=kind[1], zero_point=kind[2], data=packed(made._preprocess(image)))
+    return dict(settings=how, width=width, height=height, pixels=packed(image), tensor=tensor)
+
+
+def frame(number):
+    """A camera's frame, its planes apart or interleaved, and the upright picture by JPEG's formulas."""
+    rng = np.random.default_rng(number)
+    height, width = (int(2 * side) for side in rng.integers(1, 20, 2))
+    rotation, interleaved, pad = 90 * (number % 4), number // 4 % 2, int(rng.integers(0, 5))
+    y = rng.integers(0, 256, (height, width), np.uint8)
+    u, v = rng.integers(0, 256, (2, height // 2, width // 2), np.uint8)
+    planes = []
+    for plane in (y, u, v):
+        step = 2 if interleaved and plane is not y else 1
+        row = plane.shape[1] * step + pad
+        raw = np.zeros((plane.shape[0], row), np.uint8)
+        raw[:, : plane.shape[1] * step : step] = plane
+        cut = raw.ravel()[: raw.size - row + (plane.shape[1] - 1) * step + 1]  # cameras leave out the last padding
+        planes.append(dict(data=packed(cut), row_stride=row, pixel_stride=step))
+    bright = y.astype(float)
+    cb, cr = (np.repeat(np.repeat(plane, 2, 0), 2, 1) - 128.0 for plane in (u, v))
+    rgb = np.stack([bright + 1.402 * cr, bright - 0.344136 * cb - 0.714136 * cr, bright + 1.772 * cb], axis=-1)
+    upright = np.rot90(rgb.round().clip(0, 255).astype(np.uint8), -rotation // 90)
+    return dict(width=width, height=height, rotation=rotation, planes=planes, pixels=packed(upright))
+
+
+def write_files(folder):
+    """A file with settings, and some that can't be used."""
+    start = b"\x1c\0\0\0TFL3" + bytes(100)
+    how = settings((64, 96))
+
+    def model(name, given, labels="a cat\ndög\n"):
+        with open(folder / name, "wb") as file:
+            file.write(start)
+        with zipfile.ZipFile(folder / name, "a") as archive:
+            archive.writestr("cspkeras.json", given)
+            archive.writestr("labels.txt", labels)
+
+    model("good.tflite", json.dumps(how))
+    model("other_boxes.tflite", json.dumps({**how, "boxes": "xyxy"}))
+    model("lacking.tflite", json.dumps({**how, "input": {}}))
+    model("no_json.tflite", "{")
+    (folder / "bare.tflite").write_bytes(start)
+    (folder / "empty.tflite").touch()
+    (folder / "text.tflite").write_text("no model")
+
+
+def main():
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    write_files(folder)
+    parts = {"outputs": (case, CASES), "inputs": (preprocessed, PICTURES), "frames": (frame, 16)}
+    for name, (make, count) in parts.items():
+        (folder / f"{name}.json").write_text(json.dumps([make(number) for number in range(count)]))
+
+
+if __name__ == "__main__":
+    main()

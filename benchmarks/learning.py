@@ -1,0 +1,218 @@
+"""What CSP networks learn beside their bases, on CIFAR-10: accuracy, compute, training speed and int8 latency.
+
+    pip install -e '.[all]'
+    python benchmarks/learning.py --run runs/learning --output docs/learning.json            # trains what is missing
+    python benchmarks/learning.py --run runs/learning --output docs/learning.json --measure  # speeds: quiet machine
+
+The data is `keras.datasets.cifar10`, or with --data any folder with train/CLASS/ and test/CLASS/ that `cspkeras train`
+reads. Every network gets the same pictures, enlarged to 64x64, by the same recipe, in each seed; what counts is the
+accuracy on the test pictures after the last epoch, which decided nothing. Killed at any moment, the same command goes
+on. The networks are those of the paper with their first stages and a fraction of their width, so that a run takes a few
+minutes of one processor core.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import time
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+from load import TOLERATED, Load, Patience
+
+SIZE, CLASSES = 64, 10
+BATCH = 64  # pictures a training step
+CALIBRATION = 64  # training pictures that calibrate int8
+RUNS = 50  # of a .tflite file, whose median is a round's latency
+STEPS = 10  # of training, which are a round's speed
+PACKAGES = ("keras", "tensorflow", "ai-edge-litert", "numpy")
+
+
+def networks():
+    """{name: function that builds it}: bases, their CSP networks, and for one of these the paper's other fusions."""
+    from cspkeras.backbones import densenet, peleenet, resnet
+
+    pelee = dict(stem=16, growth_rate=16, bottleneck=(8, 16, 32))
+    dense = dict(blocks=(4, 6, 8), stem=16, growth_rate=12, bottleneck=48)
+    rows = {
+        "PeleeNet": (peleenet.build, peleenet.PeleeSpec((3, 4, 8), False, **pelee), {}),
+        "CSPPeleeNet": (peleenet.build, peleenet.PeleeSpec((2, 4, 8), True, **pelee), {}),
+        "DenseNet": (densenet.build, densenet.DenseNetSpec(transitions=(48, 72), **dense), {}),
+        "CSPDenseNet": (densenet.build, densenet.DenseNetSpec(transitions=(48, 72), cross_stage=True, **dense), {}),
+        "ResNet10": (resnet.build, resnet.ResNetSpec((1, 1, 1, 1), (16, 32, 64, 128), None, stem=16), {}),
+        "CSPResNet10": (
+            resnet.build,
+            resnet.ResNetSpec((1, 1, 1, 1), (8, 16, 32, 64), None, stem=16, cross_stage=True, expansion=2),
+            {},
+        ),
+    }
+    for fusion in ("fusion_first", "fusion_last"):
+        rows[f"CSPPeleeNet, {fusion.replace('_', ' ')}"] = (*rows["CSPPeleeNet"][:2], {"fusion": fusion})
+    shape = dict(input_shape=(SIZE, SIZE, 3), classes=CLASSES)
+    return {name: partial(build, spec, **options, **shape) for name, (build, spec, options) in rows.items()}
+
+
+def read_data(folder):
+    """The training and the test pictures, and a line that says what they are."""
+    from cspkeras.training import ClassificationData, LabelledImage, read
+
+    if folder is not None:
+        train, test = read(folder, "train"), read(folder, "test")
+        kinds = {Path(str(example.image)).suffix for example in test.examples[:1]}
+        source = f"a folder of {', '.join(kinds)} files"
+    else:
+        import keras
+
+        names = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+        train, test = (
+            ClassificationData([LabelledImage(x, int(y)) for x, (y,) in zip(*part, strict=True)], tuple(names))
+            for part in keras.datasets.cifar10.load_data()
+        )
+        source = "keras.datasets.cifar10"
+    return train, test, f"CIFAR-10, {len(train.examples)} training and {len(test.examples)} test pictures, {source}"
+
+
+def recipe_of(epochs, seed):
+    """The one recipe of all."""
+    from cspkeras.training import Recipe
+
+    augment = dict(rescale=(64, 80), angle=0.0, hue=0.0, saturation=1.0, exposure=1.0, aspect=1.0)
+    options = dict(learning_rate=3e-3, weight_decay=0.05, warmup_epochs=0.2, evaluate_every=epochs, save_every=60)
+    return Recipe(epochs=epochs, batch_size=BATCH, seed=seed, augment=augment, **options)
+
+
+def train(build, seed, data, folder, epochs):
+    """Train a network, or go on with it; gives {"top1", "top5", "loss"} on the test pictures."""
+    import keras
+
+    from cspkeras.training import fit
+
+    keras.utils.set_random_seed(seed)
+    keras.backend.clear_session()
+    resume = (folder / "last.npz").exists()
+    rows = fit(build(), *data, folder, recipe_of(epochs, seed), resume=resume)
+    return {key: rows[-1][f"val_{key}"] for key in ("top1", "top5", "loss")}
+
+
+def measure(builders, data, run, seed, rounds, patience):
+    """{network: {"images_per_second", "int8_ms"}}, medians of rounds in which the networks take turns; the loads."""
+    import keras
+    import numpy as np
+
+    from cspkeras.tflite import convert
+    from cspkeras.tflite.litert import run_cpu
+    from cspkeras.training import evaluation_batches
+
+    pictures, labels = next(iter(evaluation_batches(data, (SIZE, SIZE), max(BATCH, CALIBRATION))))
+    pictures, labels = np.asarray(pictures), np.asarray(labels)
+    models, files = {}, {}
+    for name, build in builders.items():
+        trained = keras.saving.load_model(run / folder_name(name, seed) / "best.keras")
+        files[name] = run / f"{folder_name(name, seed)}.tflite"
+        convert(trained, files[name], "int8", [picture[None] for picture in pictures[:CALIBRATION]])
+        models[name] = build()
+        models[name].compile("adamw", "categorical_crossentropy")
+        models[name].train_on_batch(pictures[:BATCH], labels[:BATCH])
+
+    def once(name):
+        load, start = Load(), time.perf_counter()
+        for _ in range(STEPS):
+            models[name].train_on_batch(pictures[:BATCH], labels[:BATCH])
+        rate = STEPS * BATCH / (time.perf_counter() - start)
+        return (rate, run_cpu(files[name], pictures[:1], threads=1, runs=RUNS).latency_ms), load.others()
+
+    found, loads = {name: [] for name in builders}, []
+    for _ in range(rounds):
+        for name, values in found.items():
+            value, load = patience.undisturbed(lambda name=name: once(name))
+            values.append(value)
+            loads.append(load)
+    keys = "images_per_second", "int8_ms"
+    medians = {name: map(statistics.median, zip(*values, strict=True)) for name, values in found.items()}
+    return {name: dict(zip(keys, values, strict=True)) for name, values in medians.items()}, loads
+
+
+def read_results(path, setting):
+    empty = {"setting": setting, "networks": {}, "runs": {}, "measured": {}}
+    return json.loads(path.read_text()) if path.exists() else empty
+
+
+def folder_name(name, seed):
+    return f"{name.replace(', ', '_').replace(' ', '_')}-seed{seed}"
+
+
+def machine(threads):
+    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    return (
+        f"{platform.machine()}, {threads} thread{'s' * (threads > 1)}; Python {platform.python_version()}, {versions}"
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="folder of pictures [keras.datasets.cifar10]")
+    parser.add_argument("--run", type=Path, default=Path("runs/learning"), help="folder of the runs [%(default)s]")
+    parser.add_argument("--output", type=Path, help="JSON file of the results [learning.json in the runs' folder]")
+    parser.add_argument("--networks", nargs="+", metavar="NAME", help="[all]")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--limit", type=int, help="pictures of each split, for a trial [all]")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--measure", action="store_true", help="measure the speeds of trained networks")
+    parser.add_argument("--rounds", type=int, default=5, help="of the measurement")
+    parser.add_argument("--patience", type=float, default=600, help="seconds to wait for a quiet machine, in all")
+    args = parser.parse_args()
+
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(args.threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    from cspkeras.analysis import complexity
+    from cspkeras.training.callbacks import write_json
+
+    builders = networks()
+    if unknown := set(args.networks or ()) - set(builders):
+        parser.error(f"unknown network {', '.join(unknown)}; there are {'; '.join(builders)}")
+    chosen = {name: builders[name] for name in args.networks or builders}
+    *data, source = read_data(args.data)
+    if args.limit:
+        for part in data:
+            part.examples[:] = part.examples[:: max(1, len(part.examples) // args.limit)]
+        source += f", of each {args.limit}"
+    output = args.output or args.run / "learning.json"
+    setting = {"data": source, "epochs": args.epochs, "size": SIZE, "batch_size": BATCH}
+    if (known := read_results(output, setting)["setting"]) != setting:
+        parser.error(f"{output}: of another setting, {known}. Received: {setting}")
+
+    def keep(part, values):
+        """Others may have added theirs meanwhile."""
+        results = read_results(output, setting)
+        for key, value in values.items():
+            results[part][key] = {**results[part].get(key, {}), **value}
+        write_json(output, results)
+
+    if args.measure:
+        speeds, loads = measure(chosen, data[0], args.run, args.seeds[0], args.rounds, Patience(args.patience))
+        keep("networks", speeds)
+        keep("measured", {machine(args.threads): {"rounds": args.rounds, "load": max(loads)}})
+        if max(loads) > TOLERATED:
+            print(f"The machine was not quiet: other programs used up to {max(loads):.0%} of the cores.")
+        return
+    for seed in args.seeds:
+        for name, build in chosen.items():
+            run = folder_name(name, seed)
+            if run not in read_results(output, setting)["runs"]:
+                print(f"== {name}, seed {seed}", flush=True)
+                cost = complexity(build())
+                keep("networks", {name: {"bflops": cost.bflops, "trainable": cost.trainable}})
+                figures = train(build, seed, data, args.run / run, args.epochs)
+                keep("runs", {run: {"network": name, "seed": seed, **figures}})
+            print(f"{name}, seed {seed}: top-1 {read_results(output, setting)['runs'][run]['top1']:.4f}", flush=True)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    main()

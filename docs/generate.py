@@ -1,0 +1,53 @@
+"""Write the docs' generated parts: their tables, between markers in the pages, and their figures.
+
+    pip install -e '.[dev]'
+    python docs/generate.py             # all
+    python docs/generate.py --check     # writes nothing; status 1 where a page's table is another
+
+A page has `<!-- table: NAME -->`, the table, and `<!-- end -->`. Structure is counted anew each time; what was
+measured, docs/learning.json and docs/gradients.json, comes from benchmarks/learning.py and benchmarks/gradients.py.
+"""
+
+import argparse
+import os
+import re
+import sys
+from pathlib import Path
+
+DOCS = Path(__file__).parent
+MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.S)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="compare the tables alone")
+    parser.add_argument("--figures", nargs="+", metavar="NAME", help="draw these alone, no tables")
+    args = parser.parse_args()
+    sys.path.insert(0, str(DOCS / "source"))
+    from figures import FIGURES
+    from tables import markdown
+
+    from cspkeras.files import replacing
+
+    different = []
+    for page in sorted(DOCS.rglob("*.md")) if not args.figures else ():
+        text = page.read_text(encoding="utf-8")
+        generated = MARKED.sub(lambda found: f"{found[1]}{markdown(found[2])}\n{found[3]}", text)
+        if generated != text:
+            different.append(page)
+            if not args.check:
+                with replacing(page) as aside:
+                    aside.write_text(generated, encoding="utf-8")
+    for page in different:
+        print(f"{page}: {'its tables are not what is generated' if args.check else 'written'}")
+    if args.check:
+        return 1 if different else 0
+    for name in args.figures or FIGURES:
+        with replacing(DOCS / "figures" / f"{name}.svg") as aside:
+            FIGURES[name](aside)
+    return 0
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.exit(main())

@@ -1,0 +1,251 @@
+"""The tables of the docs: what the paper says, from published.toml, beside what is counted here."""
+
+import json
+import statistics
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import keras
+from keras import layers
+
+from cspkeras.analysis import complexity
+from cspkeras.backbones import registry as backbones
+from cspkeras.blocks import Maxout
+from cspkeras.detection import registry as detectors
+
+DOCS = Path(__file__).parent.parent
+PUBLISHED = tomllib.loads((Path(__file__).parent / "published.toml").read_text(encoding="utf-8"))
+FUSIONS = {"csp": "CSP", "fusion_first": "fusion first", "fusion_last": "fusion last"}
+
+
+@cache
+def cost(name, size=None, **options):
+    """`Complexity` of a network by its name, at its published size or another."""
+    spec = {**backbones.VARIANTS, **detectors.VARIANTS}[name]
+    size = size or spec.published.size
+    get = backbones.get_model if name in backbones.VARIANTS else detectors.get_detector
+    return complexity(get(name, input_shape=(size, size, 3), **options))
+
+
+def saved(base, csp):
+    """Percent saved."""
+    return 100 * (1 - csp / base)
+
+
+def percent(value):
+    return f"{-value:+.1f} %".replace("-", "−")
+
+
+def agrees(ours, published, digits=0):
+    return "yes" if round(ours, digits) == published else f"no, by {abs(ours - published):.{max(1, digits)}f}"
+
+
+def savings():
+    yield (
+        "CSP network",
+        "base",
+        "BFLOPs of the base, published",
+        "counted",
+        "BFLOPs, published",
+        "counted",
+        "saved, published",
+        "counted",
+        "agrees",
+    )
+    for row in PUBLISHED["saving"]:
+        base, csp = (cost(row[kind]).bflops for kind in ("base", "csp"))
+        said = {
+            kind: row.get(f"{kind}_bflops", backbones.VARIANTS[row[kind]].published.bflops) for kind in ("base", "csp")
+        }
+        figures = said["base"], f"{base:.3f}", said["csp"], f"{csp:.3f}"
+        found = saved(base, csp)
+        yield (
+            row["csp"],
+            row["base"],
+            *figures,
+            f"−{row['published']} %",
+            percent(found),
+            agrees(found, row["published"]),
+        )
+
+
+def networks():
+    yield "network", "at", "weights, published", "counted", "BFLOPs, published", "counted", "agrees"
+    for name in backbones.list_models():
+        known = backbones.VARIANTS[name].published
+        if known.bflops is None:
+            continue
+        found = cost(name)
+        digits = len(str(known.bflops).partition(".")[2])
+        weights = "–" if known.params is None else f"{known.params:.2f}M"
+        figures = weights, f"{found.weights / 1e6:.2f}M", known.bflops, f"{found.bflops:.{digits + 1}f}"
+        fits = known.params is None or round(found.weights / 1e6, 2) == known.params
+        answer = agrees(found.bflops, known.bflops, digits)
+        yield (
+            name,
+            known.size,
+            *figures,
+            answer if fits else f"weights by {abs(found.weights / 1e6 - known.params):.2f}M",
+        )
+
+
+def bottlenecks():
+    yield (
+        "costliest layer at 416x416",
+        "PeleeNet's, published",
+        "counted",
+        "CSPPeleeNet's, published",
+        "counted",
+        "difference, published",
+        "counted",
+    )
+    base, csp = cost("PeleeNet", 416).costliest[1], cost("CSPPeleeNet", 416).costliest[1]
+    for row in PUBLISHED["bottleneck"]:
+        if "head" in row:
+            side, channels, filters = row["head"]
+            image = layers.Input((side, side, channels))
+            base = complexity(keras.Model(image, layers.Conv2D(filters, 3, padding="same")(image))).bflops
+        figures = f"{row['base']:.4f}", f"{base:.4f}", f"{row['csp']:.4f}", f"{csp:.4f}"
+        yield row["name"], *figures, f"−{row['published']} %", percent(saved(base, csp))
+
+
+def traffic():
+    yield "network at 256x256", "CIO, published", "counted, elements", "agrees"
+    for row in PUBLISHED["cio"]:
+        found = cost(row["name"]).cio
+        yield row["name"], f"{row['published']}M", f"{found:,}", agrees(found / 1e6, row["published"], 1)
+
+
+def dense_block(channels, count, growth):
+    """A dense block as the formula has it: each layer one convolution, on one pixel."""
+    image = x = layers.Input((1, 1, channels))
+    for _ in range(count):
+        x = layers.Concatenate()([x, layers.Conv2D(growth, 1)(x)])
+    return keras.Model(image, x)
+
+
+def blocks():
+    yield (
+        "channels c, layers m, growth d",
+        "dense: c·m + (m² + m)·d / 2",
+        "counted",
+        "partial dense: (c·m + (m² + m)·d) / 2",
+        "counted",
+        "difference",
+    )
+    for c, m, d in PUBLISHED["blocks"]["sizes"]:
+        dense, partial = c * m + (m * m + m) * d // 2, (c * m + (m * m + m) * d) // 2
+        counted = [complexity(dense_block(channels, m, d)).cio for channels in (c, c // 2)]
+        yield (
+            f"{c}, {m}, {d}",
+            f"{dense:,}",
+            f"{counted[0]:,}",
+            f"{partial:,}",
+            f"{counted[1]:,}",
+            percent(saved(*counted)),
+        )
+
+
+def pyramid():
+    yield "map at 416x416", "channels", "elements", "after cross-channel pooling", "saved, published", "counted"
+    model = detectors.get_detector(PUBLISHED["pyramid"]["detector"])
+    levels = {416 // stride: level for level, stride in (("P2", 4), ("P3", 8), ("P4", 16), ("P5", 32))}
+    total = [0, 0]
+    for layer in sorted((x for x in model.layers if isinstance(x, Maxout)), key=lambda x: (-x.input.shape[1], x.name)):
+        (side, _, entering), filters = layer.input.shape[1:], layer.filters
+        before, after = side * side * entering, side * side * filters
+        if entering == 4 * filters:
+            total = [total[0] + before, total[1] + after]
+        channels = f"{entering} to {filters}"
+        yield levels[side], channels, f"{before:,}", f"{after:,}", "–", percent(saved(before, after))
+    published = f"−{PUBLISHED['pyramid']['published']} %"
+    yield "together, four to one", "–", f"{total[0]:,}", f"{total[1]:,}", published, percent(saved(*total))
+
+
+def ablation():
+    yield "CSPPeleeNet at 224x224", "gamma", "parameters", "BFLOPs", "saved, published", "counted", "top-1, published"
+    base = cost("PeleeNet")
+    yield "PeleeNet, its base", "–", f"{base.trainable:,}", f"{base.bflops:.3f}", "–", "–", 70.7
+    for row in PUBLISHED["ablation"]:
+        found = cost("CSPPeleeNet", fusion=row["fusion"], gamma=row["gamma"])
+        published = f"−{row['published']} %" if "published" in row else "–"
+        figures = f"{found.trainable:,}", f"{found.bflops:.3f}", published, percent(saved(base.bflops, found.bflops))
+        yield FUSIONS[row["fusion"]], row["gamma"], *figures, row.get("top1", "–")
+
+
+def detection():
+    yield "detector", "at", "BFLOPs, published", "counted", "agrees"
+    rows = [(name, {}, spec.published.bflops) for name, spec in detectors.VARIANTS.items() if spec.published.bflops]
+    rows += [("CSPPeleeNetEFM", {"sam": False}, 4.868), ("CSPPeleeNetEFM", {"sam": False, "spp": True}, 4.863)]
+    for name, options, published in sorted(rows, key=lambda row: row[0]):
+        found, digits = cost(name, **options).bflops, len(str(published).partition(".")[2])
+        call = f"{name}({', '.join(f'{key}={value}' for key, value in options.items())})" if options else name
+        size = detectors.VARIANTS[name].published.size
+        yield call, size, published, f"{found:.{digits + 1}f}", agrees(found, published, digits)
+
+
+def learning():
+    known = json.loads((DOCS / "learning.json").read_text())
+    seeds = "top-1 in % of each seed", "mean"
+    yield "network", "parameters", "MFLOPs at 64x64", *seeds, "training, pictures/s", "int8, ms"
+    for name, network in known["networks"].items():
+        top1 = [100 * run["top1"] for run in known["runs"].values() if run["network"] == name]
+        accuracy = (", ".join(f"{x:.1f}" for x in top1), f"{statistics.mean(top1):.1f}") if top1 else ("–", "–")
+        speed = [format(network[key], pattern) if key in network else "–" for key, pattern in SPEEDS.items()]
+        yield name, f"{network['trainable']:,}", f"{1e3 * network['bflops']:.1f}", *accuracy, *speed
+
+
+def setting():
+    known = json.loads((DOCS / "learning.json").read_text())
+    yield "what", "how"
+    yield from known["setting"].items()
+    for machine, how in known["measured"].items():
+        yield "speeds", f"{machine}; {how['rounds']} rounds, other programs used up to {how['load']:.0%} of the cores"
+
+
+def gradients():
+    known = json.loads((DOCS / "gradients.json").read_text())
+    yield (
+        "stage",
+        "entering map, all pairs",
+        "between its halves",
+        "within a half",
+        "independent of 32",
+        "the layers' outputs",
+        "accuracy",
+    )
+    for kind, runs in known.items():
+        moments = [moment for run in runs for moment in run["epochs"][1:]]
+        mean = {key: statistics.mean(moment[key] for moment in moments) for key in moments[0]}
+        keys = "entering", "between the halves", "within a half"
+        correlations = [f"{mean[key]:.3f}" for key in keys]
+        accuracy = statistics.mean(run["accuracy"] for run in runs)
+        last = f"{mean['rank of entering']:.1f}", f"{mean['layers']:.3f}", f"{accuracy:.3f}"
+        yield FUSIONS.get(kind, kind), *correlations, *last
+
+
+SPEEDS = {"images_per_second": ".0f", "int8_ms": ".3f"}
+TABLES = {
+    table.__name__: table
+    for table in (
+        savings,
+        networks,
+        bottlenecks,
+        traffic,
+        blocks,
+        pyramid,
+        ablation,
+        detection,
+        learning,
+        setting,
+        gradients,
+    )
+}
+
+
+def markdown(name):
+    """A table by its name, as Markdown."""
+    head, *rows = TABLES[name]()
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join('–' if cell is None else str(cell) for cell in line)} |" for line in lines)

@@ -1,0 +1,42 @@
+"""The docs: their links lead somewhere, both languages answer the same, and their tables are what is generated."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parent.parent / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+QUESTIONS = "gradients", "figure2", "pooling", "exact_fusion", "transitions", "depthwise", "densenet"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+def test_every_link_leads_somewhere(page):
+    links = re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))
+    missing = [link for link in links if not link.startswith("http") and not (page.parent / link).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_each_question_is_answered_in_both_languages_with_the_same_figures(name):
+    english, korean = (DOCS / f"{name}.md").read_text("utf-8"), (DOCS / f"ko/{name}.md").read_text("utf-8")
+    figures = [re.findall(r"figures/\w+\.svg", text) for text in (english, korean)]
+    assert figures[0] and figures[0] == figures[1]
+    tables = [re.findall(r"<!-- table: \w+ -->.*?<!-- end -->", text, re.S) for text in (english, korean)]
+    assert tables[0] == tables[1]
+    assert len(re.findall("[가-힣]", korean)) > 300
+
+
+def test_every_figure_is_in_use_and_small():
+    used = {name for page in PAGES for name in re.findall(r"figures/(\w+)\.svg", page.read_text("utf-8"))}
+    assert used == {path.stem for path in (DOCS / "figures").iterdir()}
+    assert max(path.stat().st_size for path in (DOCS / "figures").iterdir()) < 150_000
+
+
+@pytest.mark.slow
+def test_the_tables_are_what_is_generated():
+    command = [sys.executable, str(DOCS / "generate.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr[-2000:]

@@ -1,0 +1,165 @@
+"""The page that runs a .tflite in the browser: the same boxes as the device's script, in headless Chromium."""
+
+import json
+import queue
+import shutil
+import subprocess
+import threading
+import urllib.error
+import urllib.request
+from functools import partial
+from pathlib import Path
+
+import cell_detector
+import numpy as np
+import pytest
+from PIL import Image
+
+from cspkeras.tflite import serve
+from cspkeras.tflite.detect import Detector
+
+# Opens the page for each picture and posts what it shows; it lies among the pictures, on the page's own server.
+DRIVER = """<!doctype html><iframe></iframe><script type="module">
+const frame = document.querySelector("iframe");
+for (const name of NAMES) {
+  frame.src = `/?image=pictures/${name}`;
+  let told;
+  while (!told?.found && !told?.error) {
+    await new Promise((resume) => setTimeout(resume, 100));
+    told = frame.contentDocument?.documentElement.dataset;
+  }
+  await fetch("/", {method: "POST", body: JSON.stringify({name, ...told})});
+  delete told.found;
+}
+</script>"""
+
+
+class Listener(serve._Handler):
+    """The server's handler, which also takes what the driver posts."""
+
+    told = queue.Queue()
+
+    def do_POST(self):
+        self.told.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(204)
+        self.end_headers()
+
+
+@pytest.fixture
+def running():
+    """A function that starts a server with `make_server`'s arguments and gives its address."""
+    servers = []
+
+    def run(*arguments, **options):
+        server = serve.make_server(*arguments, port=0, **options)
+        server.RequestHandlerClass = partial(Listener, *server.RequestHandlerClass.args)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}/"
+
+    yield run
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory):
+    return cell_detector.write(tmp_path_factory.mktemp("model") / "cells.tflite")
+
+
+@pytest.fixture(scope="session")
+def litert(tmp_path_factory):
+    """LiteRT.js from npm, in a folder of its own."""
+    if not shutil.which("npm"):
+        pytest.skip("no npm, which brings LiteRT.js")
+    folder = tmp_path_factory.mktemp("npm")
+    packages = [f"@litertjs/{name}@{serve.VERSION}" for name in serve.PACKAGES]
+    subprocess.run(["npm", "install", "--silent", "--prefix", folder, *packages], check=True, timeout=300)
+    return folder / "node_modules/@litertjs"
+
+
+def get(address):
+    with urllib.request.urlopen(address, timeout=10) as answer:
+        return answer.status, answer.headers, answer.read()
+
+
+def test_what_is_served(running, cells, tmp_path):
+    (tmp_path / "a.txt").write_text("a")
+    (tmp_path.parent / "secret.txt").write_text("no")
+    address = running(cells, pictures=tmp_path)
+    _, headers, page = get(address)
+    assert headers["Content-Type"] == "text/html"
+    assert serve.CDN.format("core").encode() in page and b"IMPORTS" not in page
+    assert get(f"{address}model.tflite")[2] == cells.read_bytes()
+    assert get(f"{address}detector.js")[1]["Content-Type"] == "text/javascript"
+    assert get(f"{address}pictures/a.txt")[2] == b"a"
+    for path in ("none.js", "pictures/none", "pictures/../secret.txt", "litert/core/dist/index.js", "../serve.py"):
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            get(address + path)
+
+
+@pytest.mark.parametrize("name, words", [("bare", "no cspkeras settings"), ("text", "not a .tflite"), ("none", "none")])
+def test_a_file_that_cannot_be_served(models, one_error, name, words):
+    assert words in one_error("serve", models / f"{name}.tflite", "--port", "0")
+
+
+def test_what_is_not_there(cells, one_error, running, tmp_path):
+    assert "no LiteRT.js" in one_error("serve", cells, "--litert", tmp_path)
+    port = running(cells).rstrip("/").rpartition(":")[2]
+    assert f"port {port} can't be used" in one_error("serve", cells, "--port", port)
+
+
+def browse(address):
+    """Starts headless Chromium on an address."""
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if not chromium:
+        pytest.skip("no chromium")
+    command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", address]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+@pytest.mark.slow
+def test_the_page_finds_what_the_script_finds(running, litert, test_data, tmp_path):
+    import cspkeras
+    from cspkeras.tflite import convert
+
+    file = convert(cspkeras.YOLOXNano(weights="bccd"), tmp_path / "bccd.tflite")
+    detector, expected = Detector(file), {}
+    (tmp_path / "pictures").mkdir()
+    for source in sorted(Path(test_data, "data/bccd/JPEGImages").iterdir())[:3]:
+        picture = Image.open(source).convert("RGB")
+        # At the input's own width neither side resizes: browsers do it another way than Pillow.
+        same = picture.resize((detector._size[1], 240), Image.Resampling.BILINEAR)
+        for name, image in ((f"{source.stem}.png", picture), (f"{source.stem}_same.png", same)):
+            image.save(tmp_path / "pictures" / name)
+            expected[name] = detector.detect(np.asarray(image))
+    (tmp_path / "pictures/empty.png").touch()
+    names = json.dumps([*expected, "empty.png"])
+    (tmp_path / "pictures/drive.html").write_text(DRIVER.replace("NAMES", names))
+    browser = browse(running(file, litert=litert, pictures=tmp_path / "pictures") + "pictures/drive.html")
+    try:
+        told = [Listener.told.get(timeout=90) for _ in range(len(expected) + 1)]
+    finally:
+        browser.terminate()
+        browser.wait(timeout=30)
+    assert "empty.png: no picture" in told.pop()["error"]
+    for one in told:
+        wanted = expected[one["name"]]
+        found = json.loads(one["found"])
+        # Elsewhere three of the network's pixels, two of the picture's each.
+        exact = one["name"].endswith("_same.png")
+        _compare(found, wanted, detector.labels, pixels=0.1 if exact else 6, score=1e-3 if exact else 0.1)
+
+
+def _compare(found, wanted, labels, pixels, score):
+    """Each sure box of one has a like of the same class in the other."""
+    ours = [(one["label"], one["score"], np.array(one["box"])) for one in found]
+    theirs = list(zip((labels[i] for i in wanted["labels"]), wanted["scores"], wanted["boxes"], strict=True))
+    assert len(theirs) >= 5
+    for these, others in ((ours, theirs), (theirs, ours)):
+        for label, likely, box in these:
+            assert likely < 0.25 + score or any(
+                label == other and abs(likely - certain) < score and np.abs(box - near).max() < pixels
+                for other, certain, near in others
+            ), (label, likely, box)

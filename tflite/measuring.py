@@ -1,0 +1,178 @@
+"""Times one .tflite file on LiteRT's CPU, in a process of its own: `benchmark.py` starts this file as a script.
+
+`latency` times whole runs through LiteRT's Interpreter. `profile` asks LiteRT's C library what each operation took,
+since Python's part has no profiler. It imports nothing of cspkeras: what that takes would count as memory.
+"""
+
+import ctypes
+import json
+import re
+import statistics
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+WARM_UP = 5  # runs that are not counted
+CPU = 1  # LiteRT's number of that accelerator
+WRITE = 1  # and of a buffer locked for writing
+# Types of a profiler's events: an operation of TFLite's own, an operation inside a delegate.
+OPERATION, DELEGATED = 2, 8
+
+
+class _Event(ctypes.Structure):
+    """ProfiledEventData of litert/c/litert_profiler_event.h."""
+
+    _fields_ = [
+        ("tag", ctypes.c_char_p),
+        ("type", ctypes.c_int),
+        ("start", ctypes.c_uint64),
+        ("microseconds", ctypes.c_uint64),
+        ("memory", ctypes.c_int64 * 6),
+        ("index", ctypes.c_uint64),
+        ("status", ctypes.c_uint64),
+        ("source", ctypes.c_int),
+    ]
+
+
+def latency(path: str, threads: str, runs: str) -> dict:
+    """Milliseconds of each run, the memory that the file took in this process, the arena, and its operations."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    before = _resident()
+    interpreter = Interpreter(path, num_threads=int(threads))
+    interpreter.allocate_tensors()
+    rng = np.random.default_rng(0)
+    for tensor in interpreter.get_input_details():
+        noise = rng.integers(0, 127, tensor["shape"]) if tensor["dtype"] != np.float32 else rng.random(tensor["shape"])
+        interpreter.set_tensor(tensor["index"], noise.astype(tensor["dtype"]))
+    times = []
+    for _ in range(WARM_UP + int(runs)):
+        start = time.perf_counter()
+        interpreter.invoke()
+        times.append(1000 * (time.perf_counter() - start))
+    after = _resident("VmHWM")
+    plain = Interpreter(path, experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
+    plain.allocate_tensors()
+    operations, names = plain._get_ops_details(), {t["index"]: t["name"] for t in plain.get_tensor_details()}
+    return {
+        "times": times[WARM_UP:],
+        "memory_bytes": after - before if before and after else None,
+        "arena_bytes": _arena(plain, operations),
+        "operations": [(o["op_name"], names.get(o["outputs"][0], "")) for o in operations],
+    }
+
+
+def _resident(field: str = "VmRSS") -> int | None:
+    """This process's memory in bytes, as Linux tells: now, or at most (VmHWM)."""
+    status = Path("/proc/self/status")
+    found = re.search(rf"{field}:\s+(\d+) kB", status.read_text()) if status.exists() else None
+    return int(found[1]) * 1024 if found else None
+
+
+def _arena(interpreter, operations: list[dict]) -> int:
+    """The span of memory that TFLite's planner laid the inputs and all operations' results in."""
+    indices = {tensor["index"] for tensor in interpreter.get_input_details()}
+    indices.update(int(index) for operation in operations for index in operation["outputs"])
+    spans = []
+    for index in indices:
+        try:
+            tensor = interpreter.tensor(index)()
+        except ValueError:  # allocated when it runs
+            continue
+        if isinstance(tensor, np.ndarray):  # a single number comes as a copy
+            spans.append((tensor.ctypes.data, tensor.ctypes.data + tensor.nbytes))
+    return max(end for _, end in spans) - min(start for start, _ in spans)
+
+
+def profile(path: str, threads: str, runs: str) -> dict:
+    """What each operation took: (kernel, milliseconds, whether a delegate's), in the order of execution."""
+    library = ctypes.CDLL(str(Path(find_spec("ai_edge_litert").origin).with_name("libLiteRt.so")))
+
+    def call(name, *arguments):
+        status = getattr(library, name)(*arguments)
+        if status:
+            raise RuntimeError(f"{name} answers {status}")
+
+    def new(name, *arguments):
+        made = ctypes.c_void_p()
+        call(name, *arguments, ctypes.byref(made))
+        return made
+
+    def count(name, *arguments, kind=ctypes.c_size_t):
+        number = kind()
+        call(name, *arguments, ctypes.byref(number))
+        return number.value
+
+    first = ctypes.c_size_t(0)
+    environment = new("LiteRtCreateEnvironment", 0, None)
+    model = new("LiteRtCreateModelFromFile", environment, path.encode())
+    options = new("LiteRtCreateOptions")
+    call("LiteRtSetOptionsHardwareAccelerators", options, CPU)
+    settings = {"xnnpack": f"num_threads = {threads}\n", "runtime_options_string": "enable_profiling = true\n"}
+    texts = [ctypes.create_string_buffer(text.encode()) for text in settings.values()]  # alive as long as the model
+    for identifier, text in zip(settings, texts, strict=True):
+        given = new("LiteRtCreateOpaqueOptions", identifier.encode(), text, _FREE)
+        call("LiteRtAddOpaqueOptions", options, given)
+    compiled = new("LiteRtCreateCompiledModel", environment, model, options)
+    signature = new("LiteRtGetModelSignature", model, first)
+
+    def buffers(kind):
+        made = []
+        for i in map(ctypes.c_size_t, range(count(f"LiteRtGetNumSignature{kind}s", signature))):
+            tensor = new(f"LiteRtGetSignature{kind}TensorByIndex", signature, i)
+            layout = ctypes.create_string_buffer(1024)
+            call("LiteRtGetRankedTensorType", tensor, layout)
+            wanted = new(f"LiteRtGetCompiledModel{kind}BufferRequirements", compiled, first, i)
+            made.append(new("LiteRtCreateManagedTensorBufferFromRequirements", environment, layout, wanted))
+        return made, (ctypes.c_void_p * len(made))(*(one.value for one in made))
+
+    inputs, given = buffers("Input")
+    outputs, results = buffers("Output")
+    for buffer in inputs:
+        memory = ctypes.c_void_p()
+        call("LiteRtLockTensorBuffer", buffer, ctypes.byref(memory), WRITE)
+        # This byte, repeated, is an ordinary number in every type: 0.186 in 32-bit floats.
+        ctypes.memset(memory, 0x3E, count("LiteRtGetTensorBufferSize", buffer))
+        call("LiteRtUnlockTensorBuffer", buffer)
+
+    def run(times):
+        for _ in range(times):
+            sizes = ctypes.c_size_t(len(inputs)), ctypes.c_size_t(len(outputs))
+            call("LiteRtRunCompiledModel", compiled, first, sizes[0], given, sizes[1], results)
+
+    profiler = new("LiteRtCompiledModelGetProfiler", compiled)
+    run(WARM_UP)
+    rows = []
+    for _ in range(int(runs)):
+        call("LiteRtResetProfiler", profiler)
+        call("LiteRtStartProfiler", profiler)
+        run(1)
+        call("LiteRtStopProfiler", profiler)
+        events = (_Event * count("LiteRtGetNumProfilerEvents", profiler, kind=ctypes.c_int))()
+        call("LiteRtGetProfilerEvents", profiler, len(events), events)
+        rows.append(
+            [(e.tag.decode(), e.microseconds, e.type == DELEGATED) for e in events if e.type in (OPERATION, DELEGATED)]
+        )
+    operations = []
+    for events in zip(*rows, strict=True):
+        kernel, _, delegated = events[0]
+        operations.append((kernel, statistics.median(microseconds for _, microseconds, _ in events) / 1000, delegated))
+    return {"operations": operations}
+
+
+_FREE = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda memory: None)  # Python frees them
+
+
+def _main(mode: str, path: str, folder: str, *arguments: str) -> None:
+    try:
+        report = {"latency": latency, "profile": profile}[mode](path, *arguments)
+    except Exception as error:  # whatever LiteRT raises is a result
+        report = {"error": " ".join(str(error).split())}
+    Path(folder, f"{mode}.json").write_text(json.dumps(report))
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

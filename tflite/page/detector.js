@@ -1,0 +1,149 @@
+// A detector exported by cspkeras, in the browser. The steps are those of detect.py beside this folder.
+import {loadAndCompile, loadLiteRt, Tensor} from "@litertjs/core";
+
+const CANDIDATES = 1000; // the best (box, class) pairs, those that suppression sees
+const KNOWN = {format: [1], task: ["detection"], boxes: ["cyxhw"], colors: ["RGB"], resize: ["letterbox", "stretch"]};
+
+let runtime; // LiteRT's WebAssembly, loaded once
+
+export class Detector {
+  /** `bytes`: the .tflite as a Uint8Array; `accelerator`: "wasm" (CPU) or "webgpu". */
+  static async load(bytes, accelerator = "wasm") {
+    const detector = new Detector();
+    Object.assign(detector, readSettings(bytes));
+    const wasm = new URL("../wasm/", import.meta.resolve("@litertjs/core")).href;
+    runtime ??= loadLiteRt(wasm, {threads: self.crossOriginIsolated});
+    await runtime;
+    detector.model = await loadAndCompile(bytes, {accelerator});
+    const [input] = detector.model.getInputDetails();
+    if (input.dtype !== "float32") throw new Error(`takes ${input.dtype}; this page runs files that take float32`);
+    [detector.height, detector.width] = input.shape.slice(1, 3);
+    detector.inputName = input.name;
+    const outputs = detector.model.getOutputDetails().map((output) => output.name);
+    if (!["boxes", "scores"].every((name) => outputs.includes(name)))
+      throw new Error(`needs the outputs boxes and scores, has ${outputs.join(", ")}`);
+    return detector;
+  }
+
+  /**
+   * Finds the objects in a picture, a video's current frame or a canvas.
+   * Returns [{label, score, box: [x1, y1, x2, y2] in the picture's pixels}], best first. `times` has the milliseconds.
+   */
+  async detect(picture, {scoreThreshold, iouThreshold} = {}) {
+    scoreThreshold ??= this.settings.score_threshold;
+    iouThreshold ??= this.settings.iou_threshold;
+    const start = performance.now();
+    const size = [picture.videoWidth || picture.width, picture.videoHeight || picture.height];
+    const place = placement(size, [this.width, this.height], this.settings.input.resize);
+    const input = new Tensor(this.preprocess(picture, place), [1, this.height, this.width, 3]);
+    const ready = performance.now();
+    const outputs = await this.model.run({[this.inputName]: input});
+    const [boxes, scores] = await Promise.all([outputs.boxes.data(), outputs.scores.data()]);
+    const answered = performance.now();
+    for (const tensor of [input, ...Object.values(outputs)]) tensor.delete();
+    const found = suppress(candidates(boxes, scores, this.labels.length, scoreThreshold), iouThreshold)
+      .map(({box, label, score}) => ({label: this.labels[label], score, box: this.toPicture(box, size, place)}))
+      .filter(({box: [x1, y1, x2, y2]}) => x2 > x1 && y2 > y1);
+    this.times = {preprocess: ready - start, inference: answered - ready, postprocess: performance.now() - answered};
+    return found;
+  }
+
+  /** The network's input: RGB, (pixel - mean) * scale, the picture resized by the browser. */
+  preprocess(picture, [left, top, width, height]) {
+    const {mean, scale, fill} = this.settings.input;
+    this.canvas ??= new OffscreenCanvas(this.width, this.height);
+    const pen = this.canvas.getContext("2d", {willReadFrequently: true});
+    pen.imageSmoothingQuality = "high";
+    pen.fillStyle = `rgb(${fill} ${fill} ${fill})`;
+    pen.fillRect(0, 0, this.width, this.height);
+    pen.fillStyle = "white"; // behind transparent parts
+    pen.fillRect(left, top, width, height);
+    pen.drawImage(picture, left, top, width, height);
+    const pixels = pen.getImageData(0, 0, this.width, this.height).data;
+    const values = new Float32Array(this.width * this.height * 3);
+    for (let from = 0, to = 0; from < pixels.length; from += 4)
+      for (let channel = 0; channel < 3; channel++) values[to++] = (pixels[from + channel] - mean) * scale;
+    return values;
+  }
+
+  /** A box in 0..1 of the input -> in the picture's pixels, clipped to it. */
+  toPicture(box, size, [left, top, width, height]) {
+    const input = [this.width, this.height], origin = [left, top], extent = [width, height];
+    return box.map((value, i) => {
+      const pixel = ((value * input[i % 2] - origin[i % 2]) * size[i % 2]) / extent[i % 2];
+      return Math.min(Math.max(pixel, 0), size[i % 2]);
+    });
+  }
+}
+
+/** {settings, labels} in the zip archive behind the network. */
+export function readSettings(bytes) {
+  if (text(bytes.subarray(4, 8)) !== "TFL3") throw new Error("not a .tflite file");
+  const entries = unzip(bytes);
+  if (!entries["cspkeras.json"] || !entries["labels.txt"])
+    throw new Error("carries no cspkeras settings; export it with cspkeras export");
+  const settings = JSON.parse(text(entries["cspkeras.json"]));
+  for (const [key, choices] of Object.entries(KNOWN)) {
+    const given = settings[key] ?? settings.input[key];
+    if (!choices.includes(given)) throw new Error(`its settings say ${key}: ${given}; known here: ${choices}`);
+  }
+  return {settings, labels: text(entries["labels.txt"]).trimEnd().split("\n")};
+}
+
+/** The entries of a zip archive that bytes end with, {name: bytes}; stored, not deflated, as cspkeras writes them. */
+function unzip(bytes) {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let end = bytes.length - 22; // where the archive's end record is, but for its comment
+  while (end >= 0 && view.getUint32(end, true) !== 0x06054b50) end--;
+  if (end < 0) return {};
+  const entries = {};
+  let at = end - view.getUint32(end + 12, true);
+  const shift = at - view.getUint32(end + 16, true); // of all offsets, where something was put in front
+  for (let left = view.getUint16(end + 10, true); left > 0; left--) {
+    const [size, name, extra, comment] = [20, 28, 30, 32].map((i) => (i > 20 ? view.getUint16(at + i, true) : view.getUint32(at + i, true)));
+    const local = view.getUint32(at + 42, true) + shift;
+    const start = local + 30 + view.getUint16(local + 26, true) + view.getUint16(local + 28, true);
+    entries[text(bytes.subarray(at + 46, at + 46 + name))] = bytes.subarray(start, start + size);
+    at += 46 + name + extra + comment;
+  }
+  return entries;
+}
+
+const text = (bytes) => new TextDecoder().decode(bytes);
+
+/** Where a picture lies in the network's input: left, top, width, height (sizes are width, height). */
+export function placement(size, input, resize) {
+  if (resize === "stretch") return [0, 0, ...input];
+  const scale = Math.min(input[0] / size[0], input[1] / size[1]);
+  const [width, height] = size.map((side) => Math.max(1, Math.floor(side * scale + 0.5)));
+  return [(input[0] - width) >> 1, (input[1] - height) >> 1, width, height];
+}
+
+/** The (box, class) pairs above the threshold, best first: boxes cy, cx, h, w -> x1, y1, x2, y2. */
+export function candidates(boxes, scores, classes, threshold) {
+  const pairs = [];
+  for (let i = 0; i < scores.length; i++) if (scores[i] > threshold) pairs.push(i);
+  pairs.sort((a, b) => scores[b] - scores[a]);
+  return pairs.slice(0, CANDIDATES).map((pair) => {
+    const row = Math.floor(pair / classes);
+    const [y, x, height, width] = boxes.subarray(4 * row, 4 * row + 4);
+    const box = [x - width / 2, y - height / 2, x + width / 2, y + height / 2];
+    return {box, label: pair % classes, score: scores[pair]};
+  });
+}
+
+/** Greedy suppression within each class: a better one drops those that overlap it by more than the threshold. */
+export function suppress(ordered, threshold) {
+  const kept = [];
+  for (const one of ordered)
+    if (!kept.some((better) => better.label === one.label && overlap(better.box, one.box) > threshold)) kept.push(one);
+  return kept;
+}
+
+function overlap(a, b) {
+  const width = Math.min(a[2], b[2]) - Math.max(a[0], b[0]);
+  const height = Math.min(a[3], b[3]) - Math.max(a[1], b[1]);
+  const shared = Math.max(width, 0) * Math.max(height, 0);
+  const area = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]);
+  return shared / Math.max(area - shared, 1e-12);
+}
