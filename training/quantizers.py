@@ -176,8 +176,9 @@ class LayerQuantization(_tfmot.QuantizeConfig):
     def get_weights_and_quantizers(self, layer):
         if not self.kernel:
             return []
-        # A depthwise convolution is a Conv2D too, but the last axis of its kernel is not the output channel.
-        per_channel = self.kernel == "kernel" and isinstance(layer, tf_keras.layers.Conv2D)
+        # Depthwise and transposed convolutions are Conv2D too, but their kernels' last axis is not the output channel.
+        transposed = isinstance(layer, tf_keras.layers.Conv2DTranspose)
+        per_channel = self.kernel == "kernel" and isinstance(layer, tf_keras.layers.Conv2D) and not transposed
         return [(getattr(layer, self.kernel), KernelQuantizer(per_channel))]
 
     def set_quantize_weights(self, layer, quantize_weights):
