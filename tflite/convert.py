@@ -23,7 +23,9 @@ from ..detection.detector import Detector
 from ..detection.heads import RawHead
 from ..detection.pictures import FILL
 from ..files import replacing
+from ..training.flattening import flattened
 from ..training.optimizers import kit
+from ..training.precision import plain
 from . import grouped, litert, metadata, tasks_metadata
 
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
@@ -33,7 +35,8 @@ def convert(model, path, precision="float32", calibration=None, refine_steps=0, 
     """Write a model as a .tflite file; it is loaded and run before it gets its name.
 
     Args:
-        model: a Keras 3 model with a fixed input size, or what `quantize_aware` made of one (int8 then).
+        model: a Keras 3 model with a fixed input size, in mixed precision too, or what `quantize_aware` made of one
+            (int8 then).
         path: the file to write; it is replaced where it exists.
         precision: "float32", "float16" (weights), "dynamic" (int8 weights, floats between) or "int8".
         calibration: for "int8" from a Keras 3 model: iterable of input batches (1, H, W, 3) in 0..1, some dozens of
@@ -67,8 +70,10 @@ def convert(model, path, precision="float32", calibration=None, refine_steps=0, 
     labels = getattr(model, "class_names", labels)
     litert.require()
     with replacing(path) as aside:  # before all work: a folder that can't be written is told at once
-        if isinstance(model, keras.Model) and precision == "int8":
-            model = _quantized(model, calibration, refine_steps)
+        if isinstance(model, keras.Model):
+            model = plain(model) if hasattr(model, "anchors") else flattened(model)
+            if precision == "int8":
+                model = _quantized(model, calibration, refine_steps)
         content = grouped.merge_groups(_to_flatbuffer(model, precision))
         if about:
             content = metadata.attach(tasks_metadata.embed(content, about, labels), about, labels)

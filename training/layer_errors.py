@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
+from .flattening import flattened
 from .quantizers import RangeQuantizer
 
 
@@ -24,6 +25,7 @@ def layer_errors(quantized, model, images):
     Raises:
         ValueError: where there are no images.
     """
+    model = flattened(model)
     outputs = {operation.name: operation.output for operation in model.operations if not _several(operation)}
     measured = {}
     for layer in quantized.layers:

@@ -1,11 +1,13 @@
 """Mixed precision: networks under another policy than they were made for."""
 
 import json
+import re
 from contextlib import contextmanager
 
 import keras
 
 PLAIN = "float32"
+POLICY = re.compile(r'("class_name": "DTypePolicy", "config": {"name": ")(?:mixed_\w+|b?float\d+)')
 
 
 @contextmanager
@@ -21,12 +23,16 @@ def policy(name):
 
 def rebuilt(model, precision=PLAIN):
     """The same Keras 3 model with weights of its own, equal ones, under another policy."""
-    config, now = json.dumps(model.get_config()), model.dtype_policy.name
-    config = config.replace(_policy_text(now), _policy_text(precision))
+    config = POLICY.sub(rf"\g<1>{precision}", json.dumps(model.get_config()))
     with policy(precision):
         made = type(model).from_config(json.loads(config))
     made.set_weights(model.get_weights())
     return made
+
+
+def plain(model):
+    """A Keras 3 model that computes in float32: itself, or the same one `rebuilt`."""
+    return model if all(layer.compute_dtype == PLAIN for layer in model.layers) else rebuilt(model)
 
 
 def exporter(model):
@@ -41,7 +47,3 @@ def exporter(model):
         bare.save(path)
 
     return export
-
-
-def _policy_text(name):
-    return f'"class_name": "DTypePolicy", "config": {{"name": "{name}"'

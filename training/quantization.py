@@ -19,6 +19,7 @@ from ..detection.detector import Detector, detect
 from ..detection.heads import RawHead
 from ..detection.losses import default_loss
 from ..routing import ChannelSlice
+from .flattening import flattened
 from .quantizers import LayerQuantization, Range, RangeQuantizer, Swish, UnitQuantizer
 from .translation import translate
 
@@ -28,12 +29,17 @@ PASSING = (
     keras.layers.Cropping2D,
     keras.layers.Reshape,
     keras.layers.Flatten,
+    keras.layers.Permute,
+    keras.layers.UpSampling2D,
     ChannelSlice,
     Maxout,
     Upsample,
     RawHead,
 )
-KERNELS = {"Conv2D": "kernel", "GroupedConv2D": "kernel", "DepthwiseConv2D": "depthwise_kernel", "Dense": "kernel"}
+KERNELS = {
+    **dict.fromkeys(("Conv2D", "Conv2DTranspose", "Dense", "GroupedConv2D"), "kernel"),
+    "DepthwiseConv2D": "depthwise_kernel",
+}
 FUSED = ("relu", "relu6")  # activations that a convolution's kernel applies in the same breath
 BOUNDED = ("sigmoid", "softmax")
 SURE = 8.0  # a raw score beyond means 0 or 1, as far as 8 bits go
@@ -73,16 +79,18 @@ def quantize_aware(model):
     """A tf-keras model that computes as its int8 file will, for training or `calibrate`.
 
     Args:
-        model: a functional Keras 3 model; a `Detector` gives a `QuantizedDetector`.
+        model: a functional or sequential Keras 3 model, which may hold others; a `Detector` gives a
+            `QuantizedDetector`. See `flattened` for what becomes of it first.
 
     Returns:
         A functional tf-keras model with tfmot's fake quantization and the weights of `model`. Its ranges are unset
         until it has been trained or calibrated.
 
     Raises:
-        ValueError: for a layer that can't be quantized, naming it.
+        ValueError: for a layer that can't be quantized, naming it and the way out.
     """
-    quantizers = _output_quantizers(model)
+    flat = flattened(model)
+    quantizers = _output_quantizers(flat)
 
     def annotate(layer, operation):
         kernel = KERNELS.get(type(operation).__name__)
@@ -92,7 +100,7 @@ def quantize_aware(model):
         output = quantizers[operation] if operation in quantizers else _quantizer(operation, [], Range())
         return tfmot.quantization.keras.QuantizeWrapperV2(layer, LayerQuantization(kernel, output))
 
-    quantized = translate(model, annotate)
+    quantized = translate(flat, annotate)
     if isinstance(model, Detector):
         quantized = QuantizedDetector(quantized.inputs, quantized.outputs, name=model.name)
         quantized.anchors, quantized.class_names = model.anchors, model.class_names

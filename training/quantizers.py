@@ -191,7 +191,9 @@ class LayerQuantization(_tfmot.QuantizeConfig):
         if not self.kernel:
             return []
         depthwise = self.kernel == "depthwise_kernel"
-        per_channel = depthwise or isinstance(layer, tf_keras.layers.Conv2D)
+        # A transposed convolution is a Conv2D too, but the last axis of its kernel is not the output channel.
+        transposed = isinstance(layer, tf_keras.layers.Conv2DTranspose)
+        per_channel = depthwise or (isinstance(layer, tf_keras.layers.Conv2D) and not transposed)
         return [(getattr(layer, self.kernel), KernelQuantizer(per_channel, depthwise))]
 
     def set_quantize_weights(self, layer, quantize_weights):

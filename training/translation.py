@@ -5,8 +5,13 @@ import inspect
 import keras
 import tf_keras
 
-WEIGHTED = ("BatchNormalization", "Conv2D", "Dense", "DepthwiseConv2D", "GroupedConv2D")
-TRAINING_ONLY = ("Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout")
+WEIGHTED = ("BatchNormalization", "Conv2D", "Conv2DTranspose", "Dense", "DepthwiseConv2D", "GroupedConv2D")
+REPLACED = {  # by what does the same, or nearly, in 8 bits
+    "PReLU": "LeakyReLU",
+    "GroupNormalization": "BatchNormalization",
+    "LayerNormalization": "BatchNormalization",
+    "Conv1D": "Conv2D with a kernel of one row",
+}
 
 
 @tf_keras.utils.register_keras_serializable("cspkeras")
@@ -42,16 +47,15 @@ class GroupedConv2D(tf_keras.layers.Conv2D):
 def translate(model, annotate=lambda layer, operation: layer):
     """Build the tf-keras twin of a functional Keras 3 model.
 
-    Layers that do something in training alone (dropout, noise) are left out. An activation inside a convolution or
-    dense layer becomes a layer of its own, `{name}_activation`.
+    An activation inside a convolution or dense layer becomes a layer of its own, `{name}_activation`.
 
     Args:
-        model: a functional `keras.Model`.
+        model: a functional `keras.Model`, as `flattened` gives it.
         annotate: function of a tf-keras layer and the Keras 3 operation that it stands for, that gives the layer to
             build with; for the input it is called with the input's layer.
 
     Returns:
-        A functional `tf_keras.Model` with the same weights; in float32, whatever the policy of `model` is.
+        A functional `tf_keras.Model` with the same weights.
 
     Raises:
         ValueError: for a layer that can't be translated, naming it.
@@ -64,18 +68,18 @@ def translate(model, annotate=lambda layer, operation: layer):
     def twin(operation):
         """A function of tf-keras tensors."""
         kind = type(operation).__name__
-        if kind in TRAINING_ONLY:
-            return lambda x, **_: x
         if kind in WEIGHTED:
             first = annotate(_weighted(operation), operation)
             if (activation := _inner_activation(operation)) is None:
                 return lambda x, **_: first(x)
             second = bridge(activation)
             return lambda x, **_: second(first(x))
-        if getattr(operation, "weights", None) or isinstance(operation, keras.Model):
+        if getattr(operation, "weights", None):
+            instead = REPLACED.get(kind, "these")
             raise ValueError(
-                f"layer {operation.name!r} ({kind}) can't be quantized; accepted are {', '.join(WEIGHTED)} and layers "
-                "without weights, in a functional model that holds no other model. Build it of those."
+                f"layer {operation.name!r} ({kind}) can't be quantized; layers without weights can, and "
+                f"{', '.join(WEIGHTED)}, SeparableConv2D and Normalization. Build it of {instead}, or convert the "
+                "model to float16 or dynamic"
             )
         return lambda *args, **kwargs: _call(bridge, operation, args, kwargs)
 
@@ -84,8 +88,6 @@ def translate(model, annotate=lambda layer, operation: layer):
             twins[operation] = twin(operation)
         return twins[operation]
 
-    if not hasattr(model, "_run_through_graph"):
-        raise ValueError(f"only functional models can be translated. Received: {type(model).__name__} {model.name!r}")
     images = [tf_keras.Input(x.shape[1:], name=x.name) for x in model.inputs]
     starts = [once(_input_layer(x))(y) for x, y in zip(model.inputs, images, strict=True)]
     return tf_keras.Model(images, model._run_through_graph(starts, once), name=model.name)

@@ -6,6 +6,7 @@ import pytest
 from keras import layers
 
 import cspkeras
+from cspkeras.training.flattening import flattened
 from cspkeras.training.quantization import calibrate, quantize_aware, unwrap
 from cspkeras.training.refinement import augmented, refine
 from cspkeras.training.translation import translate
@@ -54,16 +55,15 @@ def test_a_detector_translates_exactly(randomized_detector):
 
 def test_a_users_model_translates_exactly():
     model = randomized(ordinary_layers())
-    assert (
-        np.abs(outputs(translate(model), IMAGES[:, :32, :32])[0] - outputs(model, IMAGES[:, :32, :32])[0]).max() < 1e-5
-    )
+    images = IMAGES[:, :32, :32]
+    assert np.abs(outputs(translate(flattened(model)), images)[0] - outputs(model, images)[0]).max() < 1e-5
 
 
 @pytest.mark.parametrize("build", [cspkeras.CSPResNeXt50, cspkeras.CSPDarknet53Elastic, cspkeras.MobileNetV2])
 @pytest.mark.slow
 def test_backbones_translate_exactly(build):
     model = build(include_top=False, input_shape=(64, 64, 3))
-    (theirs,), (ours,) = outputs(translate(model)), outputs(model)
+    (theirs,), (ours,) = outputs(translate(flattened(model))), outputs(model)
     assert np.abs(theirs - ours).max() <= 1e-5 * np.abs(ours).max()
 
 
@@ -107,12 +107,12 @@ def test_a_quantized_detector_trains_and_detects(make_detector):
 
 
 @pytest.mark.parametrize(
-    ("layer", "named"),
-    [(layers.Conv2DTranspose(4, 2, name="transposed"), "transposed"), (layers.PReLU(name="learned"), "learned")],
+    ("layer", "instead"),
+    [(layers.GroupNormalization(1, name="groups"), "BatchNormalization"), (layers.PReLU(name="slope"), "LeakyReLU")],
 )
-def test_an_unsupported_layer_is_named(layer, named):
+def test_an_unsupported_layer_is_named_with_the_way_out(layer, instead):
     image = layers.Input((32, 32, 3))
-    with pytest.raises(ValueError, match=f"{named}.*can't be quantized"):
+    with pytest.raises(ValueError, match=f"{layer.name}.*can't be quantized.*Build it of {instead}"):
         quantize_aware(keras.Model(image, layer(image)))
 
 
