@@ -42,8 +42,9 @@ class Cell:
         """
         left, top, right, bottom = self.place
         inside = np.subtract(self.window(pixels.size), pixels.corner * 2) / pixels.factor
-        first = np.rint(inside[:2]).astype(int)
-        last = np.maximum(np.minimum(np.rint(inside[2:]).astype(int), pixels.array.shape[1::-1]), first + 1)
+        end = np.array(pixels.array.shape[1::-1])
+        first = np.minimum(np.rint(inside[:2]).astype(int), end - 1)  # of the smallest picture one pixel is left
+        last = np.maximum(np.minimum(np.rint(inside[2:]).astype(int), end), first + 1)
         size = right - left, bottom - top
         image = cv2.resize(pixels.array[first[1] : last[1], first[0] : last[0]], size)
         boxes = (boxes - np.tile(pixels.corner, 2)) / pixels.factor

@@ -139,8 +139,11 @@ class Finder:
     def __init__(self, *_):
         pass
 
-    def detect(self, image, *_):
+    def prepare(self, image):
         assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
+        return image
+
+    def detect(self, image, *_):
         boxes = np.float32([BOX] if image.shape == (*SIZE[::-1], 3) else np.zeros((0, 4)))
         return {"boxes": boxes, "labels": np.zeros(len(boxes), int), "scores": np.ones(len(boxes), "float32")}
 
