@@ -154,10 +154,11 @@ def test_the_devices_script(album, monkeypatch, capsys, tmp_path):
     output = tmp_path / "out"
     assert detect.main(["some.tflite", *map(str, files), "--output", str(output)]) == 0
     captured = capsys.readouterr()
-    *skipped, broken = captured.err.splitlines()
+    *skipped, broken, speed = captured.err.splitlines()
     for line, (name, (*_, expected)) in zip(skipped, UNREADABLE.items(), strict=True):
         assert line.startswith(f"{album}/JPEGImages/{name}: skipped: {expected}")
     assert broken.startswith(f"{album}/JPEGImages/{TRUNCATED}: skipped: ")
+    assert speed.endswith("median ms: inference 1.0")
     assert captured.out.splitlines()[-1].startswith(f"pictures: {len(GOOD)}, skipped: {len(UNREADABLE) + 1}")
     records = json.loads((output / "detections.json").read_text())
     assert [(r["width"], r["height"], len(r["detections"])) for r in records] == [
