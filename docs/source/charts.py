@@ -101,6 +101,12 @@ def learning(path):
     """Accuracy over compute on CIFAR-10."""
     known = json.loads((DOCS / "learning.json").read_text())
     families = {"Pelee": BLUE, "Dense": GREEN, "ResNet": ORANGE}
+    elsewhere = {  # where another's label would lie
+        "ResNet10": (-54, -3),
+        "CSPPeleeNet": (7, -9),
+        "CSPPeleeNet, fusion first": (7, -5),
+        "CSPPeleeNet, fusion last": (7, 4),
+    }
     with figure(path, 7.5, 3.8) as ax:
         for name, network in known["networks"].items():
             top1 = [100 * run["top1"] for run in known["runs"].values() if run["network"] == name]
@@ -110,6 +116,8 @@ def learning(path):
             mean = statistics.mean(top1)
             ax.plot([x] * len(top1), top1, "-", color=colour, lw=1)
             ax.plot(x, mean, "o" if name.startswith("CSP") else "s", color=colour)
-            ax.annotate(name, (x, mean), (7, -3), textcoords="offset points", fontsize=9, color=colour)
+            ax.annotate(
+                name, (x, mean), elsewhere.get(name, (7, -3)), textcoords="offset points", fontsize=9, color=colour
+            )
         ax.set(xlabel="million operations (BFLOPs / 1000) at 64x64", ylabel="top-1 on the test pictures, %")
         ax.margins(x=0.2, y=0.15)
