@@ -5,7 +5,6 @@ them; frames of cameras with their pictures; files with settings, and files with
 """
 
 import base64
-import importlib.util
 import json
 import sys
 import zipfile
@@ -18,9 +17,8 @@ CASES, PICTURES = 240, 24
 SIZES = ((64, 64), (96, 64), (64, 96), (416, 416))  # height, width
 KINDS = ((np.float32, 0.0, 0), (np.int8, 1 / 255, -128), (np.uint8, 1 / 255, 0))
 
-spec = importlib.util.spec_from_file_location("detect", Path(__file__).parents[1] / "tflite/detect.py")
-detect = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(detect)
+sys.path.insert(0, str(Path(__file__).parents[1] / "tflite"))  # as on a device, where nothing is installed
+import detect  # noqa: E402
 
 
 def packed(array):
