@@ -24,7 +24,7 @@ demo: $(VENV)/installed
 	@echo "== Open runs/demo/report.html"
 
 test: demo
-	@echo "== Running the fast tests (about 8 minutes on 2 cores), then the slow ones (about 15)"
+	@echo "== Running the fast tests (about 8 minutes on 2 cores), then the slow ones (about 25)"
 	$(BIN)/python -m pytest
 	CSPKERAS_DEMO_RUN=runs/demo $(BIN)/python -m pytest -m slow
 
