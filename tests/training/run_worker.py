@@ -15,7 +15,7 @@ from cspkeras.training.callbacks import Run
 from cspkeras.training.distribution import worker
 
 folder, voc, workers, rank, changes, dies_at = sys.argv[1:]
-recipe = {"epochs": 20, "batch_size": 8, "evaluate_every": 20, "optimizer": "sgd", "learning_rate": 1e-4}
+recipe = {"epochs": 20, "batch_size": 8, "evaluate_every": 20, "optimizer": "sgd", "learning_rate": 2e-5}
 recipe = Recipe(**recipe | json.loads(changes))
 keras.utils.set_random_seed(0)
 save = Run.save
