@@ -18,9 +18,8 @@ def add(commands, count):
     def command(name, run, help):
         sub = group.add_parser(name, help=help, description=help)
         sub.set_defaults(run=run)
-        sub.add_argument("data", type=Path, metavar="PATH", help="folder or file of any known format, or tfds:NAME")
+        add_source(sub)
         sub.add_argument("--split", nargs="+", metavar="NAME", help="parts of it [all]")
-        sub.add_argument("--images", type=Path, metavar="FOLDER", help="the pictures of a COCO file [beside it]")
         return sub
 
     checking = command("check", check, "Decode every picture, and report what is broken, doubled or in two splits.")
@@ -30,6 +29,12 @@ def add(commands, count):
     packing.add_argument("--output", type=Path, required=True, metavar="FOLDER")
     packing.add_argument("--shards", type=count, default=8, help="files a split [%(default)s]")
     return group
+
+
+def add_source(parser):
+    """Add to a sub-command what it reads: the data set, and where a COCO file's pictures are."""
+    parser.add_argument("data", type=Path, metavar="PATH", help="folder or file of any known format, or tfds:NAME")
+    parser.add_argument("--images", type=Path, metavar="FOLDER", help="the pictures of a COCO file [beside it]")
 
 
 def read_data(path, split, class_names=None, images=None):

@@ -1,8 +1,6 @@
 """The sub-command `serve`: training batches for other machines."""
 
-from pathlib import Path
-
-from .data_commands import note, read_data
+from .data_commands import add_source, note, read_data
 
 
 def add(commands):
@@ -10,8 +8,7 @@ def add(commands):
     help = "Decode and augment for `cspkeras train --data-service` on other machines, until it is stopped."
     parser = commands.add_parser("serve", help=help, description=help)
     parser.set_defaults(run=_serve)
-    parser.add_argument("data", type=Path, metavar="PATH", help="folder or file of any known format, or tfds:NAME")
-    parser.add_argument("--images", type=Path, metavar="FOLDER", help="the pictures of a COCO file [beside it]")
+    add_source(parser)
     parser.add_argument("--split", default="train", help="part of a folder [%(default)s]")
     parser.add_argument(
         "--address",

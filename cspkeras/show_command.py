@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from .data_commands import note, read_data
+from .data_commands import add_source, note, read_data
 
 BOTH = {  # option: what it means
     "mosaic": "probability that four pictures are joined",
@@ -32,8 +32,7 @@ def add(commands):
     help = "Draw what the network sees in training: augmented pictures with their boxes or labels."
     parser = commands.add_parser("show", help=help, description=help)
     parser.set_defaults(run=_show)
-    parser.add_argument("data", type=Path, metavar="PATH", help="folder or file of any known format, or tfds:NAME")
-    parser.add_argument("--images", type=Path, metavar="FOLDER", help="the pictures of a COCO file [beside it]")
+    add_source(parser)
     parser.add_argument("--split", default="train", help="part of a folder [%(default)s]")
     parser.add_argument("--output", type=Path, required=True, help="the picture to write, such as sheet.png")
     parser.add_argument("--size", type=_positive, default=416, help="side of the input in pixels [%(default)s]")
