@@ -140,7 +140,7 @@ def _video(name):
     camera = name.isdecimal()
     if not camera:
         open(name, "rb").close()  # that there is no such file, Python says best
-    cv2.setLogLevel(0)
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     stream = cv2.VideoCapture(int(name) if camera else name)
     if not stream.isOpened():
         raise ValueError(f"camera {name}: is not there" if camera else f"{name}: OpenCV can't read this video")
