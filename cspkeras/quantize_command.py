@@ -4,6 +4,7 @@ from .data_commands import note, read_splits
 from .train_command import recipe_of
 
 CALIBRATED = 64  # pictures
+EQUALIZED = 16  # pictures by which unequal channels are found
 BATCH, RATE = 4, 3e-4  # of the fitting to the floats
 UNTRAINED, FILE, RESULTS, LAYERS = "untrained.npz", "int8.tflite", "quantization.json", "layers.json"
 LOOKED_AT, NAMED = 4, 5  # pictures that show what each layer loses, and how many of the layers are printed
@@ -18,6 +19,7 @@ def quantize(options):
     from .training.callbacks import write_json
     from .training.evaluation import load_detect
     from .training.folder import check_folder
+    from .training.pipeline import images
     from .training.quantization import quantize_aware
 
     check_folder(options.folder, resume=options.resume, overwrite=options.overwrite)
@@ -25,7 +27,7 @@ def quantize(options):
     model = load_detector(options.model)
     train, val = read_splits(options, model.class_names)
     litert.require()
-    quantized, rows = quantize_aware(model), {}
+    quantized, rows = quantize_aware(model, images(train, model.anchors.size, EQUALIZED)), {}
     if options.resume or not _without_labels(quantized, model, train, val, recipe, options, rows):
         _with_labels(quantized, train, val, recipe, options, rows)
     file = convert(quantized, options.folder / FILE, "int8")

@@ -85,12 +85,13 @@ def convert(model, path, precision="float32", calibration=None, refine_steps=0, 
 def _quantized(model, calibration, refine_steps):
     from ..training.quantization import calibrate, quantize_aware
 
+    calibration = list(calibration)
+    quantized = calibrate(quantize_aware(model, calibration), calibration)
     if not refine_steps:
-        return calibrate(quantize_aware(model), calibration)
+        return quantized
     from ..training.refinement import augmented, refine
 
-    calibration = list(calibration)
-    return refine(calibrate(quantize_aware(model), calibration), model, augmented(calibration), refine_steps)
+    return refine(quantized, model, augmented(calibration), refine_steps)
 
 
 def reference(model):

@@ -6,7 +6,8 @@ import keras
 import numpy as np
 
 from ..blocks import Upsample
-from .precision import PLAIN, plain
+from .graph import called, copied, rebuilt
+from .precision import plain
 
 TRAINING_ONLY = (
     keras.layers.ActivityRegularization,
@@ -46,10 +47,8 @@ def flattened(model):
     graph = _graph(model)
     if graph is model and not any(_changes(operation) for operation in model.operations):
         return model
-    images = [keras.Input(batch_shape=x.shape, dtype=PLAIN, name=x.name) for x in graph.inputs]
-    outputs = _run(graph, images, Counter(x.name for x in images))
-    one = len(images) == 1
-    return keras.Model(images[0] if one else images, outputs, name=model.name)
+    taken = Counter(x.name for x in graph.inputs)
+    return rebuilt(graph, lambda images: _run(graph, images, taken), model.name)
 
 
 def _graph(model):
@@ -90,15 +89,12 @@ def _run(graph, inputs, taken, prefix=""):
 def _call(operation, name, args, kwargs):
     rewrite = next((REWRITTEN[kind] for kind in REWRITTEN if isinstance(operation, kind)), _same)
     for made, weights in rewrite(operation, name):
-        args = (made(*args, **kwargs),)
-        if weights:
-            made.set_weights(weights)
+        args = (called(made, weights, *args, **kwargs),)
     return args[0]
 
 
 def _same(operation, name):
-    config = {**operation.get_config(), "name": name}
-    return [(type(operation).from_config(config), getattr(operation, "weights", None) and operation.get_weights())]
+    return [copied(operation, name)]
 
 
 def _separable(layer, name):

@@ -1,5 +1,7 @@
 """Where a quantized model loses: each layer's answers in 8 bits beside those in floats."""
 
+import math
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -54,10 +56,10 @@ def layer_errors(quantized, model, images):
 
 def _that_matters(x, quantizer):
     """Values without what is left out on purpose, since nothing behind would notice."""
-    if getattr(quantizer, "floor", None) is not None:
-        x = tf.maximum(x, quantizer.floor)
-    fixed = isinstance(quantizer, RangeQuantizer) and quantizer.range.fixed
-    return tf.clip_by_value(x, -fixed, fixed) if fixed else x
+    if not isinstance(quantizer, RangeQuantizer):
+        return x
+    fixed = quantizer.range.fixed or math.inf
+    return tf.clip_by_value(tf.clip_by_value(x, *quantizer.limits), -fixed, fixed)
 
 
 def _several(operation):

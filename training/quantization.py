@@ -9,6 +9,8 @@ first, and every layer gets tfmot's wrapper here with a configuration of ours, b
     nothing         pooling by maximum, padding, slices, nearest resize: they keep their input's scale
 """
 
+from math import inf
+
 import keras
 import tensorflow as tf
 import tensorflow_model_optimization as tfmot
@@ -19,8 +21,10 @@ from ..detection.detector import Detector, detect
 from ..detection.heads import RawHead
 from ..detection.losses import default_loss
 from ..routing import ChannelSlice
+from .equalization import Gated, equalized
 from .flattening import flattened
-from .quantizers import LayerQuantization, Range, RangeQuantizer, Swish, UnitQuantizer
+from .graph import activation_name, followers
+from .quantizers import UNLIMITED, LayerQuantization, Range, RangeQuantizer, Swish, UnitQuantizer
 from .translation import translate
 
 PASSING = (
@@ -43,7 +47,9 @@ KERNELS = {
 FUSED = ("relu", "relu6")  # activations that a convolution's kernel applies in the same breath
 BOUNDED = ("sigmoid", "softmax")
 SURE = 8.0  # a raw score beyond means 0 or 1, as far as 8 bits go
-FLOORS = {"silu": -8.0, "mish": -8.0, "hard_silu": -3.0}  # below, these activations give nothing worth a step of 8 bits
+# Beyond, these activations' inputs change nothing by as much as a step of 8 bits; an equalized value ends by itself.
+LIMITS = {"silu": (-8.0, inf), "mish": (-8.0, inf), "hard_silu": (-3.0, inf), "sigmoid": (-8.0, 8.0)}
+EQUALIZED = (-1.0, 1.0)
 
 
 class QuantizedDetector(tf_keras.Model):
@@ -75,12 +81,14 @@ class QuantizedDetector(tf_keras.Model):
         return detect(self.predict_on_batch, self.anchors, images, score_threshold, iou_threshold, **options)
 
 
-def quantize_aware(model):
+def quantize_aware(model, images=None):
     """A tf-keras model that computes as its int8 file will, for training or `calibrate`.
 
     Args:
         model: a functional or sequential Keras 3 model, which may hold others; a `Detector` gives a
             `QuantizedDetector`. See `flattened` for what becomes of it first.
+        images: iterable of input batches, some real pictures, by which channels of very unequal ranges are found and
+            `equalized`; None: they stay.
 
     Returns:
         A functional tf-keras model with tfmot's fake quantization and the weights of `model`. Its ranges are unset
@@ -89,12 +97,12 @@ def quantize_aware(model):
     Raises:
         ValueError: for a layer that can't be quantized, naming it and the way out.
     """
-    flat = flattened(model)
+    flat = flattened(model) if images is None else equalized(model, images)
     quantizers = _output_quantizers(flat)
 
     def annotate(layer, operation):
         kernel = KERNELS.get(type(operation).__name__)
-        if kernel is None and _activation(operation) == "silu":
+        if kernel is None and activation_name(operation) == "silu":
             layer = Swish(name=layer.name)
         # What the translation adds, the input's layer and inner activations, is not of the model.
         output = quantizers[operation] if operation in quantizers else _quantizer(operation, [], Range())
@@ -124,15 +132,26 @@ def calibrate(quantized, images):
     trainable = [norm.trainable for norm in norms]
     for norm in norms:
         norm.trainable = False
+    answers = [q.range for q in range_quantizers(quantized) if not q.tail]
+    for range_ in answers:
+        range_.widens = True  # a mean would cut what only some pictures reach
     step = tf.function(lambda x: quantized(x, training=True), reduce_retracing=True)
     count = 0
     for count, batch in enumerate(images, 1):  # noqa: B007
         step(tf.convert_to_tensor(batch, "float32"))
     for norm, before in zip(norms, trainable, strict=True):
         norm.trainable = before
+    for range_ in answers:
+        range_.widens = False
     if not count:
         raise ValueError("calibration needs at least one batch of images; received none")
     return quantized
+
+
+def range_quantizers(quantized):
+    """The `RangeQuantizer`s of the layers' outputs."""
+    found = [getattr(getattr(layer, "quantize_config", None), "output", None) for layer in quantized.layers]
+    return [quantizer for quantizer in found if isinstance(quantizer, RangeQuantizer)]
 
 
 def unwrap(layer):
@@ -140,29 +159,20 @@ def unwrap(layer):
     return layer.layer if isinstance(layer, tfmot.quantization.keras.QuantizeWrapperV2) else layer
 
 
-def _followers(model):
-    """{operation: the operations that take its output}."""
-    followers = {}
-    for operation in model.operations:
-        for node in operation._inbound_nodes:
-            for x in node.input_tensors:
-                followers.setdefault(x._keras_history.operation, []).append(operation)
-    return followers
-
-
 def _output_quantizers(model):
     """{operation: the quantizer of its output, or None}."""
-    followers = _followers(model)
+    after_each = followers(model)
     ranges = {scores: Range(SURE) for head in model.operations if isinstance(head, RawHead) for scores in _scores(head)}
-    leaders = _share_ranges(model, followers, ranges)
+    leaders = _share_ranges(model, after_each, ranges)
     answers = {source for x in model.outputs for source in _sources(x)}
     quantizers = {}
     for operation in model.operations:
         range_ = ranges.setdefault(operation, Range())
-        after = followers.get(operation, [])
+        after = after_each.get(operation, [])
         options = {}
         if len(after) == 1:
-            options["floor"] = FLOORS.get(_activation(after[0]))
+            value = isinstance(after[0], Gated) and activation_name(operation) == "linear"
+            options["limits"] = EQUALIZED if value else LIMITS.get(activation_name(after[0]), UNLIMITED)
             if isinstance(after[0], keras.layers.LeakyReLU):
                 options["leaky"] = ranges.setdefault(after[0], Range())
         if operation in answers:
@@ -176,7 +186,7 @@ def _quantizer(operation, following, range_, leads=True, **options):
     """The quantizer of an operation's output, or None where it has no numbers of its own."""
     if isinstance(operation, PASSING):
         return None
-    kind, activation = type(operation).__name__, _activation(operation)
+    kind, activation = type(operation).__name__, activation_name(operation)
     if kind not in KERNELS and kind != "BatchNormalization":
         return UnitQuantizer() if activation in BOUNDED else RangeQuantizer(range_, leads, **options)
     if activation in FUSED or (activation == "linear" and len(following) == 1 and _fuses(kind, following[0])):
@@ -231,15 +241,4 @@ def _fuses(kind, follower):
     following = type(follower).__name__
     if following == "BatchNormalization":
         return kind in KERNELS
-    return following not in KERNELS and _activation(follower) in FUSED
-
-
-def _activation(operation):
-    """The name of the activation that an operation is or ends in."""
-    kind = type(operation).__name__
-    if kind == "ReLU":
-        return {None: "relu", 6.0: "relu6"}.get(operation.max_value, "linear")
-    if kind == "Softmax":
-        return "softmax"
-    activation = getattr(operation, "activation", None)
-    return getattr(activation, "__name__", "linear")
+    return following not in KERNELS and activation_name(follower) in FUSED

@@ -7,6 +7,8 @@ tensors that are concatenated share one `Range`, and a leaky ReLU's input has a 
 multiple of ten, since the slope of 0.1 must come out even too.
 """
 
+import math
+
 import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras
@@ -15,6 +17,7 @@ DECAY = 0.95  # of the moving averages; tfmot's 0.999 wants a thousand steps
 LEAKY_UNIT = 10 / 256
 TAIL = 1e-4  # share of a tensor's values, at each end, that may be clipped: a few far ones would coarsen all others
 NARROWEST = 1e-6  # range: of a tensor that is 0 throughout the scale would be 0, and no number divides by that
+UNLIMITED = (-math.inf, math.inf)
 SAMPLE = 1 << 16  # values by which the tail of a large tensor is found
 
 _tfmot = tfmot.quantization.keras
@@ -28,10 +31,11 @@ class Range:
 
     Attributes:
         moves: whether it still follows what it sees.
+        widens: whether it holds all that it has seen, instead of following its mean.
     """
 
     def __init__(self, fixed=None):
-        self.fixed, self.moves, self._variables = fixed, not fixed, None
+        self.fixed, self.moves, self.widens, self._variables = fixed, not fixed, False, None
 
     def variables(self, layer):
         """(smallest, largest, number of batches seen); made in the layer that asks first."""
@@ -85,12 +89,12 @@ class RangeQuantizer(_tfmot.quantizers.Quantizer):
         range_: the range.
         leads: whether this tensor's values move the range; of tensors that share one, the one that holds them all.
         leaky: the range of the leaky ReLU that alone follows, or None.
-        floor: the smallest value that matters to what alone follows, or None.
+        limits: the smallest and the largest value that matter to what alone follows.
         tail: share of the values, at each end, that the range may leave out.
     """
 
-    def __init__(self, range_, leads=True, leaky=None, floor=None, tail=TAIL):
-        self.range, self.leads, self.leaky, self.floor, self.tail = range_, leads, leaky, floor, tail
+    def __init__(self, range_, leads=True, leaky=None, limits=UNLIMITED, tail=TAIL):
+        self.range, self.leads, self.leaky, self.limits, self.tail = range_, leads, leaky, limits, tail
 
     def build(self, tensor_shape, name, layer):
         self.range.variables(layer)
@@ -104,16 +108,20 @@ class RangeQuantizer(_tfmot.quantizers.Quantizer):
         if moving:
             least, most = extremes(inputs, self.tail)
         if moving and self.leads:
-            keep = tf.minimum(seen / (seen + 1), DECAY)  # of the first batches the mean
-            low.assign(low * keep + least * (1 - keep))
-            high.assign(high * keep + most * (1 - keep))
+            if self.range.widens:
+                begun = tf.minimum(seen, 1.0)
+                low.assign(tf.minimum(low * begun, least))
+                high.assign(tf.maximum(high * begun, most))
+            else:
+                keep = tf.minimum(seen / (seen + 1), DECAY)  # of the first batches the mean
+                low.assign(low * keep + least * (1 - keep))
+                high.assign(high * keep + most * (1 - keep))
             seen.assign_add(1.0)
         low, high = tf.convert_to_tensor(low), tf.convert_to_tensor(high)
         if moving and not self.leads:
             # Clipped here, a value would never reach the one that leads, and the range could not grow.
             low, high = tf.minimum(low, least), tf.maximum(high, most)
-        if self.floor is not None:
-            low = tf.maximum(low, self.floor)
+        low, high = tf.maximum(low, self.limits[0]), tf.minimum(high, self.limits[1])
         high = tf.maximum(high, low + NARROWEST)
         if self.leaky:
             after_low, after_high, _ = self.leaky.variables(None)

@@ -9,8 +9,7 @@ from keras import ops
 
 from ..detection.boxes import flatten_heads
 from .data import DetectionData, Example
-from .quantization import SURE
-from .quantizers import RangeQuantizer
+from .quantization import SURE, range_quantizers
 
 RANGE_RATE = 0.01  # share of itself by which a range's end moves in the first steps, at most
 STEADY, SPREAD = 0.9, 0.99  # how long slopes are remembered, and their squares
@@ -103,8 +102,7 @@ def augmented(images, seed=0):
 
 def _ranges(quantized):
     """The ranges that still move."""
-    quantizers = [getattr(getattr(layer, "quantize_config", None), "output", None) for layer in quantized.layers]
-    return list(dict.fromkeys(q.range for q in quantizers if isinstance(q, RangeQuantizer) and q.range.moves))
+    return list(dict.fromkeys(q.range for q in range_quantizers(quantized) if q.range.moves))
 
 
 def _distance(wanted, answered):

@@ -1,5 +1,7 @@
 """Translation to tf-keras, fake quantization, calibration."""
 
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from keras import layers
 import cspkeras
 from cspkeras.training.flattening import flattened
 from cspkeras.training.quantization import calibrate, quantize_aware, unwrap
+from cspkeras.training.quantizers import UNLIMITED
 from cspkeras.training.refinement import augmented, refine
 from cspkeras.training.translation import translate
 
@@ -145,8 +148,8 @@ def test_raw_scores_have_a_range_of_their_own_and_values_before_a_swish_a_floor(
     for level in ("p3", "p4", "p5"):
         assert {output(f"head_{level}_{part}").range.fixed for part in ("scores", "objectness", "classes")} == {8.0}
         assert output(f"head_{level}_boxes").tail == 0
-    assert output("stem_conv_bn").floor == -8
-    assert output("stem_conv_act").floor is None
+    assert output("stem_conv_bn").limits == (-8, math.inf)
+    assert output("stem_conv_act").limits == UNLIMITED
 
 
 def test_a_model_that_gives_zeros_is_calibrated():

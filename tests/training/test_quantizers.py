@@ -1,5 +1,7 @@
 """The ranges of quantized tensors."""
 
+import math
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -73,7 +75,7 @@ def test_a_fixed_range_stays():
 
 
 def test_values_below_the_floor_take_no_steps():
-    plain, floored = built(RangeQuantizer(Range()), RangeQuantizer(Range(), floor=-1.0))
+    plain, floored = built(RangeQuantizer(Range()), RangeQuantizer(Range(), limits=(-1.0, math.inf)))
     values = np.linspace(-5, 3, 3001, dtype="float32")
     steps = [np.median(np.diff(np.unique(quantizer(values, True, {})))) for quantizer in (plain, floored)]
     assert steps == pytest.approx([8 / 255, 4 / 255], rel=0.01)
