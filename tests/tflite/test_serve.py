@@ -21,6 +21,7 @@ from cspkeras.tflite.detect import Detector
 # Opens the page for each picture and posts what it shows; it lies among the pictures, on the page's own server.
 DRIVER = """<!doctype html><iframe></iframe><script type="module">
 const frame = document.querySelector("iframe");
+const said = () => ["about", "error"].map((id) => frame.contentDocument.getElementById(id).textContent).join("; ");
 for (const name of NAMES) {
   frame.src = `/?image=pictures/${name}`;
   let told;
@@ -28,7 +29,7 @@ for (const name of NAMES) {
     await new Promise((resume) => setTimeout(resume, 100));
     told = frame.contentDocument?.documentElement.dataset;
   }
-  await fetch("/", {method: "POST", body: JSON.stringify({name, ...told})});
+  await fetch("/", {method: "POST", body: JSON.stringify({name, ...told, said: said()})});
   delete told.found;
 }
 </script>"""
@@ -110,13 +111,19 @@ def test_what_is_not_there(cells, one_error, running, tmp_path):
     assert f"port {port} can't be used" in one_error("serve", cells, "--port", port)
 
 
-def browse(address):
-    """Starts headless Chromium on an address."""
+def browse(address, folder, names):
+    """What headless Chromium finds and says on the page at an address, for each picture of that page's folder."""
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if not chromium:
         pytest.skip("no chromium")
-    command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", address]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    (folder / "drive.html").write_text(DRIVER.replace("NAMES", json.dumps(names)))
+    command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", f"{address}pictures/drive.html"]
+    browser = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        return [Listener.told.get(timeout=90) for _ in names]
+    finally:
+        browser.terminate()
+        browser.wait(timeout=30)
 
 
 @pytest.mark.skipif(not shutil.which("node"), reason="no node, which runs the page's code")
@@ -150,23 +157,24 @@ def test_the_page_finds_what_the_script_finds(running, litert, test_data, tmp_pa
 
     file = convert(cspkeras.YOLOXNano(weights="bccd"), tmp_path / "bccd.tflite")
     detector, expected = Detector(file), {}
-    (tmp_path / "pictures").mkdir()
     for source in sorted(Path(test_data, "data/bccd/JPEGImages").iterdir())[:3]:
         picture = Image.open(source).convert("RGB")
-        picture.save(tmp_path / f"pictures/{source.stem}.png")
+        picture.save(tmp_path / f"{source.stem}.png")
         expected[f"{source.stem}.png"] = detector.detect(np.asarray(picture))
-    (tmp_path / "pictures/empty.png").touch()
-    names = json.dumps([*expected, "empty.png"])
-    (tmp_path / "pictures/drive.html").write_text(DRIVER.replace("NAMES", names))
-    browser = browse(running(file, litert=litert, pictures=tmp_path / "pictures") + "pictures/drive.html")
-    try:
-        told = [Listener.told.get(timeout=90) for _ in range(len(expected) + 1)]
-    finally:
-        browser.terminate()
-        browser.wait(timeout=30)
-    assert "empty.png: no picture" in told.pop()["error"]
+    (tmp_path / "empty.png").touch()
+    *told, empty = browse(running(file, litert=litert, pictures=tmp_path), tmp_path, [*expected, "empty.png"])
+    assert empty["said"].endswith("Platelets, RBC, WBC; empty.png: no picture that this browser reads")
     for one in told:
         _compare(json.loads(one["found"]), expected[one["name"]], detector.labels)
+
+
+@pytest.mark.slow
+def test_the_page_says_that_litert_is_not_there(running, cells, tmp_path):
+    for package in serve.PACKAGES:
+        (tmp_path / package / "dist").mkdir(parents=True)
+        (tmp_path / package / "dist/index.js").touch()
+    (told,) = browse(running(cells, litert=tmp_path, pictures=tmp_path), tmp_path, ["none.png"])
+    assert told["said"].startswith("No model; LiteRT.js can't be loaded")
 
 
 def _compare(found, wanted, labels, pixels=0.1, score=1e-3):

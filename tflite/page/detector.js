@@ -11,7 +11,7 @@ export class Detector {
   /** `bytes`: the .tflite as a Uint8Array; `accelerator`: "wasm" (CPU) or "webgpu". */
   static async load(bytes, accelerator = "wasm") {
     const detector = new Detector();
-    Object.assign(detector, readSettings(bytes));
+    Object.assign(detector, readSettings(bytes), {accelerator});
     const wasm = new URL("../wasm/", import.meta.resolve("@litertjs/core")).href;
     runtime ??= loadLiteRt(wasm, {threads: self.crossOriginIsolated});
     await runtime;
