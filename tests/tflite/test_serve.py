@@ -27,7 +27,7 @@ for (const name of NAMES) {
   let told;
   while (!told?.found && !told?.error) {
     await new Promise((resume) => setTimeout(resume, 100));
-    told = frame.contentDocument?.documentElement.dataset;
+    told = frame.contentDocument?.documentElement?.dataset;
   }
   await fetch("/", {method: "POST", body: JSON.stringify({name, ...told, said: said()})});
   delete told.found;
