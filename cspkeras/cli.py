@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -16,7 +17,12 @@ def main(arguments=None):
     """Run the command line; returns the exit status."""
     options = make_parser().parse_args(arguments)
     try:
-        return options.run(options) or 0
+        status = options.run(options) or 0
+        sys.stdout.flush()  # where nobody reads on, that shows here and not at Python's end
+        return status
+    except BrokenPipeError:  # of `cspkeras ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python still flushes
+        return 141  # as a shell says of a command that SIGPIPE ends
     except KeyboardInterrupt:
         return _failed(f"interrupted{_going_on(options)}", 130)
     except (ImportError, OSError, ValueError, RuntimeError) as e:

@@ -1,5 +1,6 @@
 """The `cspkeras` command: whatever is wrong, one line says what, and nothing half-done is left behind."""
 
+import os
 import subprocess
 import sys
 
@@ -49,6 +50,17 @@ def test_wrong_arguments(case, one_error, tmp_path, monkeypatch):
     line = one_error(*arguments)
     assert line.startswith(f"cspkeras: {message}") and "--help" in line
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("flush", [True, False])
+def test_a_reader_that_leaves_ends_it_quietly(flush, capsys, monkeypatch):
+    reading, writing = os.pipe()
+    os.close(reading)
+    monkeypatch.setattr("cspkeras.cli._models", lambda options: print("a line", flush=flush))
+    with open(writing, "w") as pipe:  # which flushes again at its end
+        monkeypatch.setattr("sys.stdout", pipe)
+        assert main(["models"]) == 141
+    assert capsys.readouterr().err == ""
 
 
 NO_DETECTORS = {

@@ -51,7 +51,7 @@ def _tile(split, names, example):
         picture = picture.resize([max(1, round(side * scale)) for side in picture.size], kind)
         corner = (SIDE - picture.width) // 2, SIDE - picture.height  # on its caption
         if hasattr(example, "boxes"):
-            _draw(picture, example.boxes * scale, example.labels, names, small)
+            draw_objects(picture, example.boxes * scale, example.labels, names, small)
         else:
             caption = f"{names[example.label]}: {caption}"
         tile.paste(picture, corner)
@@ -59,8 +59,16 @@ def _tile(split, names, example):
     return tile
 
 
-def _draw(picture, boxes, labels, names, font):
-    """Boxes in their classes' colours, and the names of these where none lies there already."""
+def draw_objects(picture, boxes, labels, names, font):
+    """Draw boxes in their classes' colours, and the names of these where none lies there already.
+
+    Args:
+        picture: RGB `PIL.Image.Image`, which is drawn on.
+        boxes: (N, 4) x1, y1, x2, y2 in its pixels.
+        labels: (N,) numbers of `names`.
+        names: the classes' names.
+        font: of the names.
+    """
     pen, taken = ImageDraw.Draw(picture), []
     for box, label in zip(boxes.tolist(), labels.tolist(), strict=True):
         x1, y1, x2, y2 = (round(value) for value in box)

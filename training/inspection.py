@@ -1,12 +1,12 @@
 """What is in a data set and what is wrong with it: every picture decoded, every box measured, all pictures compared."""
 
-import os
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
+from .cores import cores
 from .data import ClassificationData
 from .duplicates import equals, fingerprint, look_alikes
 
@@ -79,7 +79,7 @@ def inspect(parts, threads=None):
         `Inspection`.
     """
     jobs = [(split, example) for split, data in parts.items() for example in data.examples]
-    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+    with ThreadPoolExecutor(threads or cores()) as pool:
         seen = list(pool.map(lambda job: _look(job[1]), jobs))
     broken = [error for error, _, _ in seen if error]
     readable = [i for i, (error, _, _) in enumerate(seen) if not error]

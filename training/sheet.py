@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ..tflite.detect import class_color
+from .contact_sheet import draw_objects
 from .service import batches
 
 GAP = 4  # pixels around each picture
@@ -30,35 +30,24 @@ def sheet(data, size, count=16, *, seed=0, start_step=0, augment=None, report=pr
     columns = int(np.ceil(np.sqrt(count * size[0] / size[1])))
     rows = -(-count // columns)
     canvas = Image.new("RGB", (columns * (size[1] + GAP) + GAP, rows * (size[0] + GAP) + GAP), "white")
-    place = 0
+    place, font = 0, ImageFont.load_default(11)
     for images, targets in dataset.take(steps).as_numpy_iterator():
         for k, pixels in enumerate(images[: count - place]):
             picture = Image.fromarray(np.rint(pixels * 255).astype("uint8"))
             if isinstance(targets, dict):
-                _draw_objects(picture, targets["boxes"][k], targets["labels"][k], data.class_names)
+                labels = targets["labels"][k]
+                boxes, real = targets["boxes"][k] * (picture.size * 2), labels >= 0
+                draw_objects(picture, boxes[real], labels[real], data.class_names, font)
             else:
-                _draw_label(picture, targets[k], data.class_names)
+                _draw_label(picture, targets[k], data.class_names, font)
             row, column = divmod(place, columns)
             canvas.paste(picture, (GAP + column * (size[1] + GAP), GAP + row * (size[0] + GAP)))
             place += 1
     return canvas
 
 
-def _draw_objects(picture, boxes, labels, names):
-    pen, line = ImageDraw.Draw(picture), max(1, sum(picture.size) // 400)
-    real = labels >= 0
-    corners = (boxes[real] * (picture.size * 2)).tolist()
-    for (x1, y1, x2, y2), label in zip(corners, labels[real].tolist(), strict=True):
-        pen.rectangle((x1, y1, max(x1, x2 - 1), max(y1, y2 - 1)), outline=class_color(label), width=line)
-        _write(pen, (x1 + line, y1 + line), names[label])
-
-
-def _draw_label(picture, shares, names):
+def _draw_label(picture, shares, names, font):
     best = np.argsort(-shares, kind="stable")[:NAMED]
     told = [k for k in best if shares[k] > max(0.01, 1.01 * shares.min())] or best[:1]
     text = ", ".join(f"{names[k]} {shares[k]:.2f}" for k in told)
-    _write(ImageDraw.Draw(picture), (2, 2), text)
-
-
-def _write(pen, place, text):
-    pen.text(place, text, fill="white", font=ImageFont.load_default(11), stroke_width=1, stroke_fill="black")
+    ImageDraw.Draw(picture).text((2, 2), text, "white", font, stroke_width=1, stroke_fill="black")

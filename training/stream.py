@@ -4,13 +4,13 @@ What is at a position of a run, counted in pictures, depends on seed and positio
 with any number of threads.
 """
 
-import os
 import threading
 from functools import lru_cache
 
 import numpy as np
 import tensorflow as tf
 
+from .cores import cores
 from .pictures import read_pixels
 
 ORDER, PICTURE, SHAPES = range(3)  # beside the seed and a count: what a random generator is for
@@ -120,8 +120,3 @@ def unhurried(dataset):
     options = tf.data.Options()
     options.autotune.enabled = False
     return dataset.with_options(options)
-
-
-def cores():
-    """Number of processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -122,10 +122,14 @@ class Classification(Task):
 
     @staticmethod
     def check(recipe):
-        """Raise a ValueError for an option of the augmentation that is none."""
+        """Raise a ValueError for an option of the augmentation that is none, and for labels smoothed twice."""
         from .classification_augmentation import ClassificationAugmentation
 
         check_options("augment", recipe.augment, ClassificationAugmentation)
+        loss, augment = (table.get("label_smoothing") for table in (recipe.loss, recipe.augment))
+        if loss and augment:
+            both = f"loss.label_smoothing={loss}, augment.label_smoothing={augment}"
+            raise ValueError(f"labels can be smoothed in the loss or in the augmentation. Received: {both}")
 
     def classes(self):
         """Their number."""

@@ -150,6 +150,11 @@ REFUSED = {
     "precision": (dict(precision="mixed_float16"), "precision mixed_float16: the model was built under float32"),
     "augmentation": (dict(augment={"flips": 1}), "unknown key augment.flips, did you mean augment.flip\\?"),
     "loss": (dict(loss={"smoothing": 1}), "unknown key loss.smoothing, did you mean loss.label_smoothing\\?"),
+    "labels smoothed twice": (
+        dict(loss={"label_smoothing": 0.1}, augment={"label_smoothing": 0.2}),
+        "labels can be smoothed in the loss or in the augmentation. "
+        "Received: loss.label_smoothing=0.1, augment.label_smoothing=0.2",
+    ),
     "class weights": (dict(loss={"class_weights": [1]}), "class_weights must be 3 numbers of at least 0"),
     "stage": (dict(freeze=2), "freeze must be a stage of tiny. Received: freeze=2"),
     "batch": (dict(batch_size=25), "24 training pictures do not fill one batch of 25"),

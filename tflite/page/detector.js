@@ -1,5 +1,6 @@
 // A detector exported by cspkeras, in the browser. The steps are those of detect.py beside this folder.
 import {loadAndCompile, loadLiteRt, Tensor} from "@litertjs/core";
+import {resize} from "./resize.js";
 
 const CANDIDATES = 1000; // the best (box, class) pairs, those that suppression sees
 const KNOWN = {format: [1], task: ["detection"], boxes: ["cyxhw"], colors: ["RGB"], resize: ["letterbox", "stretch"]};
@@ -10,7 +11,7 @@ export class Detector {
   /** `bytes`: the .tflite as a Uint8Array; `accelerator`: "wasm" (CPU) or "webgpu". */
   static async load(bytes, accelerator = "wasm") {
     const detector = new Detector();
-    Object.assign(detector, readSettings(bytes));
+    Object.assign(detector, readSettings(bytes), {accelerator});
     const wasm = new URL("../wasm/", import.meta.resolve("@litertjs/core")).href;
     runtime ??= loadLiteRt(wasm, {threads: self.crossOriginIsolated});
     await runtime;
@@ -35,7 +36,7 @@ export class Detector {
     const start = performance.now();
     const size = [picture.videoWidth || picture.width, picture.videoHeight || picture.height];
     const place = placement(size, [this.width, this.height], this.settings.input.resize);
-    const input = new Tensor(this.preprocess(picture, place), [1, this.height, this.width, 3]);
+    const input = new Tensor(this.preprocess(picture, size, place), [1, this.height, this.width, 3]);
     const ready = performance.now();
     const outputs = await this.model.run({[this.inputName]: input});
     const [boxes, scores] = await Promise.all([outputs.boxes.data(), outputs.scores.data()]);
@@ -48,21 +49,14 @@ export class Detector {
     return found;
   }
 
-  /** The network's input: RGB, (pixel - mean) * scale, the picture resized by the browser. */
-  preprocess(picture, [left, top, width, height]) {
+  /** The network's input: RGB, (pixel - mean) * scale, the picture resized as Pillow does, on grey `fill`. */
+  preprocess(picture, size, [left, top, width, height]) {
     const {mean, scale, fill} = this.settings.input;
-    this.canvas ??= new OffscreenCanvas(this.width, this.height);
-    const pen = this.canvas.getContext("2d", {willReadFrequently: true});
-    pen.imageSmoothingQuality = "high";
-    pen.fillStyle = `rgb(${fill} ${fill} ${fill})`;
-    pen.fillRect(0, 0, this.width, this.height);
-    pen.fillStyle = "white"; // behind transparent parts
-    pen.fillRect(left, top, width, height);
-    pen.drawImage(picture, left, top, width, height);
-    const pixels = pen.getImageData(0, 0, this.width, this.height).data;
-    const values = new Float32Array(this.width * this.height * 3);
-    for (let from = 0, to = 0; from < pixels.length; from += 4)
-      for (let channel = 0; channel < 3; channel++) values[to++] = (pixels[from + channel] - mean) * scale;
+    const pixels = resize(read(picture, size), size, [width, height]);
+    const values = new Float32Array(this.height * this.width * 3).fill((fill - mean) * scale);
+    for (let y = 0, from = 0; y < height; y++)
+      for (let x = 0, to = 3 * ((top + y) * this.width + left); x < width; x++, from += 4)
+        for (let channel = 0; channel < 3; channel++) values[to++] = (pixels[from + channel] - mean) * scale;
     return values;
   }
 
@@ -110,6 +104,15 @@ function unzip(bytes) {
 }
 
 const text = (bytes) => new TextDecoder().decode(bytes);
+
+/** The RGBA bytes of a picture, a video's current frame or a canvas, transparent parts on white. */
+function read(picture, [width, height]) {
+  const pen = new OffscreenCanvas(width, height).getContext("2d", {willReadFrequently: true});
+  pen.fillStyle = "white";
+  pen.fillRect(0, 0, width, height);
+  pen.drawImage(picture, 0, 0);
+  return pen.getImageData(0, 0, width, height).data;
+}
 
 /** Where a picture lies in the network's input: left, top, width, height (sizes are width, height). */
 export function placement(size, input, resize) {
