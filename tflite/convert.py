@@ -134,9 +134,12 @@ def _to_flatbuffer(model, precision):
     module.held = [
         getattr(weight, "value", weight) if isinstance(model, keras.Model) else weight for weight in model.weights
     ]
-    module.serve = tf.function(serve, input_signature=[tf.TensorSpec(shape, tf.float32, "image")])
+    signature = [tf.TensorSpec(shape, tf.float32, "image")]
+    module.serve = tf.function(serve, input_signature=signature, autograph=False)
     with tempfile.TemporaryDirectory() as folder:
-        tf.saved_model.save(module, folder, signatures=module.serve)
+        # Of a quantized model each rounding has a gradient of its own; to trace them takes minutes and none is used.
+        plain_save = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+        tf.saved_model.save(module, folder, signatures=module.serve, options=plain_save)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         if precision != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
