@@ -27,6 +27,7 @@ from ..training.flattening import flattened
 from ..training.optimizers import kit
 from ..training.precision import plain
 from . import grouped, litert, metadata, tasks_metadata
+from .flatbuffer import pack, unpack
 
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
 
@@ -74,9 +75,13 @@ def convert(model, path, precision="float32", calibration=None, refine_steps=0, 
             model = plain(model) if hasattr(model, "anchors") else flattened(model)
             if precision == "int8":
                 model = _quantized(model, calibration, refine_steps)
-        content = grouped.merge_groups(_to_flatbuffer(model, precision))
+        file = unpack(_to_flatbuffer(model, precision))
+        grouped.merge_groups(file)
         if about:
-            content = metadata.attach(tasks_metadata.embed(content, about, labels), about, labels)
+            tasks_metadata.embed(file, about, labels)
+        content = pack(file)
+        if about:
+            content = metadata.attach(content, about, labels)
         aside.write_bytes(content)
         litert.run_cpu(aside)
     return path
