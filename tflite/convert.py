@@ -9,7 +9,9 @@ Detectors' files, and classifiers' with `labels`, carry what it takes to use the
 MediaPipe Tasks' ObjectDetector and ImageClassifier.
 """
 
+import logging
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
@@ -141,7 +143,7 @@ def _to_flatbuffer(model, precision):
     ]
     signature = [tf.TensorSpec(shape, tf.float32, "image")]
     module.serve = tf.function(serve, input_signature=signature, autograph=False)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _without_gradients():
         # Of a quantized model each rounding has a gradient of its own; to trace them takes minutes and none is used.
         plain_save = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
         tf.saved_model.save(module, folder, signatures=module.serve, options=plain_save)
@@ -155,6 +157,21 @@ def _to_flatbuffer(model, precision):
         except Exception as e:  # the converter's own errors are plain Exceptions of many lines
             reason = (str(e) or type(e).__name__).splitlines()[0]
             raise RuntimeError(f"TensorFlow can't convert {model.name} to {precision} ({reason})") from e
+
+
+@contextmanager
+def _without_gradients():
+    """TensorFlow warns that gradients were not saved, which is meant."""
+    logger = logging.getLogger("absl")
+    logger.addFilter(_tells_of_else)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_tells_of_else)
+
+
+def _tells_of_else(record):
+    return "unsaved custom gradients" not in record.getMessage()
 
 
 def _settings(model, precision, labels, layout):
