@@ -5,7 +5,7 @@
     python docs/generate.py --check     # writes nothing; status 1 where a page's table is another
 
 A page has `<!-- table: NAME -->`, the table, and `<!-- end -->`. Structure is counted anew each time; what was
-measured, docs/learning.json and docs/gradients.json, comes from benchmarks/learning.py and benchmarks/gradients.py.
+measured, docs/learning.json, gradients.json and files.json, comes from the scripts of these names in benchmarks/.
 """
 
 import argparse

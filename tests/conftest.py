@@ -37,19 +37,6 @@ def small_detector(size=64, classes=3, width=64):
     return Detector(backbone, "efm", classes, neck_options={"width": width, "sam": True})
 
 
-def enliven(model, images):
-    """Spread an untrained detector's raw heads as widely as a trained one's, on a batch of images in 0..1."""
-    import keras
-
-    for layer in model.layers:
-        last = isinstance(layer, keras.layers.Conv2D)
-        if last and layer.name.endswith(("_boxes", "_scores", "_classes", "_objectness")):
-            layer.bias.assign(0 * layer.bias.value)
-            spread = float(keras.ops.std(keras.Model(model.input, layer.output)(images)))
-            layer.kernel.assign(layer.kernel.value * (0.5 if layer.name.endswith("_boxes") else 2) / spread)
-    return model
-
-
 @pytest.fixture(scope="session")
 def make_detector():
     """`small_detector`, a function."""

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -11,26 +10,8 @@ import keras
 import numpy as np
 import pytest
 from conftest import small_detector
+from small_backbones import SMALL, small_backbone
 
-from cspkeras.backbones import registry
-
-ONE, NARROW = {"blocks": (1, 1, 1, 1)}, {"widths": (16, 16, 32, 32), "stem": 8}
-DARKNET = {"blocks": (1,) * 5, "widths": (8, 8, 16, 16, 32), "stem": 8}
-DENSE = {**ONE, "stem": 8, "growth_rate": 8, "bottleneck": 8}
-MOBILE = {"channels": ((8,), (8, 8), (8, 16), (16,), (24,)), "top": 32}
-SMALL = {  # what is other than in the published row
-    "PeleeNet": ONE,
-    "CSPPeleeNet": ONE,
-    "CSPResNet50": {**ONE, **NARROW},
-    "CSPResNeXt50": {**ONE, **NARROW, "groups": 4},
-    "CSPResNeXt50Elastic": {**ONE, **NARROW, "groups": 4},
-    "CSPDarknet53": DARKNET,
-    "CSPDarknet53Elastic": DARKNET,
-    "CSPDenseNet201": DENSE,
-    "CSPDenseNet201Elastic": DENSE,
-    "MobileNetV2": MOBILE,
-    "CSPMobileNetV2": MOBILE,
-}
 DETECTOR = "Detector"
 BOXES = [[[0.1, 0.1, 0.5, 0.6], [0.4, 0.3, 0.9, 0.9]], [[0.3, 0.3, 0.36, 0.38], [0, 0, 0, 0]]]
 TARGETS = {"boxes": np.array(BOXES, "float32"), "labels": np.array([[0, 1], [2, -1]], "int32")}
@@ -42,9 +23,7 @@ def build(name):
     """A classifier that gives logits of 3 classes, or a detector of as many."""
     if name == DETECTOR:
         return small_detector()
-    (family,) = [family for family in registry.FAMILIES if name in family.VARIANTS]
-    spec = replace(family.VARIANTS[name], **SMALL[name])
-    return family.build(spec, input_shape=(64, 64, 3), classes=3, classifier_activation=None)
+    return small_backbone(name, classifier_activation=None)
 
 
 def pictures():

@@ -9,7 +9,9 @@ Detectors' files, and classifiers' with `labels`, carry what it takes to use the
 MediaPipe Tasks' ObjectDetector and ImageClassifier.
 """
 
+import logging
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
@@ -27,6 +29,7 @@ from ..training.flattening import flattened
 from ..training.optimizers import kit
 from ..training.precision import plain
 from . import grouped, litert, metadata, tasks_metadata
+from .flatbuffer import pack, unpack
 
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
 
@@ -74,9 +77,13 @@ def convert(model, path, precision="float32", calibration=None, refine_steps=0, 
             model = plain(model) if hasattr(model, "anchors") else flattened(model)
             if precision == "int8":
                 model = _quantized(model, calibration, refine_steps)
-        content = grouped.merge_groups(_to_flatbuffer(model, precision))
+        file = unpack(_to_flatbuffer(model, precision))
+        grouped.merge_groups(file)
         if about:
-            content = metadata.attach(tasks_metadata.embed(content, about, labels), about, labels)
+            tasks_metadata.embed(file, about, labels)
+        content = pack(file)
+        if about:
+            content = metadata.attach(content, about, labels)
         aside.write_bytes(content)
         litert.run_cpu(aside)
     return path
@@ -134,9 +141,12 @@ def _to_flatbuffer(model, precision):
     module.held = [
         getattr(weight, "value", weight) if isinstance(model, keras.Model) else weight for weight in model.weights
     ]
-    module.serve = tf.function(serve, input_signature=[tf.TensorSpec(shape, tf.float32, "image")])
-    with tempfile.TemporaryDirectory() as folder:
-        tf.saved_model.save(module, folder, signatures=module.serve)
+    signature = [tf.TensorSpec(shape, tf.float32, "image")]
+    module.serve = tf.function(serve, input_signature=signature, autograph=False)
+    with tempfile.TemporaryDirectory() as folder, _without_gradients():
+        # Of a quantized model each rounding has a gradient of its own; to trace them takes minutes and none is used.
+        plain_save = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+        tf.saved_model.save(module, folder, signatures=module.serve, options=plain_save)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         if precision != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -147,6 +157,21 @@ def _to_flatbuffer(model, precision):
         except Exception as e:  # the converter's own errors are plain Exceptions of many lines
             reason = (str(e) or type(e).__name__).splitlines()[0]
             raise RuntimeError(f"TensorFlow can't convert {model.name} to {precision} ({reason})") from e
+
+
+@contextmanager
+def _without_gradients():
+    """TensorFlow warns that gradients were not saved, which is meant."""
+    logger = logging.getLogger("absl")
+    logger.addFilter(_tells_of_else)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_tells_of_else)
+
+
+def _tells_of_else(record):
+    return "unsaved custom gradients" not in record.getMessage()
 
 
 def _settings(model, precision, labels, layout):

@@ -7,9 +7,10 @@ groups are merged, as many as needed, into one whose kernel is zero between them
 This is done to the finished file, where the kernels of all precisions look alike: a quantized zero is a zero.
 """
 
-import flatbuffers
 import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
+
+from .flatbuffer import operator_kind
 
 DTYPES = {
     schema.TensorType.FLOAT32: np.float32,
@@ -18,27 +19,11 @@ DTYPES = {
 }
 
 
-class Builder(flatbuffers.Builder):
-    """Aligns buffers to 16 bytes as TFLite's schema wants it; its Python code leaves that out."""
-
-    def StartVector(self, elemSize, numElems, alignment):
-        return super().StartVector(elemSize, numElems, 16 if elemSize == 1 else alignment)
-
-
-def merge_groups(content):
-    """A .tflite file's bytes, with the groups of its convolutions merged where the GPU delegate needs it."""
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
-    merges = [_merge_kernel(model, graph, operator) for graph in model.subgraphs for operator in graph.operators]
-    if not any(merges):
-        return content
-    return pack(model, len(content))
-
-
-def pack(model, size):
-    """A `schema.ModelT` as the bytes of a .tflite file of about `size`."""
-    builder = Builder(size)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+def merge_groups(model):
+    """Merge the groups of a file's convolutions where the GPU delegate needs it, in its `schema.ModelT`."""
+    for graph in model.subgraphs:
+        for operator in graph.operators:
+            _merge_kernel(model, graph, operator)
 
 
 def merged(kernel, groups):
@@ -64,14 +49,13 @@ def merged(kernel, groups):
 
 
 def _merge_kernel(model, graph, operator):
-    """Whether an operator was a convolution whose groups had to be merged; that is done."""
-    code = model.operatorCodes[operator.opcodeIndex]
-    if max(code.builtinCode, code.deprecatedBuiltinCode) != schema.BuiltinOperator.CONV_2D:
-        return False
+    """Merge an operator's groups where it is a convolution that needs it."""
+    if operator_kind(model, operator) != schema.BuiltinOperator.CONV_2D:
+        return
     image, tensor = (graph.tensors[index] for index in operator.inputs[:2])
     groups = image.shape[-1] // tensor.shape[-1]
     if groups == 1:
-        return False
+        return
     tensors = [tensor]
     if model.buffers[tensor.buffer].data is None:  # 16-bit floats pass a DEQUANTIZE
         source = next(other for other in graph.operators if operator.inputs[1] in other.outputs)
@@ -80,10 +64,9 @@ def _merge_kernel(model, graph, operator):
     kernel = np.frombuffer(model.buffers[constant.buffer].data, DTYPES[constant.type]).reshape(constant.shape)
     wide = merged(kernel, groups)
     if wide is kernel:
-        return False
+        return
     constant.buffer = len(model.buffers)  # one of its own: constants that are alike may share theirs
     model.buffers.append(schema.BufferT())
     model.buffers[-1].data = np.frombuffer(wide.tobytes(), np.uint8)
     for tensor in tensors:
         tensor.shape = np.array(wide.shape, np.int32)
-    return True

@@ -9,7 +9,7 @@ import numpy as np
 from flatbuffers.number_types import Float32Flags, Int8Flags, Int32Flags, Uint32Flags
 from tensorflow.lite.python import schema_py_generated as schema
 
-from .grouped import Builder, pack
+from .flatbuffer import Builder
 from .metadata import LABELS_ENTRY
 
 TABLES = {
@@ -40,15 +40,14 @@ RGB, BOUNDARIES, AXIS_LABELS = np.int8(1), np.int8(1), np.int8(2)
 ENTRY = b"TFLITE_METADATA"
 
 
-def embed(content, settings, labels):
-    """A .tflite file's bytes with MediaPipe's metadata in the flatbuffer.
+def embed(model, settings, labels):
+    """Put MediaPipe's metadata into a .tflite file.
 
     Args:
-        content: the file's bytes, without an archive behind them.
+        model: the file's `schema.ModelT`; it is changed.
         settings: of a detector or classifier, as in `cspkeras.tflite.metadata`.
         labels: a name a class.
     """
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
     names = {output.tensorIndex: output.name.decode() for output in model.signatureDefs[0].outputs}
     graph = model.subgraphs[0]
     outputs = {names[index]: graph.tensors[index].shape for index in graph.outputs}  # in the file's order
@@ -62,7 +61,6 @@ def embed(content, settings, labels):
     model.buffers[entry.buffer].data = np.frombuffer(
         _flatbuffer(_model(settings, len(labels), outputs), b"M001"), np.uint8
     )
-    return pack(model, len(content))
 
 
 def _table(kind, **fields):

@@ -135,7 +135,7 @@ def calibrate(quantized, images):
     answers = [q.range for q in range_quantizers(quantized) if not q.tail]
     for range_ in answers:
         range_.widens = True  # a mean would cut what only some pictures reach
-    step = tf.function(lambda x: quantized(x, training=True), reduce_retracing=True)
+    step = tf.function(lambda x: quantized(x, training=True), reduce_retracing=True, autograph=False)
     count = 0
     for count, batch in enumerate(images, 1):  # noqa: B007
         step(tf.convert_to_tensor(batch, "float32"))

@@ -225,6 +225,31 @@ def gradients():
         yield FUSIONS.get(kind, kind), *correlations, *last
 
 
+def files():
+    known = json.loads((DOCS / "files.json").read_text())["networks"]
+    kinds = list(next(iter(known.values()))["files"])
+    yield "network", *(f"{kind}, MB" for kind in kinds), "of the floats' size", "all on the GPU", "norms left"
+    for name in (*backbones.list_models(), *detectors.list_detectors()):
+        if name not in known:
+            continue
+        files = known[name]["files"]
+        sizes = [files[kind]["bytes"] for kind in kinds]
+        ratios = ", ".join(f"{size / sizes[0]:.3f}" for size in sizes[1:])
+        refused = [kind for kind in kinds if not files[kind]["delegated"]]
+        whole = f"not {', '.join(refused)}" if refused else "yes"
+        yield name, *(f"{size / 1e6:.2f}" for size in sizes), ratios, whole, known[name]["lone_norms"]
+
+
+def agreement():
+    known = json.loads((DOCS / "files.json").read_text())["networks"]
+    kinds = list(next(iter(known.values()))["files"])
+    yield "network", *(f"{kind}: CPU to Keras, GPU to CPU" for kind in kinds)
+    for name in (*backbones.list_models(), *detectors.list_detectors()):
+        if name in known:
+            files = [known[name]["files"][kind] for kind in kinds]
+            yield name, *(f"{file['cpu_to_keras']['rms']:.0e}, {file['gpu_to_cpu']['rms']:.0e}" for file in files)
+
+
 SPEEDS = {"images_per_second": ".0f", "int8_ms": ".3f"}
 TABLES = {
     table.__name__: table
@@ -240,6 +265,8 @@ TABLES = {
         learning,
         setting,
         gradients,
+        files,
+        agreement,
     )
 }
 

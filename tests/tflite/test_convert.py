@@ -3,11 +3,11 @@
 import keras
 import numpy as np
 import pytest
-from conftest import enliven
 
 import cspkeras
 from cspkeras.tflite import check, convert, litert, metadata
 from cspkeras.tflite.convert import reference
+from cspkeras.tflite.untrained import enliven
 from cspkeras.training import calibrate, quantize_aware
 
 PICTURES = np.random.default_rng(0).uniform(0, 1, (6, 64, 64, 3)).astype("float32")

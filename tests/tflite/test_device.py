@@ -10,11 +10,11 @@ from importlib.resources import files
 import keras
 import numpy as np
 import pytest
-from conftest import enliven
 from PIL import Image
 
 from cspkeras.detection.pictures import letterbox
 from cspkeras.tflite import convert
+from cspkeras.tflite.untrained import enliven
 
 RUNTIMES = {"ai-edge-litert": ["ai-edge-litert", "numpy", "pillow"]}
 if sys.version_info < (3, 12):  # where tflite-runtime stops

@@ -1,0 +1,42 @@
+"""A .tflite file's bytes as TFLite's objects, and back."""
+
+import flatbuffers
+from tensorflow.lite.python import schema_py_generated as schema
+
+
+class Builder(flatbuffers.Builder):
+    """Aligns buffers to 16 bytes, as TFLite's schema wants it, and writes numbers that are alike once.
+
+    A quantized file has a zero point of eight bytes for each channel of each kernel and bias, all of them 0.
+    """
+
+    def __init__(self, size):
+        super().__init__(size)
+        self._written = {}
+
+    def StartVector(self, elemSize, numElems, alignment):
+        return super().StartVector(elemSize, numElems, 16 if elemSize == 1 else alignment)
+
+    def CreateNumpyVector(self, x):
+        key = x.dtype.str, x.tobytes()
+        if key not in self._written:
+            self._written[key] = super().CreateNumpyVector(x)
+        return self._written[key]
+
+
+def unpack(content):
+    """The bytes of a .tflite file as a `schema.ModelT`."""
+    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
+
+
+def pack(model):
+    """A `schema.ModelT` as the bytes of a .tflite file."""
+    builder = Builder(1 << 20)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def operator_kind(model, operator):
+    """One of `schema.BuiltinOperator`."""
+    code = model.operatorCodes[operator.opcodeIndex]
+    return max(code.builtinCode, code.deprecatedBuiltinCode)  # files before 2020 have but the latter
