@@ -1,7 +1,7 @@
 """Every network as a .tflite file in five precisions: its size, and what LiteRT's CPU and GPU delegate make of it.
 
     pip install -e '.[all]'
-    python benchmarks/files.py --size 96 --output docs/files.json
+    python benchmarks/files.py --size 64 --output docs/files.json
 
 Backbones have their classifier of 1,000 classes, detectors 80 classes. Weights are random ones, settled so that signals
 live (cspkeras/tflite/untrained.py): sizes, operations and agreement are told here, no accuracies. Every file is run on
@@ -64,7 +64,7 @@ def prove(model, pictures, folder, kinds=tuple(PRECISIONS)):
             from cspkeras.training import calibrate, quantize_aware
 
             if quantized is None:
-                quantized = calibrate(quantize_aware(model), pictures[:, None])
+                quantized = calibrate(quantize_aware(model, pictures[:, None]), pictures[:, None])
             if kind == QAT:
                 train(quantized, pictures)
             source = quantized
