@@ -6,8 +6,16 @@ import os
 import sys
 from pathlib import Path
 
-from . import analyze_command, data_commands, device_commands, quantize_command, serve_command, show_command
-from .data_commands import read_data
+from . import (
+    analyze_command,
+    data_commands,
+    device_commands,
+    evaluate_command,
+    export_command,
+    quantize_command,
+    serve_command,
+    show_command,
+)
 from .train_command import MODEL, SIZE, machines, recipe_of, starting_point
 
 FOLDERS = "folder of a known format: Pascal VOC, COCO, YOLO, TFRecords; or tfds:NAME"
@@ -119,15 +127,18 @@ def make_parser():
     train.add_argument("--data-service", metavar="HOST:PORT", help="a `cspkeras data serve` that decodes and augments")
     _add_recipe(train, None)
 
-    about = "A detector in 8 bits, by as little training as will do."
+    about = "A detector or a classifier in 8 bits, by as little training as will do."
     quantize = command("quantize", quantize_command.quantize, about)
-    quantize.add_argument("--model", type=Path, required=True, help="a .keras detector")
-    quantize.add_argument("--data", type=Path, required=True, help=FOLDERS)
+    quantize.add_argument("--model", type=Path, required=True, help="a .keras detector or classifier")
+    quantize.add_argument("--data", type=Path, required=True, help=f"{FOLDERS}; for a classifier a folder of classes")
     quantize.add_argument("--run", dest="folder", type=Path, default=Path("runs/quantize"), help="[%(default)s]")
     quantize.add_argument("--train-split", default="train", help="[%(default)s]")
     quantize.add_argument("--val-split", default="val", help="[%(default)s]")
     quantize.add_argument(
-        "--loss", type=_rate, default=0.01, help="mAP that may be lost without further training [%(default)s]"
+        "--loss",
+        type=_rate,
+        default=0.01,
+        help="mAP, or top-1 accuracy, that may be lost without further training [%(default)s]",
     )
     quantize.add_argument(
         "--refine",
@@ -138,12 +149,14 @@ def make_parser():
     )
     _add_recipe(quantize, "quantization")
 
-    evaluate = command("evaluate", data_commands.evaluate, "COCO's figures of a .keras or .tflite detector.")
-    evaluate.add_argument("--model", type=Path, required=True, help="a .keras or .tflite detector")
+    evaluate = command("evaluate", evaluate_command.evaluate, "A detector's COCO figures, or a classifier's accuracy.")
+    evaluate.add_argument("--model", type=Path, required=True, help="a .keras or .tflite detector or classifier")
     _add_data(evaluate, split="test")
     evaluate.add_argument("--output", type=Path, metavar="FOLDER", help="for evaluation.html and .json [none]")
-    evaluate.add_argument("--score", type=_probability, default=0.25, help="of the confusion matrix [%(default)s]")
-    evaluate.add_argument("--iou", type=_probability, default=0.5, help="of the confusion matrix [%(default)s]")
+    evaluate.add_argument(
+        "--score", type=_probability, default=0.25, help="of a detector's confusion matrix [%(default)s]"
+    )
+    evaluate.add_argument("--iou", type=_probability, default=0.5, help="the same [%(default)s]")
     evaluate.add_argument("--json", action="store_true", help="print JSON")
 
     anchors = command("anchors", data_commands.anchors, "Anchors that suit a data set, beside the published ones.")
@@ -153,15 +166,19 @@ def make_parser():
     anchors.add_argument("--generations", type=_number(int, 0), default=1000, help="of mutations [%(default)s]")
     anchors.add_argument("--seed", type=_number(int, 0), default=0, help="[%(default)s]")
 
-    export = command("export", _export, "Convert a detector to a .tflite file.")
-    export.add_argument("--model", type=Path, required=True, help="a .keras detector")
+    export = command("export", export_command.export, "Convert a detector or a classifier to a .tflite file.")
+    export.add_argument("--model", type=Path, required=True, help="a .keras detector or classifier")
     target = export.add_mutually_exclusive_group(required=True)
     target.add_argument("--output", type=Path, help="the .tflite file to write")
     target.add_argument("--android", type=Path, metavar="FOLDER", help="the Android demo whose assets get the file")
     export.add_argument(
         "--precision", choices=("float32", "float16", "dynamic", "int8"), default="float16", help="[%(default)s]"
     )
-    export.add_argument("--data", type=Path, help=f"{FOLDERS} whose training pictures calibrate int8")
+    export.add_argument(
+        "--data",
+        type=Path,
+        help=f"{FOLDERS} whose training pictures calibrate int8, and whose classes a classifier's are that names none",
+    )
     export.add_argument(
         "--refine", type=_number(int, 0), default=0, metavar="STEPS", help="of fitting int8 to the model [%(default)s]"
     )
@@ -231,33 +248,6 @@ def _train(options):
         print(f"best model: {folder / BEST}")
 
 
-def _export(options):
-    from .detection.detector import load_detector
-    from .tflite.convert import convert
-
-    output = options.output or _asset(options.android, f"{options.model.stem}_{options.precision}.tflite")
-    model = load_detector(options.model)
-    calibration = None
-    if options.precision == "int8":
-        from .training.pipeline import images
-
-        if options.data is None:
-            raise ValueError("--precision int8 needs --data, the pictures that calibrate it")
-        data = read_data(options.data, options.train_split, model.class_names)
-        calibration = images(data, model.anchors.size, 100, report=data_commands.note)
-    print(convert(model, output, options.precision, calibration, options.refine))
-
-
-def _asset(folder, name):
-    """Where the application in android_demo/ looks for a model."""
-    main = folder / "app" / "src" / "main"
-    if not (main / "AndroidManifest.xml").is_file():
-        raise ValueError(
-            f"{folder}: has no {main.relative_to(folder)}/AndroidManifest.xml; expected a copy of android_demo"
-        )
-    return main / "assets" / "models" / name
-
-
 def _check(options):
     from .tflite.check import check
 
@@ -271,7 +261,8 @@ def _inputs(file, folder):
     """The first pictures of a folder as the inputs of a detector's file."""
     import numpy as np
 
-    from .tflite.detect import expand, fit, load_picture, read_settings
+    from .tflite.detect import read_settings
+    from .tflite.frames import expand, fit, load_picture
 
     how = read_settings(file)[0]["input"]
     pictures = [load_picture(path) for path in expand(str(folder))[:8]]

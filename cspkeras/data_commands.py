@@ -1,4 +1,4 @@
-"""The sub-commands about data and accuracy, `data`, `evaluate` and `anchors`, and how every command reads its data."""
+"""The sub-commands about data, `data` and `anchors`, and how every command reads its data."""
 
 import json
 import sys
@@ -71,6 +71,21 @@ def read_boxes(path, split, class_names=None, images=None):
     return data
 
 
+def read_labels(path, split, model, classes, class_names, images=None):
+    """`read_data` of what must be data for classification by a model of so many classes, of these names if not None.
+
+    `model` is what it is called.
+    """
+    from .training.tasks import Classification, check_classes
+
+    data = read_data(path, split, class_names, images)
+    Classification.check_data(model, data)
+    check_classes(classes, data)
+    if class_names is None:
+        note(f"{model}: does not name its classes; they are taken for those of the data, in their order")
+    return data
+
+
 def read_splits(options, class_names):
     """The training and the validation data of a command; `class_names` None takes those of the former."""
     from .training.data import splits
@@ -121,39 +136,6 @@ def pack(options):
     named = {split or path.stem.removeprefix("instances_"): data for split, data in parts.items()}
     for file in pack(named, options.output, options.shards, note):
         print(file)
-
-
-def evaluate(options):
-    """Measure a detector, print COCO's figures, and write the report where a folder is given."""
-    from .training.assessment import assess
-    from .training.evaluation import load_detect
-    from .training.evaluation_report import write_evaluation
-
-    output = options.output
-    if output and output.exists() and not output.is_dir():
-        raise NotADirectoryError(f"{output}: is no folder, expected one to write the evaluation into")
-    detect, class_names = load_detect(options.model)
-    data = read_boxes(options.data, options.split, class_names, options.images)
-    assessment = assess(detect, data, score_threshold=options.score, iou_threshold=options.iou, report=note)
-    if output:
-        where = str(options.data) if options.data.is_file() else f"{options.data}, split {options.split}"
-        title = f"{options.model.name} on {options.data.resolve().name}"
-        note(write_evaluation(output, assessment, title, [f"Model: {options.model}.", f"Data: {where}."]))
-    known = assessment.to_json()
-    if options.json:
-        print(json.dumps(known, indent=2))
-        return
-    for name, value in known.items():
-        if value is None or isinstance(value, float):
-            print(f"{name:12} {_four(value)}")
-    width = max(12, *map(len, class_names))
-    print(f"\n{'class':{width}} {'objects':>8} {'AP':>8} {'AP50':>8}")
-    for name, row in known["per_class"].items():
-        print(f"{name:{width}} {row['objects']:8} {_four(row['AP']):>8} {_four(row['AP50']):>8}")
-
-
-def _four(value):
-    return "-" if value is None else f"{value:.4f}"
 
 
 def anchors(options):

@@ -8,63 +8,64 @@ EQUALIZED = 16  # pictures by which unequal channels are found
 BATCH, RATE = 4, 3e-4  # of the fitting to the floats
 UNTRAINED, FILE, RESULTS, LAYERS = "untrained.npz", "int8.tflite", "quantization.json", "layers.json"
 LOOKED_AT, NAMED = 4, 5  # pictures that show what each layer loses, and how many of the layers are printed
-FIGURES = ("mAP", "mAP50")
 
 
 def quantize(options):
     """Calibrate, fit to the float answers, train on the labels; each where the one before loses more than --loss."""
-    from .detection.detector import load_detector
     from .tflite import litert
     from .tflite.convert import convert
     from .training.callbacks import write_json
-    from .training.evaluation import load_detect
+    from .training.classifiers import load_network
     from .training.folder import check_folder
-    from .training.pipeline import images
     from .training.quantization import quantize_aware
+    from .training.tasks import task_of
 
     check_folder(options.folder, resume=options.resume, overwrite=options.overwrite)
     recipe = recipe_of(options)
-    model = load_detector(options.model)
+    model = load_network(options.model)
     train, val = read_splits(options, model.class_names)
+    exact = task_of(model, train, val, recipe, note)
+    model.class_names = train.class_names
     litert.require()
-    quantized, rows = quantize_aware(model, images(train, model.anchors.size, EQUALIZED)), {}
-    if options.resume or not _without_labels(quantized, model, train, val, recipe, options, rows):
-        _with_labels(quantized, train, val, recipe, options, rows)
-    file = convert(quantized, options.folder / FILE, "int8")
-    _measure("int8 file", load_detect(file)[0], val, rows)
+    some = exact.images(model, train, EQUALIZED)
+    quantized, rows = task_of(quantize_aware(model, some), train, val, recipe, note), {}
+    if options.resume or not _without_labels(quantized, exact, options, rows):
+        _with_labels(quantized, options, rows)
+    file = convert(quantized.model, options.folder / FILE, "int8")
+    _measure("int8 file", quantized, rows, file)
     write_json(options.folder / RESULTS, rows)
-    print(f"{'on ' + options.val_split:22}" + "".join(f"{figure:>8}" for figure in FIGURES))
+    print(f"{'on ' + options.val_split:22}" + "".join(f"{figure:>8}" for figure in rows["int8 file"]))
     for name, row in rows.items():
-        print(f"{name:22}" + "".join(f"{row[figure]:8.4f}" for figure in FIGURES))
+        print(f"{name:22}" + "".join(f"{value:8.4f}" for value in row.values()))
     print(f"int8 file: {file}")
 
 
-def _measure(name, detect, val, rows):
-    """Add a row of `FIGURES`; returns its first one."""
-    from .training.evaluation import evaluate
-
-    measured = evaluate(detect, val, report=note)
-    rows[name] = {figure: measured[figure] for figure in FIGURES}
+def _measure(name, task, rows, file=None):
+    """Add a row of figures, of the task's model or of a file; returns the one that decides."""
+    rows[name] = {figure.removeprefix("val_"): value for figure, value in task.measure(file).items()}
     note(f"{name}: " + ", ".join(f"{figure} {value:.4f}" for figure, value in rows[name].items()))
-    return rows[name][FIGURES[0]]
+    return _deciding(task, rows[name])
 
 
-def _without_labels(quantized, model, train, val, recipe, options, rows):
+def _deciding(task, row):
+    return row[task.monitor.removeprefix("val_")]
+
+
+def _without_labels(quantized, exact, options, rows):
     """Calibrate and fit; whether one of them is enough."""
     from .training.layer_errors import layer_errors
-    from .training.pipeline import images, training_batches
     from .training.quantization import calibrate
     from .training.refinement import refine
 
-    size, seed = model.anchors.size, recipe.seed
-    wanted = _measure("floats", model.detect, val, rows) - options.loss
-    calibrate(quantized, images(train, size, CALIBRATED, report=note))
-    _report_layers(layer_errors(quantized, model, images(train, size, LOOKED_AT)), options.folder / LAYERS)
-    reached = _measure("calibrated", quantized.detect, val, rows)
+    wanted = _measure("floats", exact, rows) - options.loss
+    calibrate(quantized.model, exact.images(exact.model, exact.train, CALIBRATED, note))
+    some = exact.images(exact.model, exact.train, LOOKED_AT)
+    _report_layers(layer_errors(quantized.model, exact.model, some), options.folder / LAYERS)
+    reached = _measure("calibrated", quantized, rows)
     if reached < wanted and options.refine:
-        batches = training_batches(train, size, BATCH, seed=seed, augment=recipe.augment, report=note)
-        refine(quantized, model, (pictures.numpy() for pictures, _ in batches), options.refine, RATE)
-        reached = _measure("fitted to the floats", quantized.detect, val, rows)
+        batches = (pictures.numpy() for pictures, _ in exact.batches(BATCH, 0))
+        refine(quantized.model, exact.model, batches, options.refine, RATE)
+        reached = _measure("fitted to the floats", quantized, rows)
     return reached >= wanted
 
 
@@ -77,7 +78,7 @@ def _report_layers(errors, path):
     note(f"noise over signal that 8 bits add, the most: {worst}; all layers: {path}")
 
 
-def _with_labels(quantized, train, val, recipe, options, rows):
+def _with_labels(task, options, rows):
     """Train on the labels; where that does not help, the weights go back to what they were."""
     from .training.refinement import settle
     from .training.state import load_state, read_meta, save_state
@@ -87,11 +88,12 @@ def _with_labels(quantized, train, val, recipe, options, rows):
     if options.resume:
         rows |= read_meta(untrained)["rows"]
     else:
-        save_state(untrained, quantized, {"rows": rows}, optimizer=False)
-    before = list(rows.values())[-1]
+        save_state(untrained, task.model, {"rows": rows}, optimizer=False)
+    before = _deciding(task, list(rows.values())[-1])
     if options.refine:
-        settle(quantized)
-    fit(quantized, train, val, options.folder, recipe, resume=options.resume, overwrite=options.overwrite, report=note)
-    if _measure("trained on the labels", quantized.detect, val, rows) < before[FIGURES[0]]:
+        settle(task.model)
+    how = dict(resume=options.resume, overwrite=options.overwrite, report=note)
+    fit(task.model, task.train, task.val, options.folder, task.recipe, **how)
+    if _measure("trained on the labels", task, rows) < before:
         note("training on the labels did not help: what it has changed is left out")
-        load_state(untrained, quantized, optimizer=False)
+        load_state(untrained, task.model, optimizer=False)

@@ -192,7 +192,7 @@ def interrupt(*_, **__):
 def test_interrupted(command, state, message, one_error, tmp_path, monkeypatch):
     for reads in ("read", "splits"):
         monkeypatch.setattr(f"cspkeras.training.data.{reads}", interrupt)
-    monkeypatch.setattr("cspkeras.detection.detector.load_detector", interrupt)
+    monkeypatch.setattr("cspkeras.training.classifiers.load_network", interrupt)
     if state:
         (tmp_path / "last.npz").touch()
         command = (*command, "--resume")

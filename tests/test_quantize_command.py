@@ -21,7 +21,7 @@ def test_it_goes_as_far_as_it_must(case, models, make_voc, tmp_path, monkeypatch
     measured, taken = CASES[case]
     figures = iter(measured)
 
-    def measure(name, detect, val, rows):
+    def measure(name, task, rows, file=None):
         rows[name] = {"mAP": next(figures), "mAP50": 0.9}
         return rows[name]["mAP"]
 

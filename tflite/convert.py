@@ -25,6 +25,7 @@ from ..detection.detector import Detector
 from ..detection.heads import RawHead
 from ..detection.pictures import FILL
 from ..files import replacing
+from ..training.classifiers import gives_logits
 from ..training.flattening import flattened
 from ..training.optimizers import kit
 from ..training.precision import plain
@@ -42,18 +43,20 @@ def convert(model, path, precision="float32", calibration=None, refine_steps=0, 
             (int8 then).
         path: the file to write; it is replaced where it exists.
         precision: "float32", "float16" (weights), "dynamic" (int8 weights, floats between) or "int8".
-        calibration: for "int8" from a Keras 3 model: iterable of input batches (1, H, W, 3) in 0..1, some dozens of
-            real pictures.
+        calibration: for "int8" from a Keras 3 model: iterable of input batches (N, H, W, 3) in 0..1, or whatever the
+            model takes, some dozens of real pictures; see `cspkeras.training.calibrate`.
         refine_steps: for "int8" from a Keras 3 model: steps of `cspkeras.training.refine` after the calibration, on the
             same pictures; some hundred where calibration alone loses accuracy.
-        labels: of a classifier, its class names: the file then carries them, and how its input is prepared.
+        labels: of a classifier, its class names: the file then carries them, and how its input is prepared. None takes
+            those that it has, if any, of a file that `cspkeras train` wrote.
         layout: of a classifier, as in `preprocess_input`: "darknet", or "timm" for a normalized input.
 
     Returns:
         The file's `pathlib.Path`.
 
     Raises:
-        ValueError: for an unknown precision, int8 without calibration, or a model without a fixed input size.
+        ValueError: for an unknown precision, int8 without calibration or with what can't be, or a model without a fixed
+            input size.
         RuntimeError: where TensorFlow can't convert the model, or the written file does not run.
         ModuleNotFoundError: where LiteRT is not installed.
     """
@@ -69,8 +72,9 @@ def convert(model, path, precision="float32", calibration=None, refine_steps=0, 
         )
     if not isinstance(model, keras.Model) and precision != "int8":
         raise ValueError(f"a quantization-aware model converts to int8. Received: precision={precision!r}")
+    if labels is None or hasattr(model, "anchors"):
+        labels = getattr(model, "class_names", None)
     about = _settings(model, precision, labels, layout)
-    labels = getattr(model, "class_names", labels)
     litert.require()
     with replacing(path) as aside:  # before all work: a folder that can't be written is told at once
         if isinstance(model, keras.Model):
@@ -193,4 +197,5 @@ def _settings(model, precision, labels, layout):
     if layout == "timm":
         mean, deviation = np.array(IMAGENET)
         how |= {"mean": (255 * mean).tolist(), "scale": (1 / (255 * deviation)).tolist()}
-    return {"task": "classification", **about, "input": how | {"resize": "crop", "fill": 0}, "score_threshold": 0.0}
+    about |= {"scores": "logits" if gives_logits(model) else "probabilities", "score_threshold": 0.0}
+    return {"task": "classification", **about, "input": how | {"resize": "crop", "fill": 0}}

@@ -22,14 +22,11 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 try:
-    from .frames import SUFFIXES, ahead, class_color, draw, expand, frames, load_picture, written_aside
+    from .frames import draw, fit, go_through, save, to_picture
 except ImportError:  # as a script
-    from frames import SUFFIXES, ahead, class_color, draw, expand, frames, load_picture, written_aside
-
-__all__ = ["SUFFIXES", "Detector", "class_color", "draw", "expand", "load_picture", "written_aside"]
+    from frames import draw, fit, go_through, save, to_picture
 
 CANDIDATES, SOFT_CANDIDATES = 1000, 300  # the best (box, class) pairs, those that suppression sees
 SUPPRESSIONS = ("greedy", "diou", "soft")
@@ -37,12 +34,15 @@ SOFT_SIGMA = 0.5  # of soft suppression's Gaussian, as published
 # From a box's centre y, centre x, height, width to its corners x1, y1, x2, y2.
 CENTRES, SIZES, HALVES = np.array([1, 0, 1, 0]), np.array([3, 2, 3, 2]), np.float32([-0.5, -0.5, 0.5, 0.5])
 BLOCK = 128  # boxes that suppression compares at once: more cost more pairs, fewer more calls
-USUAL = dict(score_threshold=0.25, iou_threshold=0.5, input=dict(mean=0, scale=1 / 255, resize="letterbox", fill=114))
-KNOWN = dict(format=[1], task=["detection"], boxes=["cyxhw"], colors=["RGB"], resize=["letterbox", "stretch"])
+SCRIPTS = dict(detection="detect.py", classification="classify.py")  # by what a file's settings call its task
 
 
-class Detector:
-    """A detector in a .tflite file; `settings` and `labels` (class names) are those that the file carries."""
+class Network:
+    """A network of pictures in a .tflite file; `settings` and `labels` (class names) are those that the file carries.
+
+    A subclass says what it knows: `USUAL`, the settings of a file that carries none, and `KNOWN`, the values that some
+    settings may have.
+    """
 
     def __init__(self, path, threads=None, delegate="cpu", labels=None, size=None):
         """Loads a file written by cspkeras.tflite.convert.
@@ -56,7 +56,7 @@ class Detector:
             OSError, ValueError: the file can't be read, is no .tflite file, or has no settings known here.
             ImportError: no TFLite runtime is installed.
         """
-        self.settings, self.labels = read_settings(path, labels)
+        self.settings, self.labels = read_settings(path, labels, type(self))
         self.times = {}  # the last call's milliseconds: "preprocess", "inference", "postprocess"
         try:
             self._interpreter = load(path, threads or os.cpu_count(), delegate, size)
@@ -64,20 +64,59 @@ class Detector:
         except (OSError, RuntimeError, ValueError) as error:
             raise ValueError(f"{path}: the TFLite runtime refuses it: {error}") from error
         (self._input,) = signature.get_input_details().values()
-        outputs = signature.get_output_details()
-        if not outputs.keys() >= {"boxes", "scores"}:
-            raise ValueError(f"{path}: needs the outputs 'boxes' and 'scores'. Found: {sorted(outputs)}")
-        self._boxes, self._scores = outputs["boxes"], outputs["scores"]
         self._size = tuple(self._input["shape"][1:3].tolist())
+        self._take_outputs(path, signature.get_output_details())
         if len(self.labels) != self._scores["shape"][-1]:
             raise ValueError(f"{path}: {len(self.labels)} labels for scores of {self._scores['shape']}")
 
     def prepare(self, image):
-        """A picture as `detect` takes it too; may be done in another thread while that works on another picture."""
+        """A picture as the network takes it, too; may be done in another thread while that works on another."""
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise ValueError(f"needs uint8 (height, width, 3). Received: {image.dtype} {image.shape}")
         start = time.perf_counter()
         return self._preprocess(image), image.shape[:2], time.perf_counter() - start
+
+    def _preprocess(self, image):
+        """A picture as the network's input tensor."""
+        how, dtype = self.settings["input"], self._input["dtype"]
+        pixels = fit(image, self._size, how["resize"], how["fill"]).astype(np.float32)
+        values = (pixels - np.float32(how["mean"])) * np.float32(how["scale"])
+        scale, zero_point = self._input["quantization"]
+        if scale:
+            limits = np.iinfo(dtype)
+            values = np.clip(np.round(values / np.float32(scale)) + zero_point, limits.min, limits.max)
+        return values.astype(dtype)[np.newaxis]
+
+    def _run(self, image, read):
+        """What `read` makes of the outputs, and of the picture's size, for a picture or what `prepare` made of it."""
+        values, image_size, before = image if isinstance(image, tuple) else self.prepare(image)
+        self._interpreter.set_tensor(self._input["index"], values)
+        ticks = [time.perf_counter()]
+        self._interpreter.invoke()
+        ticks.append(time.perf_counter())
+        answer = read(image_size)
+        ticks.append(time.perf_counter())
+        before, inference, after = (1000 * np.array([before, *np.diff(ticks)])).round(3).tolist()
+        self.times = {"preprocess": before, "inference": inference, "postprocess": after}
+        return answer
+
+    def _raw(self, tensor):
+        """An output, in the interpreter's own memory, not copied; it may not be held when that runs again."""
+        return self._interpreter.tensor(tensor["index"])()[0]
+
+
+class Detector(Network):
+    """A detector in a .tflite file."""
+
+    USUAL = dict(
+        score_threshold=0.25, iou_threshold=0.5, input=dict(mean=0, scale=1 / 255, resize="letterbox", fill=114)
+    )
+    KNOWN = dict(task=["detection"], format=[1], boxes=["cyxhw"], colors=["RGB"], resize=["letterbox", "stretch"])
+
+    def _take_outputs(self, path, outputs):
+        if not outputs.keys() >= {"boxes", "scores"}:
+            raise ValueError(f"{path}: needs the outputs 'boxes' and 'scores'. Found: {sorted(outputs)}")
+        self._boxes, self._scores = outputs["boxes"], outputs["scores"]
 
     def detect(self, image, score_threshold=None, iou_threshold=None, suppression="greedy", class_agnostic=False):
         """Finds the objects in a picture.
@@ -99,38 +138,20 @@ class Detector:
             raise ValueError(f"thresholds go from 0 to 1. Received: {score_threshold}, {iou_threshold}")
         if suppression not in SUPPRESSIONS:
             raise ValueError(f"suppression must be one of {', '.join(SUPPRESSIONS)}. Received: {suppression!r}")
-        values, image_size, before = image if isinstance(image, tuple) else self.prepare(image)
-        self._interpreter.set_tensor(self._input["index"], values)
-        ticks = [time.perf_counter()]
-        self._interpreter.invoke()
-        ticks.append(time.perf_counter())
-        boxes, labels, scores = self._candidates(score_threshold)
-        options = score_threshold, suppression, class_agnostic
-        kept, scores = suppress(boxes, labels, scores, iou_threshold, *options)
-        boxes = to_picture(boxes[kept], image_size, self._size, self.settings["input"]["resize"])
-        within = np.logical_and.reduce(boxes[:, 2:] > boxes[:, :2], axis=1)
-        found = {"boxes": boxes[within], "labels": labels[kept[within]], "scores": scores[within]}
-        ticks.append(time.perf_counter())
-        before, inference, after = (1000 * np.array([before, *np.diff(ticks)])).round(3).tolist()
-        self.times = {"preprocess": before, "inference": inference, "postprocess": after}
-        return found
 
-    def _preprocess(self, image):
-        """A picture as the network's input tensor."""
-        how, dtype = self.settings["input"], self._input["dtype"]
-        pixels = fit(image, self._size, how["resize"], how["fill"]).astype(np.float32)
-        values = (pixels - np.float32(how["mean"])) * np.float32(how["scale"])
-        scale, zero_point = self._input["quantization"]
-        if scale:
-            limits = np.iinfo(dtype)
-            values = np.clip(np.round(values / np.float32(scale)) + zero_point, limits.min, limits.max)
-        return values.astype(dtype)[np.newaxis]
+        def read(image_size):
+            boxes, labels, scores = self._candidates(score_threshold)
+            options = score_threshold, suppression, class_agnostic
+            kept, scores = suppress(boxes, labels, scores, iou_threshold, *options)
+            boxes = to_picture(boxes[kept], image_size, self._size, self.settings["input"]["resize"])
+            within = np.logical_and.reduce(boxes[:, 2:] > boxes[:, :2], axis=1)
+            return {"boxes": boxes[within], "labels": labels[kept[within]], "scores": scores[within]}
+
+        return self._run(image, read)
 
     def _candidates(self, threshold):
         """Boxes (x1, y1, x2, y2 in 0..1 of the input), labels and scores above the threshold, best first."""
-        # The interpreter's own memory, not copied; it may not be held when it runs again.
-        raw_boxes = self._interpreter.tensor(self._boxes["index"])()[0]
-        raw_scores = self._interpreter.tensor(self._scores["index"])()[0]
+        raw_boxes, raw_scores = self._raw(self._boxes), self._raw(self._scores)
         # In units of the raw scores (and a hair, for rounding): only the few above it are looked at twice.
         scale, zero_point = self._scores["quantization"]
         limit = int((threshold / scale + zero_point + 1e-3) // 1) if scale else float(threshold)
@@ -146,13 +167,13 @@ class Detector:
         return boxes.take(CENTRES, axis=1) + boxes.take(SIZES, axis=1) * HALVES, labels, scores[order]
 
 
-def read_settings(path, labels=None):
-    """The settings and class names in the zip archive behind the network, or, given `labels`, usual ones."""
+def read_settings(path, labels=None, kind=Detector):
+    """The settings and class names in the zip archive behind the network, or, given `labels`, the usual ones."""
     with open(path, "rb") as file:
         if (head := file.read(8))[4:] != b"TFL3":
             raise ValueError(f"{path}: not a .tflite file" if head else f"{path}: not a .tflite file, but an empty one")
         if labels:
-            return USUAL, labels
+            return kind.USUAL, labels
         try:
             with zipfile.ZipFile(file) as archive:
                 settings = json.loads(archive.read("cspkeras.json"))
@@ -161,9 +182,11 @@ def read_settings(path, labels=None):
         except (zipfile.BadZipFile, KeyError, TypeError, ValueError):
             message = "carries no cspkeras settings; export it with cspkeras.tflite.convert, or give --labels"
             raise ValueError(f"{path}: {message}") from None
-    for key, choices in KNOWN.items():
+    for key, choices in kind.KNOWN.items():
         if given.get(key) not in choices:
-            raise ValueError(f"{path}: its settings say {key}: {given.get(key)}; known here: {choices}")
+            script = SCRIPTS.get(str(given.get(key))) if key == "task" else None
+            other = f"{script} runs it" if script else f"known here: {choices}"
+            raise ValueError(f"{path}: its settings say {key}: {given.get(key)}; {other}")
     return settings, labels
 
 
@@ -180,8 +203,8 @@ def load(path, threads, delegate, size):
     return interpreter
 
 
-def try_out(*arguments):
-    """Loads and runs a file in a child process: a damaged one may end the process that does. Its errors come later."""
+def try_out(path, use):
+    """Calls `use`, which runs a file, in a child process: a damaged one may end the process. Its errors come later."""
     find_runtime()  # once, for both
     if not hasattr(os, "fork"):
         return
@@ -189,11 +212,10 @@ def try_out(*arguments):
         with contextlib.suppress(Exception):
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
             signal.alarm(60)
-            detector = Detector(*arguments)
-            detector.detect(np.zeros((9, 9, 3), np.uint8))
+            use()
         os._exit(0)
     if os.WIFSIGNALED(status := os.waitpid(child, 0)[1]):
-        raise ValueError(f"{arguments[0]}: the TFLite runtime dies of it ({signal.Signals(os.WTERMSIG(status)).name})")
+        raise ValueError(f"{path}: the TFLite runtime dies of it ({signal.Signals(os.WTERMSIG(status)).name})")
 
 
 def find_runtime():
@@ -210,33 +232,6 @@ def dequantize(values, tensor):
     scale, zero_point = tensor["quantization"]
     values = values.astype(np.float32, copy=False)
     return (values - np.float32(zero_point)) * np.float32(scale) if scale else values
-
-
-def placement(image_size, input_size, resize):
-    """Where a picture lies in the network's input: left, top, width, height (sizes are height, width)."""
-    height, width = input_size
-    if resize == "stretch":
-        return 0, 0, width, height
-    scale = min(height / image_size[0], width / image_size[1])
-    new_height, new_width = (max(1, int(side * scale + 0.5)) for side in image_size)
-    return (width - new_width) // 2, (height - new_height) // 2, new_width, new_height
-
-
-def fit(image, input_size, resize, fill):
-    """A uint8 RGB picture at the network's size: "letterbox" (undistorted, on grey `fill`) or "stretch"."""
-    left, top, width, height = placement(image.shape[:2], input_size, resize)
-    canvas = np.full((*input_size, 3), fill, np.uint8)
-    small = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
-    canvas[top : top + height, left : left + width] = np.asarray(small)
-    return canvas
-
-
-def to_picture(boxes, image_size, input_size, resize):
-    """Boxes x1, y1, x2, y2 in 0..1 of the network's input -> in the picture's pixels, clipped to it."""
-    left, top, width, height = placement(image_size, input_size, resize)
-    rows = image_size[::-1] * 2, input_size[::-1] * 2, (left, top) * 2, (width, height) * 2
-    size, scale, offset, placed = np.array(rows, np.float32)
-    return np.minimum(np.maximum((boxes * scale - offset) * (size / placed), 0), size)
 
 
 def overlaps(a, b, diou=False):
@@ -300,96 +295,75 @@ def soften(boxes, labels, scores, threshold):
     return np.array(order, int), np.array(lowered, np.float32)
 
 
-def detect_files(options):
-    """Does what the command line asks: annotated pictures, the list of detections, a line a picture."""
+def network_of(options, kind, answer):
+    """The `kind` of `Network` that the command line names; `answer`, what is asked of it, is tried out first."""
     labels = options.labels and options.labels.read_text().splitlines()
     arguments = options.model, options.threads, options.delegate, labels, options.size
-    try_out(*arguments)
-    detector, output, lines = Detector(*arguments), options.output, "-" in options.pictures
-    records, taken, seen, skipped, start = [], set(), set(), 0, time.perf_counter()
+    try_out(options.model, lambda: answer(kind(*arguments), np.zeros((9, 9, 3), np.uint8)))
+    return kind(*arguments)
 
-    def prepared():
-        for name, number, picture in frames(dict.fromkeys(options.pictures)):
-            if number is None and not lines and Path(name).resolve().parent == output.resolve():
-                raise ValueError(f"{name}: lies in the output folder; name another with --output")
-            if lines or number is not None or name not in seen:
-                seen.add(name)
-                failed = isinstance(picture, Exception)
-                yield name, number, picture, None if failed else detector.prepare(np.asarray(picture))
 
-    for name, number, picture, values in ahead(prepared()):
-        if values is None:
-            print(f"{name}: skipped: {getattr(picture, 'strerror', None) or picture}", file=sys.stderr)
-            skipped += 1
-            continue
+def detect_files(options):
+    """Does what the command line asks: annotated pictures, the list of detections, a line a picture."""
+    detector, output, taken = (
+        network_of(options, Detector, lambda made, image: made.detect(image)),
+        options.output,
+        set(),
+    )
+
+    def answer(values, picture, name, number):
         found = detector.detect(values, options.score, options.iou, options.nms, options.class_agnostic)
         names = [detector.labels[label] for label in found["labels"]]
         scores, boxes = (found[key].astype(float).round(4).tolist() for key in ("scores", "boxes"))
         objects = [{"label": names[i], "score": scores[i], "box": boxes[i]} for i in range(len(names))]
-        about = {"file": name} | ({} if number is None else {"frame": number})
-        about |= {"width": picture.width, "height": picture.height}
-        records.append(about | {"time_ms": detector.times, "detections": objects})
-        if lines:
-            print(json.dumps(records[-1]), flush=True)
-            continue
-        if number is None or options.draw_frames:
+        if "-" not in options.pictures and (number is None or options.draw_frames):
             draw(picture, found, detector.labels)
             save(picture, Path(name if number is None else f"{Path(name).stem}-{number:06}.jpg"), output, taken)
         listed = ", ".join(f"{names[i]} {scores[i]:.2f}" for i in range(min(4, len(names))))
         listed = f" ({listed}{', ...' * (len(names) > 4)})" if names else ""
-        counted = f"{len(names)} object{'s' * (len(names) != 1)}"
-        shown = name if number is None else f"{name} frame {number}"
-        print(f"{shown}: {counted}{listed}, {sum(detector.times.values()):.1f} ms a frame", flush=True)
-    if not records:
-        raise ValueError("no picture could be read")
-    seconds, times = time.perf_counter() - start, [record["time_ms"] for record in records]
-    parts = ", ".join(f"{part} {np.median([t[part] for t in times]):.1f}" for part in times[0])
-    print(f"{len(records) / seconds:.1f} frames a second, median ms: {parts}", file=sys.stderr)
-    if not lines:
-        with written_aside(options.json or output / "detections.json") as aside:
-            aside.write_text(json.dumps(records, indent=1))
-        median = np.median([sum(t.values()) for t in times])
-        print(f"pictures: {len(records)}, skipped: {skipped}, median {median:.1f} ms a frame")
+        return {"detections": objects}, f"{len(names)} object{'s' * (len(names) != 1)}{listed}"
+
+    go_through(options, detector, answer, options.json or output / "detections.json", output)
 
 
-def save(picture, path, output, taken):
-    """Saves an annotated picture in the folder `output`, under a name that is not `taken`."""
-    jpeg = path.suffix.lower() in (".jpg", ".jpeg")
-    target = path.name if jpeg else f"{path.stem}.png"
-    while target.lower() in taken:  # pictures of one name in several folders
-        target = f"{path.resolve().parent.name}-{target}"
-    taken.add(target.lower())
-    with written_aside(output / target) as aside:
-        picture.save(aside, "JPEG" if jpeg else "PNG", quality=92)
-
-
-def main(arguments=None):
-    """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def make_parser(about):
+    """A parser of the arguments that each of the device's scripts has."""
+    parser = argparse.ArgumentParser(description=about.splitlines()[0])
     parser.add_argument("model", help="a .tflite file written by cspkeras.tflite.convert")
     parser.add_argument(
         "pictures", nargs="+", help="pictures, folders, patterns like '*.jpg', videos, a camera's number, or -"
     )
+    parser.add_argument("--threads", type=int, help="cores to run on (else all)")
+    parser.add_argument("--delegate", default="cpu", help="cpu, gpu, or a delegate library's path")
+    parser.add_argument("--labels", type=Path, help="a class a line, for a file that carries no settings")
+    parser.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="of an input without one")
+    return parser
+
+
+def main(arguments=None):
+    """The command line; returns the exit status."""
+    parser = make_parser(__doc__)
     parser.add_argument("--output", type=Path, default="detections", help="the annotated pictures' folder")
     parser.add_argument("--score", type=float, help="only better scores count, 0..1 (else the file's own)")
     parser.add_argument("--iou", type=float, help="overlap that suppresses, 0..1 (else the file's own)")
     parser.add_argument("--nms", default="greedy", choices=SUPPRESSIONS, help="how overlaps suppress")
     parser.add_argument("--class-agnostic", action="store_true", help="other classes' boxes suppress, too")
-    parser.add_argument("--threads", type=int, help="cores to run on (else all)")
-    parser.add_argument("--delegate", default="cpu", help="cpu, gpu, or a delegate library's path")
-    parser.add_argument("--labels", type=Path, help="a class a line, for a file that carries no settings")
-    parser.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="of an input without one")
     parser.add_argument("--draw-frames", action="store_true", help="annotate a video's frames, too")
     parser.add_argument("--json", type=Path, help="the detections' file (else OUTPUT/detections.json)")
+    return status_of("detect.py", detect_files, parser.parse_args(arguments))
+
+
+def status_of(script, run, options):
+    """The exit status of a script; what goes wrong is said in one line."""
     try:
-        detect_files(parser.parse_args(arguments))
+        run(options)
         return 0
     except KeyboardInterrupt:
         status, message = 130, "interrupted"
     except (ImportError, OSError, ValueError) as error:
         named = isinstance(error, OSError) and error.filename
         status, message = 1, f"{error.filename}: {error.strerror}" if named else str(error)
-    print("detect.py:", " ".join(message.split()), file=sys.stderr)
+    print(f"{script}:", " ".join(message.split()), file=sys.stderr)
     return status
 
 

@@ -1,4 +1,4 @@
-"""Pictures for `detect.py`, which it lies beside: from files, videos, cameras and lines of JSON; drawn on and saved."""
+"""Pictures for `detect.py` and `classify.py`, which it lies beside: read, fitted, gone through, drawn on and saved."""
 
 import base64
 import contextlib
@@ -10,6 +10,7 @@ import os
 import queue
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,39 @@ def load_picture(path):
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("RGB")
+
+
+def placement(image_size, input_size, resize):
+    """Where a picture lies in the network's input: left, top, width, height (sizes are height, width)."""
+    height, width = input_size
+    if resize == "stretch":
+        return 0, 0, width, height
+    scale = min(height / image_size[0], width / image_size[1])
+    new_height, new_width = (max(1, int(side * scale + 0.5)) for side in image_size)
+    return (width - new_width) // 2, (height - new_height) // 2, new_width, new_height
+
+
+def fit(image, input_size, resize, fill):
+    """A uint8 RGB picture at the network's size: on grey `fill` ("letterbox"), its middle ("crop"), or a "stretch"."""
+    if resize == "crop":
+        height, width = input_size
+        scale = max(height / image.shape[0], width / image.shape[1])
+        left, top = (image.shape[1] - width / scale) / 2, (image.shape[0] - height / scale) / 2
+        box = (left, top, left + width / scale, top + height / scale)
+        return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR, box))
+    left, top, width, height = placement(image.shape[:2], input_size, resize)
+    canvas = np.full((*input_size, 3), fill, np.uint8)
+    small = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
+    canvas[top : top + height, left : left + width] = np.asarray(small)
+    return canvas
+
+
+def to_picture(boxes, image_size, input_size, resize):
+    """Boxes x1, y1, x2, y2 in 0..1 of the network's input -> in the picture's pixels, clipped to it."""
+    left, top, width, height = placement(image_size, input_size, resize)
+    rows = image_size[::-1] * 2, input_size[::-1] * 2, (left, top) * 2, (width, height) * 2
+    size, scale, offset, placed = np.array(rows, np.float32)
+    return np.minimum(np.maximum((boxes * scale - offset) * (size / placed), 0), size)
 
 
 def draw(picture, found, names):
@@ -61,6 +95,17 @@ def expand(name):
         return sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
     matches = [] if path.exists() else sorted(glob.glob(name, recursive=True))
     return [Path(match) for match in matches if not os.path.isdir(match)] or [path]
+
+
+def save(picture, path, output, taken):
+    """Saves an annotated picture in the folder `output`, under a name that is not `taken`."""
+    jpeg = path.suffix.lower() in (".jpg", ".jpeg")
+    target = path.name if jpeg else f"{path.stem}.png"
+    while target.lower() in taken:  # pictures of one name in several folders
+        target = f"{path.resolve().parent.name}-{target}"
+    taken.add(target.lower())
+    with written_aside(output / target) as aside:
+        picture.save(aside, "JPEG" if jpeg else "PNG", quality=92)
 
 
 @contextlib.contextmanager
@@ -111,6 +156,51 @@ def ahead(items):
         yield taken[0]
     if taken[1] is not None:
         raise taken[1]
+
+
+def go_through(options, network, answer, json_file=None, output=None):
+    """Does what the command line asks, picture by picture: prints a line each, and writes a file of all.
+
+    Args:
+        answer: a function of a prepared picture, its Image, name and frame's number or None, that gives what its record
+            says and what its line does.
+        json_file: path of the records' file, or None.
+        output: a folder that no picture may come from, or None.
+    """
+    lines, records, seen, skipped, start = "-" in options.pictures, [], set(), 0, time.perf_counter()
+
+    def prepared():
+        for name, number, picture in frames(dict.fromkeys(options.pictures)):
+            if output and number is None and not lines and Path(name).resolve().parent == output.resolve():
+                raise ValueError(f"{name}: lies in the output folder; name another with --output")
+            if lines or number is not None or name not in seen:
+                seen.add(name)
+                failed = isinstance(picture, Exception)
+                yield name, number, picture, None if failed else network.prepare(np.asarray(picture))
+
+    for name, number, picture, values in ahead(prepared()):
+        if values is None:
+            print(f"{name}: skipped: {getattr(picture, 'strerror', None) or picture}", file=sys.stderr)
+            skipped += 1
+            continue
+        about = {"file": name} | ({} if number is None else {"frame": number})
+        about |= {"width": picture.width, "height": picture.height}
+        said, shown = answer(values, picture, name, number)
+        records.append(about | {"time_ms": network.times} | said)
+        place = name if number is None else f"{name} frame {number}"
+        line = f"{place}: {shown}, {sum(network.times.values()):.1f} ms a frame"
+        print(json.dumps(records[-1]) if lines else line, flush=True)
+    if not records:
+        raise ValueError("no picture could be read")
+    seconds, times = time.perf_counter() - start, [record["time_ms"] for record in records]
+    parts = ", ".join(f"{part} {np.median([t[part] for t in times]):.1f}" for part in times[0])
+    print(f"{len(records) / seconds:.1f} frames a second, median ms: {parts}", file=sys.stderr)
+    if not lines:
+        if json_file:
+            with written_aside(json_file) as aside:
+                aside.write_text(json.dumps(records, indent=1))
+        median = np.median([sum(t.values()) for t in times])
+        print(f"pictures: {len(records)}, skipped: {skipped}, median {median:.1f} ms a frame")
 
 
 def _picture(file):

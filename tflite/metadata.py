@@ -11,6 +11,9 @@ The settings of a detector:
                "resize": "letterbox", "fill": 114},
      "boxes": "cyxhw", "score_threshold": 0.25, "iou_threshold": 0.5}
 
+A classifier's task is "classification", its "resize" is "crop", the middle of the picture, and in place of boxes and
+overlap it says what its "scores" are, "probabilities" or "logits".
+
 The network's input is (pixel - mean) * scale. `attach` adds `"format": 1`, the version of this layout.
 """
 

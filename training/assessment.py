@@ -65,8 +65,7 @@ class Assessment:
 
     def name(self, i):
         """The file name of an example's picture, or its number where it has none."""
-        image = self.examples[i].image
-        return f"picture {i}" if isinstance(image, np.ndarray) else image.name
+        return picture_name(self.examples, i)
 
     def to_json(self):
         """Everything but the pictures, as JSON has it: None where a value does not exist."""
@@ -93,6 +92,12 @@ class Assessment:
             "curves": {name: np.round(curve, 4).tolist() for name, curve in self.metrics["curves"].items()},
             "problems": self.problems,
         }
+
+
+def picture_name(examples, i):
+    """The file name of a picture, or its number where it has none."""
+    image = examples[i].image
+    return f"picture {i}" if isinstance(image, np.ndarray) else image.name
 
 
 def _known(figures):

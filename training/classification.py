@@ -1,8 +1,8 @@
 """From labelled pictures to a classifier's batches: the same for the same seed, however many threads it has."""
 
 import numpy as np
-from PIL import Image
 
+from ..tflite.frames import fit
 from .classification_augmentation import ClassificationAugmentation
 from .pictures import read_pixels
 from .pipeline import steps_per_epoch
@@ -58,6 +58,11 @@ def evaluation_batches(data, size, batch_size, *, report=print):
     Returns:
         A `tf.data.Dataset` of (image (B, height, width, 3) float32 in 0..1, one-hot labels (B, classes) float32).
     """
+    return numbered_batches(data, size, batch_size, report=report).map(lambda image, label, number: (image, label))
+
+
+def numbered_batches(data, size, batch_size, *, report=print):
+    """`evaluation_batches` with a third part: the pictures' numbers among the data's examples, (B,) int64."""
     classes, broken = len(data.class_names), set()
 
     def make(position):
@@ -69,16 +74,7 @@ def evaluation_batches(data, size, batch_size, *, report=print):
                 broken.add(position)
                 report(f"skipped: {e}")
             return None
-        return middle(pixels, size), np.eye(classes, dtype="float32")[example.label]
+        return fit(pixels, size, "crop", 0), np.eye(classes, dtype="float32")[example.label], position
 
-    signature = ((*size, 3), "uint8"), ((classes,), "float32")
+    signature = ((*size, 3), "uint8"), ((classes,), "float32"), ((), "int64")
     return batches(make, signature, batch_size, total=len(data.examples))
-
-
-def middle(image, size):
-    """The middle of a picture, scaled so that it just covers `size` (height, width): (height, width, 3) uint8."""
-    (height, width), (h, w) = size, image.shape[:2]
-    scale = max(height / h, width / w)
-    left, top = (w - width / scale) / 2, (h - height / scale) / 2
-    box = (left, top, left + width / scale, top + height / scale)
-    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR, box))

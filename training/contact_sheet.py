@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ..files import replacing
-from ..tflite.detect import class_color
+from ..tflite.frames import class_color
 
 COLUMNS, SIDE, GAP, LINE = 6, 240, 8, 18  # pictures a row; pixels of a picture, between two, and of the line below each
 PAPER, INK, SOFT = (246, 247, 249), (27, 31, 39), (91, 100, 114)

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from ..tflite.detect import load_picture  # the device's, so that a network is trained on what it will see
+from ..tflite.frames import load_picture  # the device's, so that a network is trained on what it will see
 from .pictures import ORIENTATION, Pixels
 
 JPEG_END = b"\xff\xd9"
@@ -21,7 +21,7 @@ FACTORS = {
 
 
 def decode(data, least=None, window=None):
-    """A picture file's pixels, as `tflite.detect.load_picture` reads them.
+    """A picture file's pixels, as `tflite.frames.load_picture` reads them.
 
     Usual JPEG files are decoded by OpenCV or, in part, by TensorFlow: the same libjpeg-turbo, a third faster than by
     way of Pillow.

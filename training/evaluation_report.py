@@ -5,13 +5,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from .assessment import BACKGROUND
 from .callbacks import write_json
-from .page import MISSING, RUN_COLOURS, cell, form, legend, panel, picture, plot, table, write_page
+from .page import RUN_COLOURS, cell, form, hint, legend, matrix, panel, picture, plot, table, told, write_page
 
 TRUTH, DETECTION = (37, 99, 235), (217, 72, 15)  # run0 and run1 of the page, told apart by colour-blind readers too
 SIDE = 640  # of the pictures in the page, in pixels
-MANY = 8  # classes from which the confusion matrix is set small
-TOLD = 10  # problems in the page
 NAMES = {
     "mAP": "AP, IoU 0.50 to 0.95",
     "mAP50": "AP, IoU 0.50",
@@ -49,32 +48,27 @@ def write_evaluation(folder, assessment, title, notes=()):
         f"mAP {form(known['mAP'], '{:.3f}')}, mAP50 {form(known['mAP50'], '{:.3f}')} on {known['pictures']} pictures "
         f"with {objects} objects of {len(assessment.metrics['curves'])} classes."
     )
+    confused = matrix(known["confusion"], BACKGROUND)
     sections = [
         ("Accuracy", f'<div class="panels">{_figures(known, "mAP")}{_figures(known, "AR")}</div>'),
-        ("Classes", _hint(f"Precision and recall: {at}.") + _classes(known["per_class"])),
+        ("Classes", hint(f"Precision and recall: {at}.") + _classes(known["per_class"])),
         (
             "Precision, recall and confusion",
-            _hint(f"Confusion matrix: rows are true classes, columns detected ones; {at}.")
-            + f'<div class="panels">{_curves(assessment.metrics["curves"])}{_matrix(known["confusion"])}</div>',
+            hint(f"Confusion matrix: rows are true classes, columns detected ones; {at}.")
+            + f'<div class="panels">{_curves(assessment.metrics["curves"])}{confused}</div>',
         ),
     ]
     if worst := assessment.worst():
         figures = "".join(picture(_caption(assessment, i), _drawn(assessment, i, names)) for i in worst)
         keys = legend({"truth, thick where it is missed": "run0", "detection, thick where it is false": "run1"})
-        sections.append(("Most mistakes", f'{_hint(keys)}<div class="pictures wide">{figures}</div>'))
+        sections.append(("Most mistakes", f'{hint(keys)}<div class="pictures wide">{figures}</div>'))
     lines = [
         *notes,
         "AP and AR as COCO defines them (faster-coco-eval); small is below 32x32 pixels, large above 96x96. "
         "Classes that do not occur have no part in the means, and their detections are in no figure here.",
         "Mistakes: by falling score detections take the objects of their own class, then what is left of others.",
     ]
-    if problems := assessment.problems:
-        lines += [f"{len(problems)} problems in the data, all of them in evaluation.json:", *problems[:TOLD]]
-    return write_page(folder / "evaluation.html", title, summary, sections, lines)
-
-
-def _hint(html):
-    return f'<div class="hint">{html}</div>'
+    return write_page(folder / "evaluation.html", title, summary, sections, [*lines, *told(assessment.problems)])
 
 
 def _figures(known, kind):
@@ -105,23 +99,6 @@ def _curves(curves):
 def _points(curve):
     """The curve up to the recall that is reached; behind it COCO's precision is zero."""
     return [(i / 100, value if value > 0 else np.nan) for i, value in enumerate(curve.tolist())]
-
-
-def _matrix(confusion):
-    """The classes that occur or are taken for others, with the background; shaded by the share of the row."""
-    matrix = np.array(confusion["matrix"])
-    shown = np.flatnonzero(matrix.sum(axis=0) + matrix.sum(axis=1))
-    names, background = [confusion["classes"][k] for k in shown], len(matrix) - 1
-    rows = []
-    for true in shown:
-        total, cells = max(1, matrix[true].sum()), []
-        for seen in shown:
-            count, nothing = matrix[true, seen], true == seen == background
-            text = MISSING if nothing else count or ""
-            cells.append(f'<td class="heat" style="--share:{count / total:.2f}">{text}</td>')
-        rows.append((confusion["classes"][true], cells))
-    size = "matrix many" if len(shown) > MANY else "matrix"  # many: a row of the page to itself
-    return f'<div class="{size}">{table("Confusion matrix", ("", *names), rows)}</div>'
 
 
 def _caption(assessment, i):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ..tflite.detect import SUFFIXES
+from ..tflite.frames import SUFFIXES
 from .annotations import collect_labels
 from .data import USUAL
 

@@ -19,6 +19,8 @@ from ..files import replacing
 
 MISSING = "–"
 RUN_COLOURS = 4  # run0 to run3 in the style below
+MANY = 8  # classes from which a confusion matrix is set small
+TOLD = 10  # problems
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 400, 250, 40, 12, 26, 40  # of a panel and its margins, in SVG units
 
 STYLE = """
@@ -109,6 +111,43 @@ def table(label: str, names: Sequence[str], rows: Sequence[tuple[str, Sequence[s
 def cell(value, pattern: str = "{}") -> str:
     """A table's cell with a number, or a dash for what is none."""
     return f"<td>{form(value, pattern)}</td>"
+
+
+def hint(html: str) -> str:
+    """What a reader should know of the part of the page below."""
+    return f'<div class="hint">{html}</div>'
+
+
+def matrix(confusion: Mapping, background: str | None = None, most: int | None = None) -> str:
+    """A confusion matrix: the classes that occur or are taken for others, shaded by the share of the row.
+
+    Args:
+        confusion: "classes", names, and "matrix", a row for each true class, a column for each that is seen.
+        background: the class that is nowhere and so never right.
+        most: show the classes that are confused most often, as many; None for all.
+    """
+    names, counts = np.array(confusion["classes"]), np.array(confusion["matrix"])
+    shown = np.flatnonzero(counts.sum(axis=0) + counts.sum(axis=1))
+    if most and len(shown) > most:
+        wrong = counts.sum(axis=0) + counts.sum(axis=1) - 2 * counts.diagonal()
+        shown = np.sort(shown[np.argsort(-wrong[shown], kind="stable")[:most]])
+    rows = []
+    for true in shown:
+        total, cells = max(1, counts[true].sum()), []
+        for seen in shown:
+            nothing = true == seen and names[true] == background
+            text = MISSING if nothing else counts[true, seen] or ""
+            cells.append(f'<td class="heat" style="--share:{counts[true, seen] / total:.2f}">{text}</td>')
+        rows.append((names[true], cells))
+    size = "matrix many" if len(shown) > MANY else "matrix"  # many: a row of the page to itself
+    return f'<div class="{size}">{table("Confusion matrix", ("", *names[shown]), rows)}</div>'
+
+
+def told(problems: Sequence[str]) -> list[str]:
+    """The notes of a page about problems in the data, the first of many."""
+    if not problems:
+        return []
+    return [f"{len(problems)} problems in the data, all of them in evaluation.json:", *problems[:TOLD]]
 
 
 def panel(title: str, label: str, legend: str, drawing: str) -> str:

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 import keras
 
+from .classifiers import write_labels
+
 PLAIN = "float32"
 POLICY = re.compile(r'("class_name": "DTypePolicy", "config": {"name": ")(?:mixed_\w+|b?float\d+)')
 
@@ -35,15 +37,18 @@ def plain(model):
     return model if all(layer.compute_dtype == PLAIN for layer in model.layers) else rebuilt(model)
 
 
-def exporter(model):
+def exporter(model, labels=None):
     """A function of a path that writes a Keras 3 model without its optimizer, which would make it three times as large.
 
-    Of a model in mixed precision the file computes in 32 bits: what is done with it later decides its own precision.
+    The file carries a classifier's `labels`, its classes' names. Of a model in mixed precision it computes in 32 bits:
+    what is done with it later decides its own precision.
     """
     bare = rebuilt(model)
 
     def export(path):
         bare.set_weights(model.get_weights())
         bare.save(path)
+        if labels:
+            write_labels(path, labels)
 
     return export

@@ -21,6 +21,7 @@ from ..detection.detector import Detector, detect
 from ..detection.heads import RawHead
 from ..detection.losses import default_loss
 from ..routing import ChannelSlice
+from .calibration_data import checked
 from .equalization import Gated, equalized
 from .flattening import flattened
 from .graph import activation_name, followers
@@ -97,7 +98,7 @@ def quantize_aware(model, images=None):
     Raises:
         ValueError: for a layer that can't be quantized, naming it and the way out.
     """
-    flat = flattened(model) if images is None else equalized(model, images)
+    flat = flattened(model) if images is None else equalized(model, checked(images, model))
     quantizers = _output_quantizers(flat)
 
     def annotate(layer, operation):
@@ -111,7 +112,9 @@ def quantize_aware(model, images=None):
     quantized = translate(flat, annotate)
     if isinstance(model, Detector):
         quantized = QuantizedDetector(quantized.inputs, quantized.outputs, name=model.name)
-        quantized.anchors, quantized.class_names = model.anchors, model.class_names
+        quantized.anchors = model.anchors
+    if hasattr(model, "class_names"):
+        quantized.class_names = model.class_names
     return quantized
 
 
@@ -120,31 +123,31 @@ def calibrate(quantized, images):
 
     Args:
         quantized: the model; its ranges are changed, its weights are not.
-        images: iterable of input batches; some dozens of real pictures.
+        images: iterable of input batches (N, height, width, channels); some dozens of real pictures, their values
+            those that the model takes: 0..1, for a detector or a backbone of ours.
 
     Returns:
         `quantized`.
 
     Raises:
-        ValueError: where there are no images.
+        ValueError: where there are no images, or a batch is of another shape, not finite, or out of that range.
     """
     norms = [layer for layer in quantized.layers if isinstance(unwrap(layer), tf_keras.layers.BatchNormalization)]
     trainable = [norm.trainable for norm in norms]
-    for norm in norms:
-        norm.trainable = False
     answers = [q.range for q in range_quantizers(quantized) if not q.tail]
-    for range_ in answers:
-        range_.widens = True  # a mean would cut what only some pictures reach
     step = tf.function(lambda x: quantized(x, training=True), reduce_retracing=True, autograph=False)
-    count = 0
-    for count, batch in enumerate(images, 1):  # noqa: B007
-        step(tf.convert_to_tensor(batch, "float32"))
-    for norm, before in zip(norms, trainable, strict=True):
-        norm.trainable = before
-    for range_ in answers:
-        range_.widens = False
-    if not count:
-        raise ValueError("calibration needs at least one batch of images; received none")
+    try:
+        for norm in norms:
+            norm.trainable = False
+        for range_ in answers:
+            range_.widens = True  # a mean would cut what only some pictures reach
+        for batch in checked(images, quantized):
+            step(tf.convert_to_tensor(batch, "float32"))
+    finally:
+        for norm, before in zip(norms, trainable, strict=True):
+            norm.trainable = before
+        for range_ in answers:
+            range_.widens = False
     return quantized
 
 

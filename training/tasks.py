@@ -5,11 +5,14 @@ import numpy as np
 from keras import ops
 
 from ..detection.losses import default_loss
-from ..tflite.detect import draw
+from ..tflite.frames import draw
 from .classification import evaluation_batches
+from .classifier_evaluation import answers_of, classify, load_answers
+from .classifiers import gives_logits, is_classifier
 from .data import ClassificationData
 from .distribution import share
-from .evaluation import evaluate
+from .evaluation import evaluate, load_detect
+from .pipeline import images
 from .recipe import check_options
 from .service import batches, served
 
@@ -23,7 +26,7 @@ def task_of(model, train, val, recipe, report=print, data_service=None):
     Raises:
         ValueError: where model, data and the recipe's options don't go together.
     """
-    kind = Detection if hasattr(model, "anchors") else Classification
+    kind = kind_of(model)
     for data in (train, val):
         kind.check_data(model.name, data)
     if tuple(train.class_names) != tuple(val.class_names):
@@ -31,14 +34,30 @@ def task_of(model, train, val, recipe, report=print, data_service=None):
     return kind(model, train, val, recipe, report, data_service)
 
 
+def kind_of(model):
+    """`Detection` or `Classification`."""
+    return Detection if hasattr(model, "anchors") else Classification
+
+
+def check_classes(count, data):
+    """Raise a ValueError where a model of so many classes and the data differ."""
+    if count != len(data.class_names):
+        raise ValueError(f"the model has {count} classes, the data has {len(data.class_names)}")
+
+
 class Task:
-    """A model, its data, and how it is trained and measured on them."""
+    """A model, its data, and how it is trained and measured on them.
+
+    Attributes:
+        labels: what a .keras file of the model must be told of its classes, or None.
+    """
+
+    labels = None
 
     def __init__(self, model, train, val, recipe, report=print, data_service=None):
         self.model, self.train, self.val, self.recipe, self._known = model, train, val, recipe, set()
         self._report, self._service = report, data_service
-        if (count := self.classes()) != len(train.class_names):
-            raise ValueError(f"the model has {count} classes, the data has {len(train.class_names)}")
+        check_classes(self.classes(), train)
 
     @classmethod
     def check_data(cls, name, data):
@@ -91,9 +110,15 @@ class Detection(Task):
         check_options("loss", self.recipe.loss, loss)
         return loss(self.model.anchors, self.classes(), **self.recipe.loss)
 
-    def measure(self):
-        """COCO's figures on the validation data."""
-        measured = evaluate(self.model.detect, self.val, report=self.report)
+    @staticmethod
+    def images(model, data, limit, report=print):
+        """Input batches of some of the pictures, (1, height, width, 3) float32 in 0..1, for calibration."""
+        return images(data, model.anchors.size, limit, report)
+
+    def measure(self, file=None):
+        """COCO's figures on the validation data, of the model or of a .tflite file."""
+        detect = load_detect(file)[0] if file else self.model.detect
+        measured = evaluate(detect, self.val, report=self.report)
         return {f"val_{name}": measured[name] for name in ("mAP", "mAP50")}
 
     def pictures(self):
@@ -113,12 +138,12 @@ class Classification(Task):
     noun, monitor = "classifier", "val_top1"
 
     def __init__(self, model, *args):
-        if len(model.outputs) != 1 or len(model.output_shape) != 2 or None in model.input_shape[1:3]:
+        if not is_classifier(model):
             shapes = f"{model.input_shape}, {model.output_shape}"
             raise ValueError(f"a classifier is of (N, height, width, 3) to (N, classes). Received: {shapes}")
         super().__init__(model, *args)
-        self.size = model.input_shape[1:3]
-        self.logits = getattr(model.layers[-1], "activation", None) is not keras.activations.softmax
+        self.size, self.labels = model.input_shape[1:3], self.train.class_names
+        self.logits = gives_logits(model)
 
     @staticmethod
     def check(recipe):
@@ -144,27 +169,26 @@ class Classification(Task):
         check_options("loss", self.recipe.loss, cross_entropy)
         return cross_entropy(self.classes(), self.logits, **self.recipe.loss)
 
-    def _answers(self, images):
-        return self.model.predict_on_batch(images)[: len(images)]  # each of several GPUs answers for the whole batch
+    @staticmethod
+    def images(model, data, limit, report=print):
+        """As `Detection.images`, spread over the data, which may be sorted by class."""
+        chosen = data.examples[:: max(1, len(data.examples) // limit)][:limit]
+        size = model.input_shape[1:3]
+        some = ClassificationData(chosen, data.class_names)
+        return (images.numpy() for images, _ in evaluation_batches(some, size, 1, report=report))
 
-    def measure(self):
-        """Top-1 and top-5 accuracy and the cross-entropy on the validation data."""
-        hits, losses, loss = [], [], cross_entropy(self.classes(), self.logits)
-        for images, wanted in evaluation_batches(self.val, self.size, 64, report=self.report):
-            answers, wanted = self._answers(np.asarray(images)), np.asarray(wanted)
-            right = np.sum(answers * wanted, axis=-1, keepdims=True)
-            hits += (np.sum(~(answers < right), axis=-1) - 1).tolist()  # others that score as much or, being NaN, may
-            losses += ops.convert_to_numpy(loss(wanted, answers)).tolist()
-        places = np.array(hits)
-        figures = {"top1": np.mean(places < 1), "top5": np.mean(places < 5), "loss": np.mean(losses)}
-        return {f"val_{name}": float(value) for name, value in figures.items()}
+    def measure(self, file=None):
+        """Top-1 and top-5 accuracy and the cross-entropy on the validation data, of the model or of a .tflite file."""
+        answers = load_answers(file) if file else answers_of(self.model)
+        figures = classify(answers, self.val, report=self.report).figures()
+        return {f"val_{name}": value for name, value in figures.items()}
 
     def pictures(self):
         """Validation pictures and what they are taken for: (caption, uint8 RGB) pairs."""
-        pairs = []
+        pairs, ask = [], answers_of(self.model).ask
         batch = next(iter(evaluation_batches(self.val, self.size, SHOWN, report=self.report)))
         for image, wanted in zip(*map(np.asarray, batch), strict=True):
-            taken = self.val.class_names[int(np.argmax(self._answers(image[None])[0]))]
+            taken = self.val.class_names[int(np.argmax(ask(image[None])[0]))]
             caption = f"{self.val.class_names[int(np.argmax(wanted))]}, taken for {taken}"
             pairs.append((caption, np.rint(image * 255).astype("uint8")))
         return pairs

@@ -60,7 +60,7 @@ def fit(model, train, val, folder, recipe, *, resume=False, overwrite=False, dat
     if data_service:
         check_service(data_service, train)
     _check_model(model, recipe)
-    export = exporter(model) if kit(model) is keras else None
+    export = exporter(model, task.labels) if kit(model) is keras else None
     with frozen(model, recipe.freeze):
         _compile(model, task, recipe)
         if recipe.batch_size == AUTO:

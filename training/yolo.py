@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..tflite.detect import SUFFIXES
+from ..tflite.frames import SUFFIXES
 from .annotations import Annotation, collect, usable_box
 from .pictures import upright_size
 

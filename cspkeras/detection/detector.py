@@ -156,20 +156,28 @@ def load_detector(path):
         FileNotFoundError: where the file is missing.
         ValueError: where it can't be loaded or holds another model.
     """
+    model = load_model(path, "a detector")
+    if not isinstance(model, Detector):
+        raise ValueError(f"{path}: holds a {type(model).__name__} called {model.name!r}, expected a cspkeras Detector")
+    return model
+
+
+def load_model(path, wanted):
+    """Load whatever a .keras file holds, or a bundled detector; arguments and errors as `load_detector`'s.
+
+    `wanted` says what is expected there.
+    """
     if not os.path.isfile(path):
         if (bundled := BUNDLED.get(str(path))) is None:
-            raise FileNotFoundError(f"{path}: missing; expected a .keras file with a detector")
+            raise FileNotFoundError(f"{path}: missing; expected a .keras file with {wanted}")
         from .registry import get_detector  # whose constructors need this module
 
         return get_detector(bundled.detector, weights=str(path))
     try:
-        model = keras.saving.load_model(path, compile=False)
+        return keras.saving.load_model(path, compile=False)
     except Exception as e:  # Keras raises what the zip and HDF5 readers below it happen to raise
         reason = (str(e) or type(e).__name__).splitlines()[0]
         raise ValueError(f"{path}: not a .keras file that can be loaded ({reason})") from e
-    if not isinstance(model, Detector):
-        raise ValueError(f"{path}: holds a {type(model).__name__} called {model.name!r}, expected a cspkeras Detector")
-    return model
 
 
 def detect(

@@ -8,7 +8,7 @@ import pytest
 from cspkeras.detection.anchors import Anchors
 from cspkeras.detection.detector import detect
 from cspkeras.detection.pictures import letterbox
-from cspkeras.tflite.detect import fit
+from cspkeras.tflite.frames import fit
 
 SIZE = (64, 96)
 ANCHORS = Anchors.of([(6, 9), (10, 7), (14, 22), (30, 18), (40, 36), (70, 50)], SIZE)

@@ -114,6 +114,11 @@ def test_a_classifier_converts(tmp_path):
         ({"precision": "int4"}, "precision must be one of"),
         ({"precision": "int8"}, "calibration"),
         ({"precision": "int8", "calibration": []}, "at least one batch"),
+        ({"precision": "int8", "calibration": PICTURES}, r"takes batches \(N, 64, 64, 3\)\. Received: \(64, 64, 3\)"),
+        (
+            {"precision": "int8", "calibration": [PICTURES * 255], "refine_steps": 1},
+            r"in 0\.\.1, .* Received: 0\.\d+ to 25",
+        ),
     ],
 )
 def test_wrong_arguments(lively, tmp_path, arguments, message):

@@ -16,7 +16,7 @@ import pytest
 from cell_detector import GREEN, LABELS, networks, picture, settings
 from PIL import Image
 
-from cspkeras.tflite import detect, metadata
+from cspkeras.tflite import detect, frames, metadata
 
 SCRIPT = Path(detect.__file__).resolve()
 
@@ -73,7 +73,7 @@ def test_the_command_line_annotates_files_folders_and_patterns(model, album):
     assert re.fullmatch(r"a/photo.png: 0 objects, \d+\.\d ms a frame", lines[1])
     assert re.fullmatch(r"pictures: 4, skipped: 2, median \d+\.\d ms a frame", lines[-1])
     with Image.open(album / "out" / "new" / "scan[1].png") as drawn:
-        assert drawn.getpixel((64, 48)) == detect.class_color(1)
+        assert drawn.getpixel((64, 48)) == frames.class_color(1)
 
 
 @pytest.mark.parametrize(

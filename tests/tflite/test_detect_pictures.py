@@ -7,7 +7,7 @@ import pytest
 from cell_detector import LABELS, RED
 from PIL import Image
 
-from cspkeras.tflite import detect
+from cspkeras.tflite import frames
 
 
 def transparent(mode):
@@ -41,14 +41,14 @@ def upside_down():
 def test_pictures_of_every_kind_become_upright_rgb(tmp_path, name, image, corner, rest):
     image, exif = image if isinstance(image, tuple) else (image, None)
     image.save(tmp_path / name, **({"exif": exif} if exif else {}))
-    loaded = detect.load_picture(tmp_path / name)
+    loaded = frames.load_picture(tmp_path / name)
     assert (loaded.mode, loaded.size) == ("RGB", (9, 6))
     np.testing.assert_allclose(loaded.getpixel((0, 0)), corner, atol=2)
     np.testing.assert_allclose(loaded.getpixel((5, 3)), rest, atol=2)
 
 
 def test_classes_have_colours_of_their_own():
-    colors = np.array([detect.class_color(label) for label in range(80)], int)
+    colors = np.array([frames.class_color(label) for label in range(80)], int)
     distances = np.abs(colors[:, None] - colors).sum(axis=-1) + 1000 * np.eye(80, dtype=int)
     assert distances.min() >= 5
     assert min(distances[i, i + 1] for i in range(79)) > 150  # neighbours
@@ -60,8 +60,8 @@ def test_drawing_suits_the_size_of_the_picture(size, part):
     drawn = Image.new("RGB", size, (90, 90, 90))
     box = np.float32(part) * (size * 2)
     found = {"boxes": box[None], "labels": np.array([1]), "scores": np.float32([0.5])}
-    detect.draw(drawn, found, LABELS)
-    color = detect.class_color(1)
+    frames.draw(drawn, found, LABELS)
+    color = frames.class_color(1)
     assert drawn.getpixel(tuple(int(side) - 1 for side in box[2:].round())) == color  # the last pixel within
     text = np.argwhere((np.asarray(drawn) > 225).all(axis=-1))  # white on this class's blue
     assert np.ptp(text[:, 0]) >= 0.5 * max(10, sum(size) / 80)
@@ -69,9 +69,9 @@ def test_drawing_suits_the_size_of_the_picture(size, part):
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
     path = tmp_path / "new" / "list.json"
-    with detect.written_aside(path) as aside:
+    with frames.written_aside(path) as aside:
         aside.write_text("first")
-    with pytest.raises(OSError), detect.written_aside(path) as aside:
+    with pytest.raises(OSError), frames.written_aside(path) as aside:
         aside.write_text("half")
         raise OSError(errno.ENOSPC, "No space left on device")
     assert [file.name for file in path.parent.iterdir()] == ["list.json"]

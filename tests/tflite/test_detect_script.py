@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from cell_detector import GREEN, RED, picture
 
-from cspkeras.tflite import detect
+from cspkeras.tflite import detect, frames
 
 SCRIPT = Path(detect.__file__).resolve()
 
@@ -39,9 +39,9 @@ PLACEMENTS = [  # (height, width) of the picture, of the input, resize -> left, 
 
 @pytest.mark.parametrize("image_size, input_size, resize, expected", PLACEMENTS)
 def test_placement_and_boxes_mapped_back(image_size, input_size, resize, expected):
-    left, top, width, height = detect.placement(image_size, input_size, resize)
+    left, top, width, height = frames.placement(image_size, input_size, resize)
     assert (left, top, width, height) == expected
-    canvas = detect.fit(np.full((*image_size, 3), 200, np.uint8), input_size, resize, fill=114)
+    canvas = frames.fit(np.full((*image_size, 3), 200, np.uint8), input_size, resize, fill=114)
     assert canvas.shape == (*input_size, 3) and canvas.dtype == np.uint8
     inside = np.zeros(input_size, bool)
     inside[top : top + height, left : left + width] = True
@@ -49,14 +49,14 @@ def test_placement_and_boxes_mapped_back(image_size, input_size, resize, expecte
     # A picture's own boxes, sent to the input by hand, come back.
     fractions = np.float32([[0, 0, 1, 1], [0.25, 0.1, 0.5, 0.7], [0.99, 0.5, 1, 0.51]])
     sent = fractions * ([width, height] * 2) + [left, top] * 2
-    back = detect.to_picture(np.float32(sent / ([*input_size[::-1]] * 2)), image_size, input_size, resize)
+    back = frames.to_picture(np.float32(sent / ([*input_size[::-1]] * 2)), image_size, input_size, resize)
     assert back.dtype == np.float32
     np.testing.assert_allclose(back, fractions * ([*image_size[::-1]] * 2), atol=1e-4 * max(image_size))
 
 
 def test_boxes_are_clipped_to_the_picture():
     boxes = np.float32([[-0.5, -0.5, 1.5, 1.5], [0, 0, 0.2, 1]])  # the second one lies in the margin
-    back = detect.to_picture(boxes, (256, 128), (64, 96), "letterbox")
+    back = frames.to_picture(boxes, (256, 128), (64, 96), "letterbox")
     np.testing.assert_array_equal(back, [[0, 0, 128, 256], [0, 0, 0, 256]])
 
 
@@ -161,10 +161,12 @@ def test_without_a_runtime_the_error_says_what_to_install(model, monkeypatch):
         detect.Detector(model())
 
 
-@pytest.mark.parametrize("name", ["detect.py", "frames.py"])
-def test_it_imports_nothing_that_a_device_lacks(name):
+@pytest.mark.parametrize(
+    ("name", "beside"), [("frames.py", set()), ("detect.py", {"frames"}), ("classify.py", {"detect"})]
+)
+def test_it_imports_nothing_that_a_device_lacks(name, beside):
     nodes = list(ast.walk(ast.parse(SCRIPT.with_name(name).read_text())))
     imports = [node for node in nodes if isinstance(node, ast.Import)]
     origins = [node for node in nodes if isinstance(node, ast.ImportFrom)]
     names = {alias.name for node in imports for alias in node.names} | {node.module for node in origins}
-    assert {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"frames"} == {"numpy", "PIL"}
+    assert {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"PIL"} == {"numpy"} | beside

@@ -38,13 +38,21 @@ def case(make_detector, tmp_path_factory):
     (folder / "pictures").mkdir()
     for name, picture in pictures.items():
         Image.fromarray(picture).save(folder / "pictures" / f"{name}.png")
-    for name in ("detect.py", "frames.py"):
+    for name in ("detect.py", "frames.py", "classify.py"):
         shutil.copy(str(files("cspkeras.tflite") / name), folder)
     for precision in PRECISIONS:
         convert(model, folder / f"{precision}.tflite", precision, images[:, None])
+    convert(brightest(), folder / "classifier.tflite", "int8", images[:, None], labels=("red", "green", "blue"))
     found = model.detect(list(pictures.values()), score_threshold=0.5)
     assert sum(len(f["scores"]) for f in found) >= 6
     return folder, dict(zip(pictures, found, strict=True))
+
+
+def brightest():
+    """A classifier that tells which of red, green and blue a picture has most of."""
+    image = keras.Input((96, 96, 3))
+    means = keras.layers.GlobalAveragePooling2D()(image)
+    return keras.Model(image, keras.layers.Softmax()(keras.layers.Rescaling(20.0)(means)), name="brightest")
 
 
 @pytest.mark.slow
@@ -70,6 +78,23 @@ def test_the_script_finds_what_keras_finds(case, tmp_path, runtime):
             else:  # an untrained network's many near ties fall either way in suppression
                 pixels, share = {"float16": (1, 0.95), "int8": (6, 0.8)}[precision]
                 assert share_found(picture["detections"], expected[name], pixels) > share
+    for name, color in {"red": (200, 90, 90), "blue": (40, 50, 99)}.items():
+        Image.new("RGB", (120, 80), color).save(tmp_path / f"{name}.png")
+    command = [
+        python,
+        folder / "classify.py",
+        folder / "classifier.tflite",
+        "red.png",
+        "blue.png",
+        "--json",
+        "all.json",
+    ]
+    subprocess.run(command, check=True, cwd=tmp_path)
+    classes = json.loads((tmp_path / "all.json").read_text())
+    assert [(record["file"], record["classes"][0]["label"]) for record in classes] == [
+        ("red.png", "red"),
+        ("blue.png", "blue"),
+    ]
 
 
 def compare(found, expected):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cspkeras.tflite.detect import load_picture
+from cspkeras.tflite.frames import load_picture
 from cspkeras.training import Example
 from cspkeras.training.decoding import decode
 

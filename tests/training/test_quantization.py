@@ -1,6 +1,7 @@
 """Translation to tf-keras, fake quantization, calibration."""
 
 import math
+import re
 
 import keras
 import numpy as np
@@ -92,9 +93,42 @@ def test_calibration_sets_ranges_and_leaves_weights(randomized_detector):
         assert 0 < np.abs(ours - exact).mean() < 0.05 * np.ptp(exact)
 
 
-def test_calibration_without_pictures_is_an_error(randomized_detector):
-    with pytest.raises(ValueError, match="at least one batch"):
-        calibrate(quantize_aware(randomized_detector), [])
+NAN = np.where(np.arange(64)[:, None] == 5, np.float32(np.nan), IMAGES[:1])
+WRONG = {  # batches for a backbone at 64x64 pixels, and what is said of them
+    "none": ([], "calibration needs at least one batch of images; received none"),
+    "another size": ([IMAGES[:, :32, :32]], "calibration takes batches (N, 64, 64, 3). Received: (4, 32, 32, 3)"),
+    "no batch axis": (IMAGES, "(N, 64, 64, 3). Received: (64, 64, 3)"),
+    "four channels": ([np.zeros((1, 64, 64, 4))], "(N, 64, 64, 3). Received: (1, 64, 64, 4)"),
+    "an empty batch": ([IMAGES[:0]], "(N, 64, 64, 3). Received: (0, 64, 64, 3)"),
+    "with labels": ([(IMAGES, np.zeros(4))], "(N, 64, 64, 3), the pictures alone. Received: a tuple of 2"),
+    "bytes": ([IMAGES, (IMAGES * 255).astype("uint8")], "pixels in 0..1, as csppeleenet takes them. Received: 0 to 2"),
+    "below zero": ([IMAGES - 4], "of pixels in 0..1, as csppeleenet takes them. Received: -3.99"),
+    "NaN": ([NAN], "(N, 64, 64, 3) of finite numbers. Received: 192 that are not"),
+}
+
+
+def one_layer(name, size=64):
+    """What `quantize_aware` makes of a model of one convolution; the name of a backbone of ours tells its range."""
+    image = layers.Input((size, size, 3))
+    return quantize_aware(keras.Model(image, layers.Conv2D(2, 1)(image), name=name))
+
+
+@pytest.fixture(scope="module")
+def uncalibrated():
+    return one_layer("csppeleenet")
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_cannot_calibrate_is_told(case, uncalibrated):
+    batches, message = WRONG[case]
+    with pytest.raises(ValueError, match=re.escape(message)):
+        calibrate(uncalibrated, batches)
+    assert all(layer.trainable for layer in uncalibrated.layers)
+
+
+def test_a_normalized_input_is_a_backbones_too_and_any_a_users(uncalibrated):
+    calibrate(uncalibrated, [cspkeras.preprocess_input(IMAGES * 255, layout="timm")])
+    calibrate(one_layer("mine"), [IMAGES * 255])
 
 
 @pytest.mark.slow
