@@ -11,9 +11,8 @@ LOOKED_AT, NAMED = 4, 5  # pictures that show what each layer loses, and how man
 
 
 def quantize(options):
-    """Calibrate, fit to the float answers, train on the labels; each where the one before loses more than --loss."""
+    """Calibrate, fit to the float answers, train on the labels; each where the file before loses more than --loss."""
     from .tflite import litert
-    from .tflite.convert import convert
     from .training.callbacks import write_json
     from .training.classifiers import load_network
     from .training.folder import check_folder
@@ -31,13 +30,17 @@ def quantize(options):
     quantized, rows = task_of(quantize_aware(model, some), train, val, recipe, note), {}
     if options.resume or not _without_labels(quantized, exact, options, rows):
         _with_labels(quantized, options, rows)
-    file = convert(quantized.model, options.folder / FILE, "int8")
-    _measure("int8 file", quantized, rows, file)
     write_json(options.folder / RESULTS, rows)
-    print(f"{'on ' + options.val_split:22}" + "".join(f"{figure:>8}" for figure in rows["int8 file"]))
+    print(f"{'on ' + options.val_split:22}" + "".join(f"{figure:>8}" for figure in rows["floats"]))
     for name, row in rows.items():
         print(f"{name:22}" + "".join(f"{value:8.4f}" for value in row.values()))
-    print(f"int8 file: {file}")
+    print(f"int8 file: {options.folder / FILE}")
+
+
+def _write(task, folder):
+    from .tflite.convert import convert
+
+    return convert(task.model, folder / FILE, "int8")
 
 
 def _measure(name, task, rows, file=None):
@@ -61,11 +64,11 @@ def _without_labels(quantized, exact, options, rows):
     calibrate(quantized.model, exact.images(exact.model, exact.train, CALIBRATED, note))
     some = exact.images(exact.model, exact.train, LOOKED_AT)
     _report_layers(layer_errors(quantized.model, exact.model, some), options.folder / LAYERS)
-    reached = _measure("calibrated", quantized, rows)
+    reached = _measure("calibrated", quantized, rows, _write(quantized, options.folder))
     if reached < wanted and options.refine:
         batches = (pictures.numpy() for pictures, _ in exact.batches(BATCH, 0))
         refine(quantized.model, exact.model, batches, options.refine, RATE)
-        reached = _measure("fitted to the floats", quantized, rows)
+        reached = _measure("fitted to the floats", quantized, rows, _write(quantized, options.folder))
     return reached >= wanted
 
 
@@ -94,6 +97,7 @@ def _with_labels(task, options, rows):
         settle(task.model)
     how = dict(resume=options.resume, overwrite=options.overwrite, report=note)
     fit(task.model, task.train, task.val, options.folder, task.recipe, **how)
-    if _measure("trained on the labels", task, rows) < before:
+    if _measure("trained on the labels", task, rows, _write(task, options.folder)) < before:
         note("training on the labels did not help: what it has changed is left out")
         load_state(untrained, task.model, optimizer=False)
+        _write(task, options.folder)

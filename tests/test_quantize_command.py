@@ -7,11 +7,11 @@ import pytest
 from cspkeras import quantize_command
 from cspkeras.cli import main
 
-STEPS = ["floats", "calibrated", "fitted to the floats", "trained on the labels", "int8 file"]
+STEPS = ["floats", "calibrated", "fitted to the floats", "trained on the labels"]
 CASES = {  # mAP measured, in order; the steps taken
-    "calibration is enough": ([0.60, 0.59, 0.59], [0, 1, 4]),
-    "fitting is enough": ([0.60, 0.40, 0.595, 0.59], [0, 1, 2, 4]),
-    "the labels do not help": ([0.60, 0.40, 0.50, 0.45, 0.50], [0, 1, 2, 3, 4]),
+    "calibration is enough": ([0.60, 0.596], [0, 1]),
+    "fitting is enough": ([0.60, 0.59, 0.595], [0, 1, 2]),
+    "the labels do not help": ([0.60, 0.40, 0.50, 0.45], [0, 1, 2, 3]),
 }
 
 
