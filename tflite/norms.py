@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 from tensorflow.lite.python import schema_py_generated as schema
 
+from ..training.graph import followers
 from .flatbuffer import operator_kind, unpack
 
 KINDS = (schema.BuiltinOperator.MUL, schema.BuiltinOperator.ADD, schema.BuiltinOperator.SUB)
@@ -39,11 +40,7 @@ def _channelwise(model, graph):
 
 def lone_norms(model):
     """The names of a Keras 3 model's batch-norms that no convolution can take in: theirs is none, or has others too."""
-    users = {}
-    for layer in model.layers:
-        for node in layer._inbound_nodes:
-            for x in node.input_tensors:
-                users.setdefault(x._keras_history.operation, []).append(layer)
+    users = followers(model)
     lone = []
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
