@@ -30,7 +30,12 @@ def unpack(content):
 
 
 def pack(model):
-    """A `schema.ModelT` as the bytes of a .tflite file."""
+    """A `schema.ModelT` as the bytes of a .tflite file, without the contents of buffers that nothing refers to."""
+    used = {tensor.buffer for graph in model.subgraphs for tensor in graph.tensors}
+    used |= {entry.buffer for entry in model.metadata or ()}
+    for index, buffer in enumerate(model.buffers):
+        if index not in used:
+            buffer.data = None
     builder = Builder(1 << 20)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())

@@ -15,6 +15,9 @@ from .graph import activation_name, called, copied, followers, rebuilt
 LOUDEST = 0.1  # noise over signal that a swish may bring into the next convolution's median channel
 SHUT = -4.0  # below, a swish's gate is as good as shut
 STEPS = 255
+APART = (
+    2.0  # the value's kernel to the gate's: of two alike the converter makes one, and can't fold either norm into it
+)
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
 
 
@@ -61,10 +64,11 @@ def _split(swish, x, scale):
     """A swish of `x`, divided by `scale`; `x` comes from a norm behind a convolution."""
     norm = x._keras_history.operation
     conv = norm.input._keras_history.operation
-    made, weights = copied(conv, f"{conv.name}_value")
-    value = called(made, weights, conv.input)
-    made, (gamma, beta, *statistics) = copied(norm, f"{norm.name}_value")
-    value = called(made, [gamma / scale, beta / scale, *statistics], value)
+    made, (kernel, *bias) = copied(conv, f"{conv.name}_value")
+    value = called(made, [APART * x for x in (kernel, *bias)], conv.input)
+    changes = {"epsilon": APART**2 * norm.epsilon}
+    made, (gamma, beta, mean, variance) = copied(norm, f"{norm.name}_value", **changes)
+    value = called(made, [gamma / scale, beta / scale, APART * mean, APART**2 * variance], value)
     gate = keras.layers.Activation("sigmoid", name=f"{swish.name}_gate")(x)
     return Gated(name=f"{swish.name}_value")([value, gate])
 

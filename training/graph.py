@@ -36,9 +36,9 @@ def rebuilt(graph, run, name=None):
     return keras.Model(images[0] if len(images) == 1 else images, run(images), name=name or graph.name)
 
 
-def copied(operation, name):
-    """A new operation like another one, and the weights that it is to get, or None."""
-    made = type(operation).from_config({**operation.get_config(), "name": name})
+def copied(operation, name, **changes):
+    """A new operation like another one, but for changes of its configuration; and the weights it is to get, or None."""
+    made = type(operation).from_config({**operation.get_config(), **changes, "name": name})
     return made, getattr(operation, "weights", None) and operation.get_weights()
 
 

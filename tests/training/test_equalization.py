@@ -83,6 +83,8 @@ def test_8_bits_lose_a_fraction_of_what_they_did(kind, tmp_path):
     better = calibrate(quantize_aware(model, IMAGES), IMAGES)
     assert error(better, model) < 0.05 < 4 * error(better, model) < error(as_it_is, model)
     file = convert(better, tmp_path / "int8.tflite", "int8")
-    (answer,) = run_cpu(file, np.concatenate(IMAGES)).outputs.values()
+    run = run_cpu(file, np.concatenate(IMAGES))
+    assert run.operations["DEQUANTIZE"] == run.operations["QUANTIZE"] == 1, "nothing falls back to floats"
+    (answer,) = run.outputs.values()
     wanted = model.predict(np.concatenate(IMAGES), verbose=0)
     assert np.sqrt(np.square(np.asarray(answer).reshape(wanted.shape) - wanted).mean() / wanted.var()) < 0.06

@@ -10,6 +10,8 @@ from PIL import Image
 import cspkeras
 from cspkeras.detection import yolox
 from cspkeras.detection.pictures import letterbox, to_picture
+from cspkeras.tflite import convert
+from cspkeras.tflite.detect import Detector
 from cspkeras.weights import unfold_norms
 from cspkeras.weights.yolox import load_yolox
 
@@ -190,6 +192,16 @@ def published(test_data):
     return path, runtime.InferenceSession(path)
 
 
+@pytest.fixture(scope="module")
+def measured(test_data):
+    """A function of a detector's detections in all photographs that gives COCO's figures."""
+    from cspkeras.training.data import Example
+    from cspkeras.training.evaluation import coco_metrics
+
+    examples = [Example(None, boxes, labels) for _, boxes, labels in photos(test_data)]
+    return lambda found: coco_metrics(examples, found, [str(i) for i in range(80)])
+
+
 def photos(test_data, limit=None):
     folder = test_data / "data" / "coco_free"
     truth = json.loads((folder / "instances.json").read_text())
@@ -241,17 +253,22 @@ def overlap(a, b):
 
 
 @pytest.mark.slow
-def test_the_published_nano_detects_as_in_onnx_runtime(published, test_data):
-    from cspkeras.training.data import Example
-    from cspkeras.training.evaluation import coco_metrics
-
+def test_the_published_nano_detects_as_in_onnx_runtime(published, test_data, measured):
     path, session = published
-    pictures, boxes, labels = zip(*photos(test_data), strict=True)
-    examples = [Example(None, *truth) for truth in zip(boxes, labels, strict=True)]
-    names = [str(i) for i in range(80)]
-    model = cspkeras.YOLOXNano(weights=path)
-    ours = coco_metrics(examples, model.detect(pictures, score_threshold=0.001), names)
-    theirs = coco_metrics(examples, [plain_detect(session, picture) for picture in pictures], names)
+    pictures = [picture for picture, _, _ in photos(test_data)]
+    ours = measured(cspkeras.YOLOXNano(weights=path).detect(pictures, score_threshold=0.001))
+    theirs = measured([plain_detect(session, picture) for picture in pictures])
     for key in ("mAP", "mAP50", "mAP75"):
         assert ours[key] == pytest.approx(theirs[key], abs=0.002)
     assert ours["mAP"] > 0.2
+
+
+@pytest.mark.slow
+def test_a_handful_of_photographs_make_the_published_nano_an_int8_file(published, test_data, measured, tmp_path):
+    model = cspkeras.YOLOXNano(weights=published[0])
+    pictures = [picture for picture, _, _ in photos(test_data)]
+    few = (letterbox(picture, (416, 416))[0][None].astype("float32") / 255 for picture in pictures[:16])
+    file = convert(model, tmp_path / "int8.tflite", "int8", few, refine_steps=100)
+    exact, found = model.detect(pictures, score_threshold=0.001), Detector(file)
+    quantized = [found.detect(picture, score_threshold=0.001) for picture in pictures]
+    assert measured(quantized)["mAP"] > measured(exact)["mAP"] - 0.02
