@@ -30,7 +30,7 @@ from ..training.flattening import flattened
 from ..training.optimizers import kit
 from ..training.precision import plain
 from . import grouped, litert, metadata, tasks_metadata
-from .flatbuffer import pack, unpack
+from .flatbuffer import pack, shorten_names, unpack
 
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
 
@@ -83,6 +83,7 @@ def convert(model, path, precision="float32", calibration=None, refine_steps=0, 
                 model = _quantized(model, calibration, refine_steps)
         file = unpack(_to_flatbuffer(model, precision))
         grouped.merge_groups(file)
+        shorten_names(file)
         if about:
             tasks_metadata.embed(file, about, labels)
         content = pack(file)

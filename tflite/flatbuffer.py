@@ -41,6 +41,14 @@ def pack(model):
     return bytes(builder.Output())
 
 
+def shorten_names(model):
+    """Leave a tensor the first of the operations that its name lists, all of which were fused into one."""
+    for graph in model.subgraphs:
+        for index, tensor in enumerate(graph.tensors):
+            if index not in graph.inputs and index not in graph.outputs:
+                tensor.name = tensor.name.split(b";")[0]
+
+
 def operator_kind(model, operator):
     """One of `schema.BuiltinOperator`."""
     code = model.operatorCodes[operator.opcodeIndex]
