@@ -10,7 +10,7 @@ import pytest
 from cell_detector import LABELS, networks, picture, settings
 from PIL import Image
 
-from cspkeras.tflite import detect, metadata
+from cspkeras.tflite import detect, frames, metadata
 from cspkeras.tflite.litert import LiteRTError, run_cpu
 
 SCRIPT = Path(detect.__file__).resolve()
@@ -84,5 +84,5 @@ def test_pictures_of_random_bytes_are_skipped(tmp_path):
         for place in rng.integers(0, len(content), 4):
             content[place] = rng.integers(256)
         (tmp_path / f"{i}.png").write_bytes(content)
-    for _, number, found in detect.frames([str(tmp_path)]):
+    for _, number, found in frames.frames([str(tmp_path)]):
         assert number is None and isinstance(found, Image.Image | Exception)
