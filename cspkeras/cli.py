@@ -137,7 +137,7 @@ def make_parser():
     quantize.add_argument(
         "--loss",
         type=_rate,
-        default=0.005,
+        default=0.01,
         help="mAP, or top-1 accuracy, that may be lost without further training [%(default)s]",
     )
     quantize.add_argument(

@@ -10,7 +10,7 @@ from cspkeras.cli import main
 STEPS = ["floats", "calibrated", "fitted to the floats", "trained on the labels"]
 CASES = {  # mAP measured, in order; the steps taken
     "calibration is enough": ([0.60, 0.596], [0, 1]),
-    "fitting is enough": ([0.60, 0.59, 0.595], [0, 1, 2]),
+    "fitting is enough": ([0.60, 0.58, 0.595], [0, 1, 2]),
     "the labels do not help": ([0.60, 0.40, 0.50, 0.45], [0, 1, 2, 3]),
 }
 
