@@ -134,19 +134,19 @@ def calibrate(quantized, images):
     """
     norms = [layer for layer in quantized.layers if isinstance(unwrap(layer), tf_keras.layers.BatchNormalization)]
     trainable = [norm.trainable for norm in norms]
-    answers = [q.range for q in range_quantizers(quantized) if not q.tail]
+    ranges = {quantizer.range for quantizer in range_quantizers(quantized)}
     step = tf.function(lambda x: quantized(x, training=True), reduce_retracing=True, autograph=False)
     try:
         for norm in norms:
             norm.trainable = False
-        for range_ in answers:
+        for range_ in ranges:
             range_.widens = True  # a mean would cut what only some pictures reach
         for batch in checked(images, quantized):
             step(tf.convert_to_tensor(batch, "float32"))
     finally:
         for norm, before in zip(norms, trainable, strict=True):
             norm.trainable = before
-        for range_ in answers:
+        for range_ in ranges:
             range_.widens = False
     return quantized
 
