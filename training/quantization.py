@@ -140,7 +140,7 @@ def calibrate(quantized, images):
         for norm in norms:
             norm.trainable = False
         for range_ in ranges:
-            range_.widens = True  # a mean would cut what only some pictures reach
+            range_.widens = True
         for batch in checked(images, quantized):
             step(tf.convert_to_tensor(batch, "float32"))
     finally:

@@ -31,7 +31,7 @@ class Range:
 
     Attributes:
         moves: whether it still follows what it sees.
-        widens: whether it holds all that it has seen, instead of following its mean.
+        widens: whether it may hold all that it has seen, instead of following the mean.
     """
 
     def __init__(self, fixed=None):
@@ -108,7 +108,8 @@ class RangeQuantizer(_tfmot.quantizers.Quantizer):
         if moving:
             least, most = extremes(inputs, self.tail)
         if moving and self.leads:
-            if self.range.widens:
+            # Where the tail is less than one of a picture's values, their mean end is not the end of all pictures' values.
+            if self.range.widens and self.tail * math.prod(inputs.shape[1:]) < 1:
                 begun = tf.minimum(seen, 1.0)
                 low.assign(tf.minimum(low * begun, least))
                 high.assign(tf.maximum(high * begun, most))
