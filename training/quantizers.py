@@ -108,7 +108,7 @@ class RangeQuantizer(_tfmot.quantizers.Quantizer):
         if moving:
             least, most = extremes(inputs, self.tail)
         if moving and self.leads:
-            # Where the tail is less than one of a picture's values, their mean end is not the end of all pictures' values.
+            # Where a picture's tail is less than one value, the pictures' mean end is not the end of all their values.
             if self.range.widens and self.tail * math.prod(inputs.shape[1:]) < 1:
                 begun = tf.minimum(seen, 1.0)
                 low.assign(tf.minimum(low * begun, least))
