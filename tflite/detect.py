@@ -305,11 +305,8 @@ def network_of(options, kind, answer):
 
 def detect_files(options):
     """Does what the command line asks: annotated pictures, the list of detections, a line a picture."""
-    detector, output, taken = (
-        network_of(options, Detector, lambda made, image: made.detect(image)),
-        options.output,
-        set(),
-    )
+    detector = network_of(options, Detector, lambda made, image: made.detect(image))
+    output, taken = options.output, set()
 
     def answer(values, picture, name, number):
         found = detector.detect(values, options.score, options.iou, options.nms, options.class_agnostic)

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from .flattening import flattened
-from .graph import activation_name, called, copied, followers, rebuilt
+from .graph import activation_name, called, copied, followers, on_new_inputs
 
 LOUDEST = 0.1  # noise over signal that a swish may bring into the next convolution's median channel
 SHUT = -4.0  # below, a swish's gate is as good as shut
@@ -57,7 +57,7 @@ def equalized(model, images, loudest=LOUDEST):
             weights = [weights[0] * factors[operation][:, np.newaxis], *weights[1:]]
         return lambda *args, **kwargs: called(made, weights, *args, **kwargs)
 
-    return rebuilt(model, lambda images: model._run_through_graph(images, new))
+    return on_new_inputs(model, lambda images: model._run_through_graph(images, new))
 
 
 def _split(swish, x, scale):

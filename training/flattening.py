@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from ..blocks import Upsample
-from .graph import called, copied, rebuilt
+from .graph import called, copied, on_new_inputs
 from .precision import plain
 
 TRAINING_ONLY = (
@@ -48,7 +48,7 @@ def flattened(model):
     if graph is model and not any(_changes(operation) for operation in model.operations):
         return model
     taken = Counter(x.name for x in graph.inputs)
-    return rebuilt(graph, lambda images: _run(graph, images, taken), model.name)
+    return on_new_inputs(graph, lambda images: _run(graph, images, taken), model.name)
 
 
 def _graph(model):

@@ -24,8 +24,8 @@ def activation_name(operation):
     return getattr(activation, "__name__", "linear")
 
 
-def rebuilt(graph, run, name=None):
-    """A model of new inputs.
+def on_new_inputs(graph, run, name=None):
+    """A model of new inputs, like another one's.
 
     Args:
         graph: a functional model, the inputs of which the new one has, in float32.

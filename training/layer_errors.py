@@ -8,7 +8,7 @@ import tensorflow as tf
 import tf_keras
 
 from .flattening import flattened
-from .quantizers import RangeQuantizer
+from .quantizers import RangeQuantizer, output_quantizer
 
 
 def layer_errors(quantized, model, images):
@@ -31,7 +31,7 @@ def layer_errors(quantized, model, images):
     outputs = {operation.name: operation.output for operation in model.operations if not _several(operation)}
     measured = {}
     for layer in quantized.layers:
-        quantizer = getattr(getattr(layer, "quantize_config", None), "output", None)
+        quantizer = output_quantizer(layer)
         name = layer.name.removeprefix("quant_").removesuffix("_activation")
         if quantizer and name in outputs:
             measured[name] = layer, quantizer  # of a convolution and its activation the latter, which comes behind

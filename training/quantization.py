@@ -25,7 +25,7 @@ from .calibration_data import checked
 from .equalization import Gated, equalized
 from .flattening import flattened
 from .graph import activation_name, followers
-from .quantizers import UNLIMITED, LayerQuantization, Range, RangeQuantizer, Swish, UnitQuantizer
+from .quantizers import UNLIMITED, LayerQuantization, Range, RangeQuantizer, Swish, UnitQuantizer, output_quantizer
 from .translation import translate
 
 PASSING = (
@@ -153,7 +153,7 @@ def calibrate(quantized, images):
 
 def range_quantizers(quantized):
     """The `RangeQuantizer`s of the layers' outputs."""
-    found = [getattr(getattr(layer, "quantize_config", None), "output", None) for layer in quantized.layers]
+    found = map(output_quantizer, quantized.layers)
     return [quantizer for quantizer in found if isinstance(quantizer, RangeQuantizer)]
 
 

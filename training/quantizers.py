@@ -220,3 +220,8 @@ class LayerQuantization(_tfmot.QuantizeConfig):
 
     def get_config(self):
         return {"kernel": self.kernel}
+
+
+def output_quantizer(layer):
+    """The quantizer of a layer's output; None where it has none, or is not wrapped by tfmot."""
+    return getattr(getattr(layer, "quantize_config", None), "output", None)
