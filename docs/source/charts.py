@@ -4,7 +4,7 @@ import json
 import statistics
 
 from drawing import BLUE, GREEN, GREY, INK, ORANGE, figure
-from tables import DOCS, FUSIONS, PUBLISHED, cost
+from tables import DOCS, FUSIONS, PUBLISHED, cost, learning_runs
 
 
 def layers(path):
@@ -103,15 +103,12 @@ def learning(path):
     families = {"Pelee": BLUE, "Dense": GREEN, "ResNet": ORANGE}
     elsewhere = {  # where another's label would lie
         "ResNet10": (-54, -3),
-        "CSPPeleeNet": (7, -9),
-        "CSPPeleeNet, fusion first": (7, -5),
+        "CSPPeleeNet, fusion first": (7, -14),
         "CSPPeleeNet, fusion last": (7, 4),
     }
     with figure(path, 7.5, 3.8) as ax:
         for name, network in known["networks"].items():
-            top1 = [100 * run["top1"] for run in known["runs"].values() if run["network"] == name]
-            if not top1:
-                continue
+            _, top1 = learning_runs(name)
             x, colour = 1e3 * network["bflops"], next(c for family, c in families.items() if family in name)
             mean = statistics.mean(top1)
             ax.plot([x] * len(top1), top1, "-", color=colour, lw=1)

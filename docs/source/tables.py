@@ -185,23 +185,37 @@ def detection():
         yield call, size, published, f"{found:.{digits + 1}f}", agrees(found, published, digits)
 
 
+def learning_runs(name):
+    """The top-1 in % of a network's runs: of the short ones, and of the long ones on an accelerator."""
+    for file in ("learning.json", "learning_long.json"):
+        runs = json.loads((DOCS / file).read_text())["runs"].values()
+        yield [100 * run["top1"] for run in runs if run["network"] == name]
+
+
 def learning():
-    known = json.loads((DOCS / "learning.json").read_text())
-    seeds = "top-1 in % of each seed", "mean"
+    known, long = (json.loads((DOCS / file).read_text()) for file in ("learning.json", "learning_long.json"))
+    budgets = [
+        f"top-1, {part['setting']['epochs']} epoch{'s' * (part['setting']['epochs'] > 1)}" for part in (known, long)
+    ]
+    seeds = [column for budget in budgets for column in (budget, "mean")]
     yield "network", "parameters", "MFLOPs at 64x64", *seeds, "training, pictures/s", "int8, ms"
     for name, network in known["networks"].items():
-        top1 = [100 * run["top1"] for run in known["runs"].values() if run["network"] == name]
-        accuracy = (", ".join(f"{x:.1f}" for x in top1), f"{statistics.mean(top1):.1f}") if top1 else ("–", "–")
+        accuracy = []
+        for top1 in learning_runs(name):
+            accuracy += [", ".join(f"{x:.1f}" for x in top1), f"{statistics.mean(top1):.1f}"]
         speed = [format(network[key], pattern) if key in network else "–" for key, pattern in SPEEDS.items()]
         yield name, f"{network['trainable']:,}", f"{1e3 * network['bflops']:.1f}", *accuracy, *speed
 
 
 def setting():
-    known = json.loads((DOCS / "learning.json").read_text())
-    yield "what", "how"
-    yield from known["setting"].items()
+    known, long = (json.loads((DOCS / file).read_text()) for file in ("learning.json", "learning_long.json"))
+    yield "what", "the short runs", "the long runs"
+    for key in known["setting"]:
+        yield key.replace("_", " "), known["setting"][key], long["setting"][key]
+    yield "machine", "as the speeds'", long["setting"]["machine"]
     for machine, how in known["measured"].items():
-        yield "speeds", f"{machine}; {how['rounds']} rounds, other programs used up to {how['load']:.0%} of the cores"
+        told = f"{machine}; {how['rounds']} rounds, other programs used up to {how['load']:.0%} of the cores"
+        yield "speeds", told, "not measured"
 
 
 def gradients():
