@@ -24,9 +24,8 @@ demo: $(VENV)/installed
 	@echo "== Open runs/demo/report.html"
 
 test: demo
-	@echo "== Running the fast tests (about 8 minutes on 2 cores), then the slow ones (about 25)"
-	$(BIN)/python -m pytest
-	CSPKERAS_DEMO_RUN=runs/demo $(BIN)/python -m pytest -m slow
+	@echo "== Running all tests, the fast and the slow ones, in two processes (about 35 minutes on 2 cores)"
+	CSPKERAS_DEMO_RUN=runs/demo $(BIN)/python -m pytest -m "slow or not slow" --numprocesses 2 --dist loadfile
 
 android: $(VENV)/installed
 	$(BIN)/python android_demo/build.py

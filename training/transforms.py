@@ -51,7 +51,9 @@ class RescaledCrop(A.ImageOnlyTransform):
             whole = img[: h * factor, : w * factor]  # OpenCV averages blocks of whole pixels several times as fast
             img = cv2.resize(whole, (w, h), interpolation=cv2.INTER_AREA)
             matrix = (matrix + [0, 0, 0.5]) / factor - [0, 0, 0.5]
-        return cv2.warpAffine(img, matrix, self.size[::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+        img = cv2.cvtColor(img, cv2.COLOR_RGB2RGBA)  # OpenCV warps four channels in less than half the time of three
+        window = cv2.warpAffine(img, matrix, self.size[::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+        return cv2.cvtColor(window, cv2.COLOR_RGBA2RGB)
 
 
 GREY = np.full((3, 3), 1 / 3)  # a colour's part on the grey axis, around which hue is an angle, saturation a length
