@@ -6,10 +6,12 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# The tests' folders, the longest first.
+SUITES := tests/tflite tests/training tests tests/weights tests/backbones tests/detection tests/analysis
 # Of TensorFlow's own messages only the errors.
 export TF_CPP_MIN_LOG_LEVEL := 3
 
-.PHONY: demo android test clean
+.PHONY: demo android test clean $(SUITES)
 
 $(VENV)/installed: pyproject.toml
 	@echo "== Installing cspkeras into $(VENV): about 2 GB on disk, some minutes of downloads"
@@ -24,8 +26,14 @@ demo: $(VENV)/installed
 	@echo "== Open runs/demo/report.html"
 
 test: demo
-	@echo "== Running all tests, the fast and the slow ones, in two processes (about 35 minutes on 2 cores)"
-	CSPKERAS_DEMO_RUN=runs/demo $(BIN)/python -m pytest -m "slow or not slow" --numprocesses 2 --dist loadfile
+	@echo "== Running all tests, fast and slow, a folder at a time in two processes: about 35 minutes on 2 cores."
+	@echo "== A folder's results are shown when it is through."
+	@$(MAKE) --no-print-directory --keep-going --jobs 2 --output-sync=target $(SUITES)
+
+# A process for each: TensorFlow keeps the memory of what it has converted.
+$(SUITES):
+	@echo "== $@"
+	@CSPKERAS_DEMO_RUN=runs/demo $(BIN)/python -m pytest -m "slow or not slow" $(wildcard $@/test_*.py)
 
 android: $(VENV)/installed
 	$(BIN)/python android_demo/build.py

@@ -17,8 +17,10 @@ from conftest import small_voc
 
 from cspkeras.cli import main
 from cspkeras.detection.detector import load_detector
+from cspkeras.tflite import convert
 from cspkeras.training import distribution, read_voc, training_batches
 from cspkeras.training.distribution import agreed, check_workers, share
+from cspkeras.training.pipeline import images
 
 SCRIPT = Path(__file__).with_name("run_worker.py")
 LIMIT = 300  # seconds for a run
@@ -140,6 +142,8 @@ def test_two_workers_train_as_one_does_also_after_a_death(voc, tmp_path):
     with np.load(both / "best.npz") as best:
         for i, weight in enumerate(model.weights):
             np.testing.assert_array_equal(weight, best[f"weight{i}"])
+    pictures = images(read_voc(voc, "train"), model.inputs[0].shape[1:3])
+    convert(model, tmp_path / "int8.tflite", "int8", pictures, refine_steps=1)  # quantization-aware training as well
 
 
 @pytest.mark.slow
