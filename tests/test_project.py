@@ -34,6 +34,11 @@ def test_the_readmes_commands_are_understood(line):
     make_parser().parse_args(shlex.split(line))
 
 
+def test_make_runs_every_folder_of_tests():
+    (suites,) = re.findall(r"^SUITES := (.*)$", (ROOT / "Makefile").read_text(), re.M)
+    assert set(suites.split()) == {str(file.parent.relative_to(ROOT)) for file in ROOT.glob("tests/**/test_*.py")}
+
+
 def test_the_readmes_code_is_python():
     (code,) = re.findall(r"```python\n(.*?)```", README, re.S)
     compile(code, "README.md", "exec")
