@@ -24,6 +24,7 @@ from pathlib import Path
 from load import TOLERATED, Load, Patience
 
 SIZE, CLASSES = 64, 10
+RESCALE = 64, 80  # pixels of a picture's shorter side, least and most
 BATCH = 64  # pictures a training step
 CALIBRATION = 64  # training pictures that calibrate int8
 RUNS = 50  # of a .tflite file, whose median is a round's latency
@@ -79,7 +80,7 @@ def recipe_of(epochs, seed):
     """The one recipe of all."""
     from cspkeras.training import Recipe
 
-    augment = dict(rescale=(64, 80), angle=0.0, hue=0.0, saturation=1.0, exposure=1.0, aspect=1.0)
+    augment = dict(rescale=RESCALE, angle=0.0, hue=0.0, saturation=1.0, exposure=1.0, aspect=1.0)
     options = dict(learning_rate=3e-3, weight_decay=0.05, warmup_epochs=0.2, evaluate_every=epochs, save_every=60)
     return Recipe(epochs=epochs, batch_size=BATCH, seed=seed, augment=augment, **options)
 

@@ -16,9 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 
-from learning import CLASSES, SIZE, networks, read_data, recipe_of
+from learning import CLASSES, RESCALE, SIZE, networks, read_data, recipe_of
 
-RESCALE = 64, 80  # pixels, as the recipe of learning.py has them
 EVALUATED = 500  # pictures at once
 COMPILED = 8  # networks at once
 BUILDING = Lock()  # Keras' seed is the whole program's
