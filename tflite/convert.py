@@ -30,6 +30,7 @@ from ..training.flattening import flattened
 from ..training.optimizers import kit
 from ..training.precision import plain
 from . import grouped, litert, metadata, tasks_metadata
+from .converter import convert_saved_model
 from .flatbuffer import pack, shorten_names, unpack
 
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
@@ -152,16 +153,10 @@ def _to_flatbuffer(model, precision):
         # Of a quantized model each rounding has a gradient of its own; to trace them takes minutes and none is used.
         plain_save = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
         tf.saved_model.save(module, folder, signatures=module.serve, options=plain_save)
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-        if precision != "float32":
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        if precision == "float16":
-            converter.target_spec.supported_types = [tf.float16]
         try:
-            return converter.convert()
-        except Exception as e:  # the converter's own errors are plain Exceptions of many lines
-            reason = (str(e) or type(e).__name__).splitlines()[0]
-            raise RuntimeError(f"TensorFlow can't convert {model.name} to {precision} ({reason})") from e
+            return convert_saved_model(folder, precision)
+        except RuntimeError as e:
+            raise RuntimeError(f"TensorFlow can't convert {model.name} to {precision} ({e})") from e
 
 
 @contextmanager

@@ -1,0 +1,39 @@
+"""TensorFlow's converter in a process that may die."""
+
+import sys
+
+import keras
+import pytest
+
+from cspkeras.tflite import convert
+
+DIES_ONCE = """#!/bin/sh
+[ -e {marker} ] && exec {python} "$@"
+touch {marker}
+kill -SEGV $$
+"""
+
+
+def small(layer):
+    return keras.Sequential([keras.Input((8, 8, 3)), layer], name="small")
+
+
+def test_a_converter_that_crashes_is_started_again(tmp_path, monkeypatch):
+    python = tmp_path / "python"
+    python.write_text(DIES_ONCE.format(marker=tmp_path / "marker", python=sys.executable))
+    python.chmod(0o755)
+    monkeypatch.setattr("cspkeras.tflite.converter.sys.executable", str(python))
+    assert convert(small(keras.layers.Conv2D(4, 3)), tmp_path / "x.tflite").stat().st_size > 1000
+    assert (tmp_path / "marker").exists()
+
+
+def test_what_cannot_be_converted_is_one_line_and_leaves_no_file(tmp_path):
+    class Unknown(keras.layers.Layer):
+        def call(self, x):
+            import tensorflow as tf
+
+            return tf.raw_ops.Betainc(a=x, b=x, x=x)
+
+    with pytest.raises(RuntimeError, match=r"^TensorFlow can't convert small to float32 \(.+\)$"):
+        convert(small(Unknown()), tmp_path / "x.tflite")
+    assert not list(tmp_path.iterdir())
