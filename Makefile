@@ -26,7 +26,7 @@ demo: $(VENV)/installed
 	@echo "== Open runs/demo/report.html"
 
 test: demo
-	@echo "== Running all tests, fast and slow, a folder at a time in two processes: about 35 minutes on 2 cores."
+	@echo "== Running all tests, fast and slow, a folder at a time in two processes: about 40 minutes on 2 cores."
 	@echo "== A folder's results are shown when it is through."
 	@$(MAKE) --no-print-directory --keep-going --jobs 2 --output-sync=target $(SUITES)
 
