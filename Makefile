@@ -30,7 +30,7 @@ test: demo
 	@echo "== A folder's results are shown when it is through."
 	@$(MAKE) --no-print-directory --keep-going --jobs 2 --output-sync=target $(SUITES)
 
-# A process for each: TensorFlow keeps the memory of what it has converted.
+# A process for each gives its memory back.
 $(SUITES):
 	@echo "== $@"
 	@CSPKERAS_DEMO_RUN=runs/demo $(BIN)/python -m pytest -m "slow or not slow" $(wildcard $@/test_*.py)

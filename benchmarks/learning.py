@@ -56,6 +56,14 @@ def networks():
     return {name: partial(build, spec, **options, **shape) for name, (build, spec, options) in rows.items()}
 
 
+def chosen_networks(parser, names):
+    """`networks` of these names, all for None; an unknown one is the parser's error."""
+    builders = networks()
+    if unknown := set(names or ()) - set(builders):
+        parser.error(f"unknown network {', '.join(unknown)}; there are {'; '.join(builders)}")
+    return {name: builders[name] for name in names or builders}
+
+
 def read_data(folder):
     """The training and the test pictures, and a line that says what they are."""
     from cspkeras.training import ClassificationData, LabelledImage, read
@@ -174,10 +182,7 @@ def main():
     from cspkeras.analysis import complexity
     from cspkeras.training.callbacks import write_json
 
-    builders = networks()
-    if unknown := set(args.networks or ()) - set(builders):
-        parser.error(f"unknown network {', '.join(unknown)}; there are {'; '.join(builders)}")
-    chosen = {name: builders[name] for name in args.networks or builders}
+    chosen = chosen_networks(parser, args.networks)
     *data, source = read_data(args.data)
     if args.limit:
         for part in data:

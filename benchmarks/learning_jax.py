@@ -1,7 +1,7 @@
 """What the networks of learning.py learn in many epochs: all pictures and all steps of an epoch on one accelerator.
 
     pip install -e '.[all]' 'jax[cuda13]'
-    KERAS_BACKEND=jax python benchmarks/learning_jax.py --epochs 30 --output docs/learning_long.json
+    KERAS_BACKEND=jax python benchmarks/learning_jax.py --epochs 20 --output docs/learning_long.json
 
 Data as learning.py takes it. The recipe is learning.py's with larger batches; the pictures are enlarged, moved and
 mirrored on the accelerator, and each step is one call of Keras' stateless functions. Killed, the same command goes on
@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 
-from learning import CLASSES, RESCALE, SIZE, networks, read_data, recipe_of
+from learning import CLASSES, RESCALE, SIZE, chosen_networks, read_data, recipe_of
 
 EVALUATED = 500  # pictures at once
 COMPILED = 8  # networks at once
@@ -141,7 +141,7 @@ def main():
     parser.add_argument("--output", type=Path, required=True, help="JSON file of the results")
     parser.add_argument("--networks", nargs="+", metavar="NAME", help="[all]")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--batch-size", type=int, default=256)
     args = parser.parse_args()
 
@@ -153,9 +153,7 @@ def main():
 
     from cspkeras.training.callbacks import write_json
 
-    builders = networks()
-    if unknown := set(args.networks or ()) - set(builders):
-        parser.error(f"unknown network {', '.join(unknown)}; there are {'; '.join(builders)}")
+    chosen = chosen_networks(parser, args.networks)
     recipe = replace(recipe_of(args.epochs, 0), batch_size=args.batch_size)
     *data, source = read_data(args.data)
     train, test = ([jax.device_put(x) for x in pixels(part)] for part in data)
@@ -168,9 +166,9 @@ def main():
     def missing(name):
         return [seed for seed in args.seeds if f"{name}, seed {seed}" not in known["runs"]]
 
-    wanted = [name for name in args.networks or builders if missing(name)]
+    wanted = [name for name in chosen if missing(name)]
     with ThreadPoolExecutor(COMPILED) as pool:
-        ready = {name: pool.submit(compiled, builders[name], recipe, train, test) for name in wanted}
+        ready = {name: pool.submit(compiled, chosen[name], recipe, train, test) for name in wanted}
         for name in wanted:
             functions = ready.pop(name).result()
             for seed in missing(name):
@@ -178,10 +176,8 @@ def main():
                 figures = run(functions, recipe, seed, train, test)
                 known["runs"][f"{name}, seed {seed}"] = {"network": name, "seed": seed, **figures}
                 write_json(args.output, known)
-                print(
-                    f"{name}, seed {seed}: top-1 {figures['top1']:.4f} in {time.perf_counter() - start:.0f} s",
-                    flush=True,
-                )
+                seconds = time.perf_counter() - start
+                print(f"{name}, seed {seed}: top-1 {figures['top1']:.4f} in {seconds:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -20,8 +20,9 @@ def convert_saved_model(folder, precision):
     """
     output = Path(folder) / "converted.tflite"
     command = [sys.executable, str(Path(__file__)), str(folder), precision, str(output)]
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}  # it needs none, and the caller may hold all its memory
     for _ in range(TRIES):
-        done = subprocess.run(command, env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}, capture_output=True)
+        done = subprocess.run(command, env=environment, capture_output=True)
         if done.returncode >= 0:
             break
     if done.returncode:

@@ -4,7 +4,7 @@ import json
 import statistics
 
 from drawing import BLUE, GREEN, GREY, INK, ORANGE, figure
-from tables import DOCS, FUSIONS, PUBLISHED, cost, learning_runs
+from tables import DOCS, FUSIONS, PUBLISHED, cost, learning_results, top1_of
 
 
 def layers(path):
@@ -99,7 +99,7 @@ def tradeoff(path):
 
 def learning(path):
     """Accuracy over compute on CIFAR-10."""
-    known = json.loads((DOCS / "learning.json").read_text())
+    known, long = learning_results()
     families = {"Pelee": BLUE, "Dense": GREEN, "ResNet": ORANGE}
     elsewhere = {  # where another's label would lie
         "ResNet10": (-54, -3),
@@ -108,7 +108,7 @@ def learning(path):
     }
     with figure(path, 7.5, 3.8) as ax:
         for name, network in known["networks"].items():
-            _, top1 = learning_runs(name)
+            top1 = top1_of(long, name)
             x, colour = 1e3 * network["bflops"], next(c for family, c in families.items() if family in name)
             mean = statistics.mean(top1)
             ax.plot([x] * len(top1), top1, "-", color=colour, lw=1)

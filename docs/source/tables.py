@@ -185,30 +185,31 @@ def detection():
         yield call, size, published, f"{found:.{digits + 1}f}", agrees(found, published, digits)
 
 
-def learning_runs(name):
-    """The top-1 in % of a network's runs: of the short ones, and of the long ones on an accelerator."""
-    for file in ("learning.json", "learning_long.json"):
-        runs = json.loads((DOCS / file).read_text())["runs"].values()
-        yield [100 * run["top1"] for run in runs if run["network"] == name]
+def learning_results():
+    """What the short runs gave, and the long ones on an accelerator."""
+    return [json.loads((DOCS / file).read_text()) for file in ("learning.json", "learning_long.json")]
+
+
+def top1_of(results, name):
+    """The top-1 in % of a network's runs."""
+    return [100 * run["top1"] for run in results["runs"].values() if run["network"] == name]
 
 
 def learning():
-    known, long = (json.loads((DOCS / file).read_text()) for file in ("learning.json", "learning_long.json"))
-    budgets = [
-        f"top-1, {part['setting']['epochs']} epoch{'s' * (part['setting']['epochs'] > 1)}" for part in (known, long)
-    ]
+    known, long = results = learning_results()
+    budgets = [f"top-1, {part['setting']['epochs']} epoch{'s' * (part['setting']['epochs'] > 1)}" for part in results]
     seeds = [column for budget in budgets for column in (budget, "mean")]
     yield "network", "parameters", "MFLOPs at 64x64", *seeds, "training, pictures/s", "int8, ms"
     for name, network in known["networks"].items():
         accuracy = []
-        for top1 in learning_runs(name):
+        for top1 in (top1_of(part, name) for part in results):
             accuracy += [", ".join(f"{x:.1f}" for x in top1), f"{statistics.mean(top1):.1f}"]
         speed = [format(network[key], pattern) if key in network else "–" for key, pattern in SPEEDS.items()]
         yield name, f"{network['trainable']:,}", f"{1e3 * network['bflops']:.1f}", *accuracy, *speed
 
 
 def setting():
-    known, long = (json.loads((DOCS / file).read_text()) for file in ("learning.json", "learning_long.json"))
+    known, long = learning_results()
     yield "what", "the short runs", "the long runs"
     for key in known["setting"]:
         yield key.replace("_", " "), known["setting"][key], long["setting"][key]
