@@ -22,11 +22,12 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 try:
-    from .frames import draw, fit, go_through, save, to_picture
+    from .frames import draw, fit, go_through, halved, save, to_picture
 except ImportError:  # as a script
-    from frames import draw, fit, go_through, save, to_picture
+    from frames import draw, fit, go_through, halved, save, to_picture
 
 CANDIDATES, SOFT_CANDIDATES = 1000, 300  # the best (box, class) pairs, those that suppression sees
 SUPPRESSIONS = ("greedy", "diou", "soft")
@@ -69,12 +70,18 @@ class Network:
         if len(self.labels) != self._scores["shape"][-1]:
             raise ValueError(f"{path}: {len(self.labels)} labels for scores of {self._scores['shape']}")
 
-    def prepare(self, image):
-        """A picture as the network takes it, too; may be done in another thread while that works on another."""
+    def prepare(self, image, video=False):
+        """A picture as the network takes it, too; may be done in another thread while that works on another.
+
+        Args:
+            image: uint8 RGB array, (height, width, 3), of any size.
+            video: whether it is a video's frame, which is shrunk the quick way.
+        """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise ValueError(f"needs uint8 (height, width, 3). Received: {image.dtype} {image.shape}")
         start = time.perf_counter()
-        return self._preprocess(image), image.shape[:2], time.perf_counter() - start
+        small = halved(image, self._size, self.settings["input"]["resize"]) if video else image
+        return self._preprocess(small), image.shape[:2], time.perf_counter() - start
 
     def _preprocess(self, image):
         """A picture as the network's input tensor."""
@@ -314,8 +321,9 @@ def detect_files(options):
         scores, boxes = (found[key].astype(float).round(4).tolist() for key in ("scores", "boxes"))
         objects = [{"label": names[i], "score": scores[i], "box": boxes[i]} for i in range(len(names))]
         if "-" not in options.pictures and (number is None or options.draw_frames):
-            draw(picture, found, detector.labels)
-            save(picture, Path(name if number is None else f"{Path(name).stem}-{number:06}.jpg"), output, taken)
+            drawn = Image.fromarray(picture)
+            draw(drawn, found, detector.labels)
+            save(drawn, Path(name if number is None else f"{Path(name).stem}-{number:06}.jpg"), output, taken)
         listed = ", ".join(f"{names[i]} {scores[i]:.2f}" for i in range(min(4, len(names))))
         listed = f" ({listed}{', ...' * (len(names) > 4)})" if names else ""
         return {"detections": objects}, f"{len(names)} object{'s' * (len(names) != 1)}{listed}"

@@ -60,6 +60,34 @@ def test_boxes_are_clipped_to_the_picture():
     np.testing.assert_array_equal(back, [[0, 0, 128, 256], [0, 0, 0, 256]])
 
 
+@pytest.mark.parametrize(
+    "image_size, input_size, resize, expected",
+    [
+        ((720, 1280), (416, 416), "letterbox", (360, 640)),
+        ((2160, 3840), (416, 416), "letterbox", (270, 480)),
+        ((720, 1280), (224, 224), "crop", (360, 640)),  # the next half would have to be enlarged
+        ((720, 1280), (96, 416), "stretch", (360, 640)),
+        ((721, 1280), (416, 416), "letterbox", (721, 1280)),  # odd
+        ((480, 640), (416, 416), "letterbox", (480, 640)),
+    ],
+)
+def test_a_frame_is_halved_as_long_as_it_has_to_shrink(image_size, input_size, resize, expected):
+    rows, columns = np.mgrid[: image_size[0], : image_size[1]] / np.reshape(image_size, (2, 1, 1)) * 255
+    image = np.stack([rows, columns, 255 - rows], axis=-1).astype(np.uint8)
+    small = frames.halved(image, input_size, resize)
+    assert small.shape == (*expected, 3)
+    whole, quick = (frames.fit(one, input_size, resize, fill=114).astype(int) for one in (image, small))
+    assert abs(whole - quick).max() <= 2
+
+
+def test_a_detector_finds_in_a_frame_what_it_finds_in_the_picture(model):
+    detector, image = detect.Detector(model("float32"), threads=1), picture(512, 384, (256, 64, 384, 192))
+    whole, quick = (detector.detect(detector.prepare(image, video=video)) for video in (False, True))
+    assert len(whole["boxes"]) == 1
+    for key in whole:
+        np.testing.assert_allclose(quick[key], whole[key], rtol=1e-3, err_msg=key)
+
+
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 @pytest.mark.parametrize(
     "size, box, color, resize",
