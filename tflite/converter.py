@@ -1,15 +1,21 @@
 """TensorFlow's converter in a process of its own, from a SavedModel to a .tflite file's bytes.
 
 In the caller's process it would keep the memory of what it converted, and now and then, on a busy machine, it ends its
-process by a segmentation fault, after which the same model converts. It imports nothing of cspkeras, to start quickly.
+process by a segmentation fault, after which the same model converts. The process waits for further models, as it takes
+seconds to start, but not for long. It imports nothing of cspkeras, to start quickly.
 """
 
+import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 TRIES = 2
+MODELS, PATIENCE = 8, 20  # that the process converts, and the seconds that it waits for one, before it ends
+
+_lock, _process = threading.Lock(), None
 
 
 def convert_saved_model(folder, precision):
@@ -19,19 +25,34 @@ def convert_saved_model(folder, precision):
         RuntimeError: the converter's reason in one line.
     """
     output = Path(folder) / "converted.tflite"
-    command = [sys.executable, str(Path(__file__)), str(folder), precision, str(output)]
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}  # it needs none, and the caller may hold all its memory
-    for _ in range(TRIES):
-        done = subprocess.run(command, env=environment, capture_output=True)
-        if done.returncode >= 0:
-            break
-    if done.returncode:
-        told = done.stderr.decode(errors="replace").strip().splitlines()
-        raise RuntimeError(told[-1] if done.returncode > 0 and told else f"it ended by signal {-done.returncode}")
+    with _lock:
+        for _ in range(TRIES):
+            reason = _ask([str(folder), precision, str(output)])
+            if reason is not None:
+                break
+    if reason is None:
+        raise RuntimeError(f"its process ended with status {_process.wait()}")
+    if reason:
+        raise RuntimeError(reason)
     return output.read_bytes()
 
 
-def _main(folder, precision, output):
+def _ask(arguments):
+    """Why the process can't convert it; "" where it did, None where it ended."""
+    global _process
+    if _process is None or _process.poll() is not None:
+        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}  # the caller may hold all of a GPU's memory
+        pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        _process = subprocess.Popen([sys.executable, str(Path(__file__))], env=environment, text=True, **pipes)
+    try:
+        print(json.dumps(arguments), file=_process.stdin, flush=True)
+    except OSError:
+        return None
+    answer = _process.stdout.readline()
+    return json.loads(answer) if answer else None
+
+
+def _convert(folder, precision, output):
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_saved_model(folder)
@@ -42,8 +63,22 @@ def _main(folder, precision, output):
     try:
         Path(output).write_bytes(converter.convert())
     except Exception as e:  # the converter's own errors are plain Exceptions of many lines
-        sys.exit((str(e) or type(e).__name__).splitlines()[0])
+        return (str(e) or type(e).__name__).splitlines()[0]
+    return ""
+
+
+def _main():
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what TensorFlow prints is no answer
+    for _ in range(MODELS):
+        wait = threading.Timer(PATIENCE, os._exit, [0])
+        wait.start()
+        asked = sys.stdin.readline()
+        wait.cancel()
+        if not asked:  # the caller has ended
+            break
+        print(json.dumps(_convert(*json.loads(asked))), file=answers, flush=True)
 
 
 if __name__ == "__main__":
-    _main(*sys.argv[1:])
+    _main()
