@@ -2,6 +2,7 @@
 
 import math
 from contextlib import contextmanager
+from itertools import accumulate
 
 import albumentations as A
 import cv2
@@ -26,15 +27,15 @@ class Scratch:
     @contextmanager
     def __call__(self, *shapes):
         """Arrays of uint8 of these shapes, of any content, for the time of a block."""
-        sizes = [math.prod(shape) for shape in shapes]
+        ends = list(accumulate(map(math.prod, shapes)))
         try:
             memory = self._idle.pop()
         except IndexError:
             memory = np.empty(0, np.uint8)
-        if memory.size < sum(sizes):
-            memory = np.empty(sum(sizes), np.uint8)
-        parts = np.split(memory, np.cumsum(sizes))
-        yield [part.reshape(shape) for part, shape in zip(parts, shapes, strict=False)]
+        if memory.size < ends[-1]:
+            memory = np.empty(ends[-1], np.uint8)
+        starts = [0, *ends]
+        yield [memory[a:b].reshape(shape) for a, b, shape in zip(starts, ends, shapes, strict=False)]
         self._idle.append(memory)
 
 
