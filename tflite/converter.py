@@ -10,12 +10,13 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 TRIES = 2
-MODELS, PATIENCE = 8, 20  # that the process converts, and the seconds that it waits for one, before it ends
+MODELS, PATIENCE = 8, 20  # that a process converts, and the seconds that it waits for one, before it ends
 
-_lock, _process = threading.Lock(), None
+_lock, _idle = threading.Lock(), None
 
 
 def convert_saved_model(folder, precision):
@@ -24,32 +25,54 @@ def convert_saved_model(folder, precision):
     Raises:
         RuntimeError: the converter's reason in one line.
     """
+    global _idle
     output = Path(folder) / "converted.tflite"
     with _lock:
         for _ in range(TRIES):
-            reason = _ask([str(folder), precision, str(output)])
+            converter, _idle = _idle if _idle and _idle.waits() else _Converter(), None
+            reason = converter.ask(str(folder), precision, str(output))
             if reason is not None:
                 break
-    if reason is None:
-        raise RuntimeError(f"its process ended with status {_process.wait()}")
+            reason = f"its process ended with status {converter.end()}"
+        else:
+            raise RuntimeError(reason)
+        if converter.asked < MODELS:
+            _idle = converter
+        else:
+            converter.end()
     if reason:
         raise RuntimeError(reason)
     return output.read_bytes()
 
 
-def _ask(arguments):
-    """Why the process can't convert it; "" where it did, None where it ended."""
-    global _process
-    if _process is None or _process.poll() is not None:
+class _Converter:
+    """The process, seen from outside."""
+
+    def __init__(self):
         environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}  # the caller may hold all of a GPU's memory
         pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        _process = subprocess.Popen([sys.executable, str(Path(__file__))], env=environment, text=True, **pipes)
-    try:
-        print(json.dumps(arguments), file=_process.stdin, flush=True)
-    except OSError:
-        return None
-    answer = _process.stdout.readline()
-    return json.loads(answer) if answer else None
+        self._process = subprocess.Popen([sys.executable, str(Path(__file__))], env=environment, text=True, **pipes)
+        self.asked = 0
+
+    def waits(self):
+        return self._process.poll() is None
+
+    def ask(self, *arguments):
+        """Why it can't convert a model; "" where it did, None where it ended."""
+        self.asked += 1
+        try:
+            print(json.dumps(arguments), file=self._process.stdin, flush=True)
+        except OSError:
+            return None
+        answer = self._process.stdout.readline()
+        return json.loads(answer) if answer else None
+
+    def end(self):
+        """Let it end; gives its status."""
+        with suppress(OSError):
+            self._process.stdin.close()
+        self._process.stdout.close()
+        return self._process.wait()
 
 
 def _convert(folder, precision, output):
@@ -70,13 +93,13 @@ def _convert(folder, precision, output):
 def _main():
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what TensorFlow prints is no answer
-    for _ in range(MODELS):
-        wait = threading.Timer(PATIENCE, os._exit, [0])
-        wait.start()
+    while True:
+        patience = threading.Timer(PATIENCE, os._exit, [0])
+        patience.start()
         asked = sys.stdin.readline()
-        wait.cancel()
-        if not asked:  # the caller has ended
-            break
+        patience.cancel()
+        if not asked:
+            return
         print(json.dumps(_convert(*json.loads(asked))), file=answers, flush=True)
 
 
