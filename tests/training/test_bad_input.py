@@ -139,7 +139,8 @@ class Finder:
     def __init__(self, *_):
         pass
 
-    def prepare(self, image):
+    def prepare(self, image, video):
+        assert not video
         assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
         return image
 
