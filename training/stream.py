@@ -4,6 +4,7 @@ What is at a position of a run, counted in pictures, depends on seed and positio
 with any number of threads.
 """
 
+import math
 import threading
 from functools import lru_cache
 
@@ -13,6 +14,7 @@ import tensorflow as tf
 from .cores import cores
 from .pictures import read_pixels
 
+ALIGNMENT = 64  # bytes
 ORDER, PICTURE, SHAPES = range(3)  # beside the seed and a count: what a random generator is for
 
 
@@ -86,7 +88,7 @@ def batches(make, signature, batch_size, *, start=0, total=None, share=(0, 1), d
     rows = batch_size // workers
 
     def together(number):  # a call from TensorFlow into Python costs as much as a tenth of a picture
-        arrays, count = [np.empty((rows, *shape), dtype) for shape, dtype in signature], 0
+        arrays, count = [_aligned((rows, *shape), dtype) for shape, dtype in signature], 0
         first = int(number) * batch_size + rank * rows
         for position in range(first, min(first + rows, total or first + rows)):
             made = make(position)
@@ -108,6 +110,14 @@ def batches(make, signature, batch_size, *, start=0, total=None, share=(0, 1), d
     if dtype == "float32":
         dataset = dataset.map(as_floats)  # here and not in `make`: a quarter of the bytes to keep
     return unhurried(dataset.prefetch(2))
+
+
+def _aligned(shape, dtype):
+    """An array of any content that TensorFlow takes as it is; one that begins elsewhere it copies."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    memory = np.empty(size + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + size].view(dtype).reshape(shape)
 
 
 def as_floats(images, *others):
