@@ -1,8 +1,6 @@
 """Transforms of Darknet's classifiers that albumentations lacks."""
 
 import math
-from contextlib import contextmanager
-from itertools import accumulate
 
 import albumentations as A
 import cv2
@@ -13,30 +11,6 @@ def random_scale(rng, limit):
     """A factor between `limit` and 1, or as often its inverse: Darknet's `rand_scale`."""
     scale = rng.uniform(*sorted((1, limit)))
     return scale if rng.random() < 0.5 else 1 / scale
-
-
-class Scratch:
-    """Memory to compute in that is used again, by any number of threads.
-
-    The system's costs more than what is done in it: each page is made, cleared and taken back.
-    """
-
-    def __init__(self):
-        self._idle = []
-
-    @contextmanager
-    def __call__(self, *shapes):
-        """Arrays of uint8 of these shapes, of any content, for the time of a block."""
-        ends = list(accumulate(map(math.prod, shapes)))
-        try:
-            memory = self._idle.pop()
-        except IndexError:
-            memory = np.empty(0, np.uint8)
-        if memory.size < ends[-1]:
-            memory = np.empty(ends[-1], np.uint8)
-        starts = [0, *ends]
-        yield [memory[a:b].reshape(shape) for a, b, shape in zip(starts, ends, shapes, strict=False)]
-        self._idle.append(memory)
 
 
 class RescaledCrop(A.ImageOnlyTransform):
@@ -56,7 +30,9 @@ class RescaledCrop(A.ImageOnlyTransform):
     def __init__(self, size, angle, aspect):
         super().__init__(p=1.0)
         self.size, self.angle, self.aspect = tuple(size), angle, aspect
-        self._scratch = Scratch()
+        # Used again: the system's own costs more than what is done in it. As for its random state, a transform is one
+        # thread's at a time.
+        self._memory, self._window = np.empty(0, np.uint8), np.empty((*self.size, 4), np.uint8)
 
     def get_params_dependent_on_data(self, params, data):
         """The (2, 3) matrix from the window's pixels to the picture's."""
@@ -79,11 +55,13 @@ class RescaledCrop(A.ImageOnlyTransform):
             img = cv2.resize(whole, (w, h), interpolation=cv2.INTER_AREA)
             matrix = (matrix + [0, 0, 0.5]) / factor - [0, 0, 0.5]
         # OpenCV warps four channels in less than half the time of three.
-        with self._scratch((*img.shape[:2], 4), (*self.size, 4)) as (whole, window):
-            cv2.cvtColor(img, cv2.COLOR_RGB2RGBA, dst=whole)
-            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-            cv2.warpAffine(whole, matrix, self.size[::-1], dst=window, flags=flags)
-            return cv2.cvtColor(window, cv2.COLOR_RGBA2RGB)
+        shape = (*img.shape[:2], 4)
+        if self._memory.size < math.prod(shape):
+            self._memory = np.empty(math.prod(shape), np.uint8)
+        img = cv2.cvtColor(img, cv2.COLOR_RGB2RGBA, dst=self._memory[: math.prod(shape)].reshape(shape))
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        window = cv2.warpAffine(img, matrix, self.size[::-1], dst=self._window, flags=flags)
+        return cv2.cvtColor(window, cv2.COLOR_RGBA2RGB)
 
 
 GREY = np.full((3, 3), 1 / 3)  # a colour's part on the grey axis, around which hue is an angle, saturation a length
