@@ -95,7 +95,17 @@ def export_model():
     """Sees to it that the assets have a model."""
     if not list((ASSETS / "models").glob("*.tflite")):
         print("== Exporting a model into the assets", flush=True)
-        run(sys.executable, "-m", "cspkeras.cli", "export", "--model", "bccd", "--android", DEMO, cwd=DEMO.parent)
+        run(
+            sys.executable,
+            "-m",
+            "cspkeras.commands.main",
+            "export",
+            "--model",
+            "bccd",
+            "--android",
+            DEMO,
+            cwd=DEMO.parent,
+        )
 
 
 def link_resources():

@@ -1,7 +1,7 @@
 """What the JUnit tests compare the application's Kotlin with, computed by Python: python vectors.py FOLDER
 
-Made-up outputs of networks with the boxes that tflite/detect.py makes of them; pictures with the inputs it makes of
-them; frames of cameras with their pictures; files with settings, and files without. Seed: 0, the case's number added.
+Made-up outputs of networks with the boxes that tflite/detect.py makes of them; images with the inputs it makes of
+them; frames of cameras with their images; files with settings, and files without. Seed: 0, the case's number added.
 """
 
 import base64
@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-CASES, PICTURES = 240, 24
+CASES, IMAGES = 240, 24
 SIZES = ((64, 64), (96, 64), (64, 96), (416, 416))  # height, width
 KINDS = ((np.float32, 0.0, 0), (np.int8, 1 / 255, -128), (np.uint8, 1 / 255, 0))
 
@@ -58,7 +58,7 @@ def detector(how, classes, inputs, outputs):
 
 
 def case(number):
-    """Boxes around a few spots, so that they overlap, some beyond the picture; scores mostly low."""
+    """Boxes around a few spots, so that they overlap, some beyond the image; scores mostly low."""
     rng = np.random.default_rng(number)
     classes, size = int(rng.integers(1, 8)), SIZES[number % len(SIZES)]
     rows = 3549 if number % 12 == 11 else int(rng.integers(1, 300))
@@ -75,7 +75,7 @@ def case(number):
     threshold = float(np.float32(rng.uniform(0.05, 0.7)))
     made = detector(how, classes, (np.zeros((1, *size, 3), np.float32), KINDS[0]), outputs)
     image = np.broadcast_to(np.uint8(0), (height, width, 3))
-    made._preprocess = lambda image: None  # the picture's size alone counts here
+    made._preprocess = lambda image: None  # the image's size alone counts here
     found = made.detect(image, threshold)
     tensors = [
         dict(shape=array.shape, type=np.dtype(kind[0]).name, scale=kind[1], zero_point=kind[2], data=packed(array))
@@ -90,7 +90,7 @@ def case(number):
 
 
 def preprocessed(number):
-    """A picture and the network's input of it."""
+    """An image and the network's input of it."""
     rng = np.random.default_rng(number)
     size, kind = SIZES[number % 3], KINDS[number // 2 % 3]
     height, width = (int(side) for side in rng.integers(1, 200, 2))
@@ -103,7 +103,7 @@ def preprocessed(number):
 
 
 def frame(number):
-    """A camera's frame, its planes apart or interleaved, and the upright picture by JPEG's formulas."""
+    """A camera's frame, its planes apart or interleaved, and the upright image by JPEG's formulas."""
     rng = np.random.default_rng(number)
     height, width = (int(2 * side) for side in rng.integers(1, 20, 2))
     rotation, interleaved, pad = 90 * (number % 4), number // 4 % 2, int(rng.integers(0, 5))
@@ -149,7 +149,7 @@ def main():
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     write_files(folder)
-    parts = {"outputs": (case, CASES), "inputs": (preprocessed, PICTURES), "frames": (frame, 16)}
+    parts = {"outputs": (case, CASES), "inputs": (preprocessed, IMAGES), "frames": (frame, 16)}
     for name, (make, count) in parts.items():
         (folder / f"{name}.json").write_text(json.dumps([make(number) for number in range(count)]))
 

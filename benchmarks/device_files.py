@@ -62,7 +62,7 @@ def _noise(shape, count=4):
 def _make(key, path, model, files):
     runtime, precision = key
     if runtime == "LiteRT":
-        from cspkeras.tflite import convert
+        from cspkeras.tflite.export import convert
 
         convert(model, path, precision, _noise((1, *model.input_shape[1:])) if precision == "int8" else None)
     elif runtime == "ncnn":
@@ -92,16 +92,16 @@ def _quantize(onnx, path):
     ready = path.with_suffix(".ready.onnx")
     quant_pre_process(str(onnx), str(ready), skip_symbolic_shape=True)
     side = int(onnx.stem.split("_")[1])
-    pictures = iter([{"image": image} for image in _noise((1, 3, side, side))])
+    images = iter([{"image": image} for image in _noise((1, 3, side, side))])
 
-    class Pictures(quantization.CalibrationDataReader):
+    class Images(quantization.CalibrationDataReader):
         def get_next(self):
-            return next(pictures, None)
+            return next(images, None)
 
     quantization.quantize_static(
         str(ready),
         str(path),
-        Pictures(),
+        Images(),
         quant_format=quantization.QuantFormat.QDQ,
         per_channel=True,
         activation_type=quantization.QuantType.QUInt8,

@@ -4,11 +4,11 @@
     python benchmarks/files.py --size 64 --output docs/files.json
 
 Backbones have their classifier of 1,000 classes, detectors 80 classes. Weights are random ones, settled so that signals
-live (cspkeras/tflite/untrained.py): sizes, operations and agreement are told here, no accuracies. Every file is run on
+live (untrained.py): sizes, operations and agreement are told here, no accuracies. Every file is run on
 LiteRT's CPU, and on its GPU delegate where there is a Vulkan driver. Killed at any moment, the same command goes on.
 
     float32, float16 (weights), dynamic (int8 weights)
-    int8 PTQ    post-training quantization: calibrated on four pictures
+    int8 PTQ    post-training quantization: calibrated on four images
     int8 QAT    the same model after two steps of quantization-aware training
 """
 
@@ -27,35 +27,36 @@ import numpy as np
 
 QAT = "int8 QAT"
 PRECISIONS = {"float32": "float32", "float16": "float16", "dynamic": "dynamic", "int8 PTQ": "int8", QAT: "int8"}
-PICTURES, STEPS, RATE = 4, 2, 1e-4
+IMAGES, STEPS, RATE = 4, 2, 1e-4
 PACKAGES = ("keras", "tensorflow", "tensorflow-model-optimization", "ai-edge-litert")
 
 
 def build(name, size=None, **options):
-    """A settled network, at its published size or another, and the pictures that it is settled on."""
+    """A settled network, at its published size or another, and the images that it is settled on."""
     import keras
+    from untrained import settle
 
-    from cspkeras.backbones import registry as backbones
+    from cspkeras import registry as backbones
     from cspkeras.detection import registry as detectors
-    from cspkeras.tflite.untrained import settle
 
     keras.utils.set_random_seed(0)
     get, known = backbones.get_model, backbones.VARIANTS
     if name not in known:
         get, known = detectors.get_detector, detectors.VARIANTS
     size = size or known[name].published.size
-    pictures = np.random.default_rng(0).random((PICTURES, size, size, 3), "float32")
-    return settle(get(name, input_shape=(size, size, 3), **options), pictures), pictures
+    images = np.random.default_rng(0).random((IMAGES, size, size, 3), "float32")
+    return settle(get(name, input_shape=(size, size, 3), **options), images), images
 
 
-def prove(model, pictures, folder, kinds=tuple(PRECISIONS)):
+def prove(model, images, folder, kinds=tuple(PRECISIONS)):
     """Convert a network to each of `kinds` and check the files.
 
     Yields:
         (kind, file's path, `Check`). What is trained comes last and is compared to the trained model.
     """
-    from cspkeras.tflite import check, convert
-    from cspkeras.tflite.convert import reference
+    from cspkeras.tflite.export import convert
+    from cspkeras.tflite.export.convert import reference
+    from cspkeras.tflite.proof import check
 
     quantized = None
     for kind in kinds:
@@ -64,41 +65,41 @@ def prove(model, pictures, folder, kinds=tuple(PRECISIONS)):
             from cspkeras.training import calibrate, quantize_aware
 
             if quantized is None:
-                quantized = calibrate(quantize_aware(model, pictures[:, None]), pictures[:, None])
+                quantized = calibrate(quantize_aware(model, images[:, None]), images[:, None])
             if kind == QAT:
-                train(quantized, pictures)
+                train(quantized, images)
             source = quantized
         path = convert(source, Path(folder) / f"{kind.replace(' ', '_')}.tflite", PRECISIONS[kind])
         wanted = reference(quantized if kind == QAT else model)
-        yield kind, path, check(path, reference=wanted, images=pictures[:1], runs=1)
+        yield kind, path, check(path, reference=wanted, images=images[:1], runs=1)
 
 
-def train(quantized, pictures):
+def train(quantized, images):
     """Some steps of quantization-aware training on made-up labels; eagerly, which begins at once."""
     import tf_keras
 
     rng, optimizer = np.random.default_rng(1), tf_keras.optimizers.SGD(RATE)
     if hasattr(quantized, "anchors"):
-        labels = rng.integers(0, len(quantized.class_names), (PICTURES, 2))
-        boxes = np.tile(np.array([[0.1, 0.1, 0.5, 0.6], [0.4, 0.3, 0.9, 0.9]], "float32"), (PICTURES, 1, 1))
+        labels = rng.integers(0, len(quantized.class_names), (IMAGES, 2))
+        boxes = np.tile(np.array([[0.1, 0.1, 0.5, 0.6], [0.4, 0.3, 0.9, 0.9]], "float32"), (IMAGES, 1, 1))
         answers = {"boxes": boxes, "labels": labels.astype("int32")}
         quantized.compile(optimizer, run_eagerly=True)
     else:
-        answers = rng.integers(0, quantized.output_shape[-1], PICTURES)
+        answers = rng.integers(0, quantized.output_shape[-1], IMAGES)
         quantized.compile(optimizer, "sparse_categorical_crossentropy", run_eagerly=True)
     for _ in range(STEPS):
-        quantized.train_on_batch(pictures, answers)
+        quantized.train_on_batch(images, answers)
 
 
 def measure(name, size):
     """What is told of one network: its size, its lone norms, its operations in floats, and figures of each file."""
-    from cspkeras.tflite.norms import left_norms, lone_norms
+    from norms import left_norms, lone_norms
 
     start = time.perf_counter()
-    model, pictures = build(name, size)
-    told = {"size": pictures.shape[1], "lone_norms": len(lone_norms(model)), "files": {}}
+    model, images = build(name, size)
+    told = {"size": images.shape[1], "lone_norms": len(lone_norms(model)), "files": {}}
     with tempfile.TemporaryDirectory() as folder:
-        for kind, path, found in prove(model, pictures, folder):
+        for kind, path, found in prove(model, images, folder):
             if kind == "float32":
                 told |= {"operations": found.operations, "gpu": found.gpu_note}
             told["files"][kind] = {
@@ -122,7 +123,7 @@ def main():
     parser.add_argument("--output", type=Path, required=True, help="the JSON file to write, or to go on with")
     args = parser.parse_args()
     import cspkeras
-    from cspkeras.training.callbacks import write_json
+    from cspkeras.files import write_json
 
     names = [*cspkeras.list_models(), *cspkeras.list_detectors()]
     if unknown := set(args.models or ()) - set(names):

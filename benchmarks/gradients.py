@@ -56,7 +56,7 @@ def build(kind):
 
 def measured(model, kind, images, labels):
     """The figures of one moment: {name: value}."""
-    from cspkeras.training.gradients import correlation, effective_rank, gradients_at
+    from cspkeras.analysis.gradients import correlation, effective_rank, gradients_at
 
     entering = ["stem_act"] if kind == "dense" else ["stage_part1_act", "stage_part2_act"]
     names = [f"layer{i}_conv2_act" for i in range(1, LAYERS + 1)]
@@ -98,7 +98,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=5, help="how many [%(default)s]")
     parser.add_argument("--output", type=Path, required=True, help="the JSON file to write")
     args = parser.parse_args()
-    from cspkeras.training.callbacks import write_json
+    from cspkeras.files import write_json
 
     results = {}
     for kind in KINDS:

@@ -5,8 +5,8 @@
     python benchmarks/learning.py --run runs/learning --output docs/learning.json --measure  # speeds: quiet machine
 
 The data is `keras.datasets.cifar10`, or with --data any folder with train/CLASS/ and test/CLASS/ that `cspkeras train`
-reads. Every network gets the same pictures, enlarged to 64x64, by the same recipe, in each seed; what counts is the
-accuracy on the test pictures after the last epoch, which decided nothing. Killed at any moment, the same command goes
+reads. Every network gets the same images, enlarged to 64x64, by the same recipe, in each seed; what counts is the
+accuracy on the test images after the last epoch, which decided nothing. Killed at any moment, the same command goes
 on. The networks are those of the paper with their first stages and a fraction of their width, so that a run takes a few
 minutes of one processor core.
 """
@@ -24,9 +24,9 @@ from pathlib import Path
 from load import TOLERATED, Load, Patience
 
 SIZE, CLASSES = 64, 10
-RESCALE = 64, 80  # pixels of a picture's shorter side, least and most
-BATCH = 64  # pictures a training step
-CALIBRATION = 64  # training pictures that calibrate int8
+RESCALE = 64, 80  # pixels of an image's shorter side, least and most
+BATCH = 64  # images a training step
+CALIBRATION = 64  # training images that calibrate int8
 RUNS = 50  # of a .tflite file, whose median is a round's latency
 STEPS = 10  # of training, which are a round's speed
 PACKAGES = ("keras", "tensorflow", "ai-edge-litert", "numpy")
@@ -65,7 +65,7 @@ def chosen_networks(parser, names):
 
 
 def read_data(folder):
-    """The training and the test pictures, and a line that says what they are."""
+    """The training and the test images, and a line that says what they are."""
     from cspkeras.training import ClassificationData, LabelledImage, read
 
     if folder is not None:
@@ -81,7 +81,7 @@ def read_data(folder):
             for part in keras.datasets.cifar10.load_data()
         )
         source = "keras.datasets.cifar10"
-    return train, test, f"CIFAR-10, {len(train.examples)} training and {len(test.examples)} test pictures, {source}"
+    return train, test, f"CIFAR-10, {len(train.examples)} training and {len(test.examples)} test images, {source}"
 
 
 def recipe_of(epochs, seed):
@@ -94,7 +94,7 @@ def recipe_of(epochs, seed):
 
 
 def train(build, seed, data, folder, epochs):
-    """Train a network, or go on with it; gives {"top1", "top5", "loss"} on the test pictures."""
+    """Train a network, or go on with it; gives {"top1", "top5", "loss"} on the test images."""
     import keras
 
     from cspkeras.training import fit
@@ -111,27 +111,27 @@ def measure(builders, data, run, seed, rounds, patience):
     import keras
     import numpy as np
 
-    from cspkeras.tflite import convert
-    from cspkeras.tflite.litert import run_cpu
+    from cspkeras.tflite.export import convert
+    from cspkeras.tflite.runtime.litert import run_cpu
     from cspkeras.training import evaluation_batches
 
-    pictures, labels = next(iter(evaluation_batches(data, (SIZE, SIZE), max(BATCH, CALIBRATION))))
-    pictures, labels = np.asarray(pictures), np.asarray(labels)
+    images, labels = next(iter(evaluation_batches(data, (SIZE, SIZE), max(BATCH, CALIBRATION))))
+    images, labels = np.asarray(images), np.asarray(labels)
     models, files = {}, {}
     for name, build in builders.items():
         trained = keras.saving.load_model(run / folder_name(name, seed) / "best.keras")
         files[name] = run / f"{folder_name(name, seed)}.tflite"
-        convert(trained, files[name], "int8", [picture[None] for picture in pictures[:CALIBRATION]])
+        convert(trained, files[name], "int8", [image[None] for image in images[:CALIBRATION]])
         models[name] = build()
         models[name].compile("adamw", "categorical_crossentropy")
-        models[name].train_on_batch(pictures[:BATCH], labels[:BATCH])
+        models[name].train_on_batch(images[:BATCH], labels[:BATCH])
 
     def once(name):
         load, start = Load(), time.perf_counter()
         for _ in range(STEPS):
-            models[name].train_on_batch(pictures[:BATCH], labels[:BATCH])
+            models[name].train_on_batch(images[:BATCH], labels[:BATCH])
         rate = STEPS * BATCH / (time.perf_counter() - start)
-        return (rate, run_cpu(files[name], pictures[:1], threads=1, runs=RUNS).latency_ms), load.others()
+        return (rate, run_cpu(files[name], images[:1], threads=1, runs=RUNS).latency_ms), load.others()
 
     found, loads = {name: [] for name in builders}, []
     for _ in range(rounds):
@@ -162,13 +162,13 @@ def machine(threads):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, help="folder of pictures [keras.datasets.cifar10]")
+    parser.add_argument("--data", type=Path, help="folder of images [keras.datasets.cifar10]")
     parser.add_argument("--run", type=Path, default=Path("runs/learning"), help="folder of the runs [%(default)s]")
     parser.add_argument("--output", type=Path, help="JSON file of the results [learning.json in the runs' folder]")
     parser.add_argument("--networks", nargs="+", metavar="NAME", help="[all]")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--limit", type=int, help="pictures of each split, for a trial [all]")
+    parser.add_argument("--limit", type=int, help="images of each split, for a trial [all]")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--measure", action="store_true", help="measure the speeds of trained networks")
     parser.add_argument("--rounds", type=int, default=5, help="of the measurement")
@@ -180,7 +180,7 @@ def main():
     tf.config.threading.set_intra_op_parallelism_threads(args.threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     from cspkeras.analysis import complexity
-    from cspkeras.training.callbacks import write_json
+    from cspkeras.files import write_json
 
     chosen = chosen_networks(parser, args.networks)
     *data, source = read_data(args.data)

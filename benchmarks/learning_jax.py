@@ -1,9 +1,9 @@
-"""What the networks of learning.py learn in many epochs: all pictures and all steps of an epoch on one accelerator.
+"""What the networks of learning.py learn in many epochs: all images and all steps of an epoch on one accelerator.
 
     pip install -e '.[all]' 'jax[cuda13]'
     KERAS_BACKEND=jax python benchmarks/learning_jax.py --epochs 20 --output docs/learning_long.json
 
-Data as learning.py takes it. The recipe is learning.py's with larger batches; the pictures are enlarged, moved and
+Data as learning.py takes it. The recipe is learning.py's with larger batches; the images are enlarged, moved and
 mirrored on the accelerator, and each step is one call of Keras' stateless functions. Killed, the same command goes on
 with the next run.
 """
@@ -18,19 +18,19 @@ from threading import Lock
 
 from learning import CLASSES, RESCALE, SIZE, chosen_networks, read_data, recipe_of
 
-EVALUATED = 500  # pictures at once
+EVALUATED = 500  # images at once
 COMPILED = 8  # networks at once
 BUILDING = Lock()  # Keras' seed is the whole program's
 
 
 def pixels(data):
-    """Pictures as uint8 (N, 32, 32, 3), classes as int32 (N,)."""
+    """Images as uint8 (N, 32, 32, 3), classes as int32 (N,)."""
     import numpy as np
 
-    from cspkeras.tflite.frames import load_picture
+    from cspkeras.tflite.device.frames import load_image
 
     def decoded(image):
-        return image if isinstance(image, np.ndarray) else np.asarray(load_picture(image))
+        return image if isinstance(image, np.ndarray) else np.asarray(load_image(image))
 
     with ThreadPoolExecutor() as pool:
         images = list(pool.map(decoded, (example.image for example in data.examples)))
@@ -38,7 +38,7 @@ def pixels(data):
 
 
 def augment(key, images):
-    """Each picture rescaled to 64 to 80 pixels, a random window of 64, mirrored half of the time; in 0..1."""
+    """Each image rescaled to 64 to 80 pixels, a random window of 64, mirrored half of the time; in 0..1."""
     import jax
     import jax.numpy as jnp
 
@@ -59,7 +59,7 @@ def compiled(build, recipe, train, test):
     import jax.numpy as jnp
     import keras
 
-    from cspkeras.training.optimizers import optimizer
+    from cspkeras.training.recipes.optimizers import optimizer
 
     with BUILDING:
         model = build()
@@ -119,11 +119,11 @@ def compiled(build, recipe, train, test):
 
 
 def run(functions, recipe, seed, train, test):
-    """Train from a seed's first weights; gives learning.py's figures of the test pictures after the last epoch."""
+    """Train from a seed's first weights; gives learning.py's figures of the test images after the last epoch."""
     import jax
     import numpy as np
 
-    from cspkeras.training.schedules import rate
+    from cspkeras.training.recipes.schedules import rate
 
     epoch, evaluate, first = functions
     steps = len(train[0]) // recipe.batch_size
@@ -137,7 +137,7 @@ def run(functions, recipe, seed, train, test):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, help="folder of pictures [keras.datasets.cifar10]")
+    parser.add_argument("--data", type=Path, help="folder of images [keras.datasets.cifar10]")
     parser.add_argument("--output", type=Path, required=True, help="JSON file of the results")
     parser.add_argument("--networks", nargs="+", metavar="NAME", help="[all]")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
@@ -151,7 +151,7 @@ def main():
         parser.error("it runs on JAX: set KERAS_BACKEND=jax")
     import jax
 
-    from cspkeras.training.callbacks import write_json
+    from cspkeras.files import write_json
 
     chosen = chosen_networks(parser, args.networks)
     recipe = replace(recipe_of(args.epochs, 0), batch_size=args.batch_size)

@@ -3,7 +3,7 @@
     pip install -e '.[training]' && pip install -r benchmarks/requirements.txt
     python benchmarks/pipelines.py --data VOC --output pipelines.json
 
-* detection: mosaics of four pictures with boxes, crop, flip and colours, beside PyTorch's DataLoader with a worker a
+* detection: mosaics of four images with boxes, crop, flip and colours, beside PyTorch's DataLoader with a worker a
   core that does the same by albumentations and OpenCV;
 * classification: the paper's augmentation, beside OpenCV alone in a thread a core: decoded and resized, nothing else.
 
@@ -41,7 +41,7 @@ class Settings:
 
     examples: list  # of cspkeras.training.Example
     class_names: tuple
-    sizes: dict  # task: side of the pictures in pixels
+    sizes: dict  # task: side of the images in pixels
     batch_size: int
     threads: int
 
@@ -62,7 +62,7 @@ def our_classification(settings):
 
 
 class Mosaics:
-    """A map-style data set for torch: pictures with boxes, joined and augmented."""
+    """A map-style data set for torch: images with boxes, joined and augmented."""
 
     def __init__(self, examples, side, length):
         import albumentations as A
@@ -102,11 +102,11 @@ class Mosaics:
         import torch
 
         chosen = [position % len(self.examples), *torch.randint(len(self.examples), (3,)).tolist()]
-        pictures = []
+        images = []
         for example in (self.examples[i] for i in chosen):
             image = cv2.cvtColor(cv2.imread(str(example.image)), cv2.COLOR_BGR2RGB)
-            pictures.append({"image": image, "bboxes": example.boxes, "labels": example.labels})
-        first, *others = pictures
+            images.append({"image": image, "bboxes": example.boxes, "labels": example.labels})
+        first, *others = images
         return self.transform(**first, mosaic_metadata=others)
 
 
@@ -176,7 +176,7 @@ def pin(threads):
 
 
 def rate(make, settings, seconds):
-    """Pictures a second of a pipeline made anew, and the share of the cores that others used meanwhile."""
+    """Images a second of a pipeline made anew, and the share of the cores that others used meanwhile."""
     load = Load()
     batches = make(settings)
     for _ in range(WARM):
@@ -192,7 +192,7 @@ def rate(make, settings, seconds):
 
 
 def measure(task, settings, seconds, rounds, patience):
-    """{pipeline: [pictures a second, one a round]}, and the loads."""
+    """{pipeline: [images a second, one a round]}, and the loads."""
     context = multiprocessing.get_context("spawn")
     processes = {
         name: ProcessPoolExecutor(1, mp_context=context, initializer=pin, initargs=(settings.threads,))
@@ -215,7 +215,7 @@ def measure(task, settings, seconds, rounds, patience):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="detection data as `cspkeras train` takes it")
-    parser.add_argument("--images", type=Path, help="the pictures of a COCO file")
+    parser.add_argument("--images", type=Path, help="the images of a COCO file")
     parser.add_argument("--split", default="train")
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--detection-size", type=int, default=416, help="side in pixels")
@@ -235,7 +235,7 @@ def main():
     sizes = {"detection": args.detection_size, "classification": args.classification_size}
     settings = Settings(data.examples, data.class_names, sizes, args.batch_size, args.threads)
     patience, results, loads = Patience(args.patience), {}, []
-    print("| pipeline | beside | pictures/s | ratio |\n|---|---|---|---|", flush=True)
+    print("| pipeline | beside | images/s | ratio |\n|---|---|---|---|", flush=True)
     for task in args.tasks:
         results[task], found = measure(task, settings, args.seconds, args.rounds, patience)
         loads += found
@@ -248,7 +248,7 @@ def main():
     machine = f"{platform.machine()}, {args.threads} cores; " + ", ".join(f"{k} {v}" for k, v in versions.items())
     print(
         f"\nOurs : theirs, medians of {args.rounds} rounds; in brackets the range of the rounds' ratios. "
-        f"{len(data.examples)} pictures of {args.data.name}, batches of {args.batch_size}. Other programs used "
+        f"{len(data.examples)} images of {args.data.name}, batches of {args.batch_size}. Other programs used "
         f"{statistics.median(loads):.0%} of the cores, at most {max(loads):.0%}. {machine}."
     )
     if max(loads) > TOLERATED:

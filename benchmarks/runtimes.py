@@ -22,7 +22,7 @@ class LiteRT:
         self.interpreter.allocate_tensors()
         (self.given,) = self.interpreter.get_input_details()
         self.result = self.interpreter.get_output_details()[0]["index"]
-        self.image = picture(self.given["shape"])
+        self.image = image(self.given["shape"])
         if self.given["dtype"] != np.float32:
             self.image = (255 * self.image).astype(self.given["dtype"])
 
@@ -62,8 +62,8 @@ class Ncnn:
         self.net.opt.num_threads = threads
         if self.net.load_param(str(path)) or self.net.load_model(str(Path(path).with_suffix(".bin"))):
             raise ValueError(f"{path}: ncnn can't load it")
-        self.picture = channels_first((1, 3, *side(path)))[0]  # held: ncnn reads numpy's own memory
-        self.image = ncnn.Mat(self.picture)
+        self.image = channels_first((1, 3, *side(path)))[0]  # held: ncnn reads numpy's own memory
+        self.image = ncnn.Mat(self.image)
 
     def run(self):
         extractor = self.net.create_extractor()
@@ -91,14 +91,14 @@ class OpenCV:
 RUNTIMES = {"LiteRT": LiteRT, "ONNX Runtime": OnnxRuntime, "ncnn": Ncnn, "OpenCV DNN": OpenCV}
 
 
-def picture(shape):
+def image(shape):
     """The same noise in 0..1 for all, channels last."""
     return np.random.default_rng(0).random(shape, dtype=np.float32)
 
 
 def channels_first(shape):
     batch, channels, height, width = shape
-    return np.ascontiguousarray(picture((batch, height, width, channels)).transpose(0, 3, 1, 2))
+    return np.ascontiguousarray(image((batch, height, width, channels)).transpose(0, 3, 1, 2))
 
 
 def side(path):

@@ -1,92 +1,21 @@
 """The networks of the CSPNet paper (arXiv 1911.11929) in Keras 3, for vision models on phones."""
 
-from .backbones import (
-    CSPDarknet53,
-    CSPDarknet53Elastic,
-    CSPDarknet53Tiny,
-    CSPDenseNet201,
-    CSPDenseNet201Elastic,
-    CSPMobileNetV2,
-    CSPPeleeNet,
-    CSPResNet50,
-    CSPResNet50Elastic,
-    CSPResNeXt50,
-    CSPResNeXt50Elastic,
-    Darknet53,
-    DenseNet201,
-    DenseNet201Elastic,
-    MobileNetV2,
-    PeleeNet,
-    ResNet10,
-    ResNet50,
-    ResNeXt50,
-    decode_predictions,
-    get_model,
-    list_models,
-    preprocess_input,
-    pyramid,
-)
-from .detection import (
-    YOLOXS,
-    CSPDarknet53PANetSPP,
-    CSPPeleeNetEFM,
-    CSPPeleeNetPRN,
-    CSPPeleeNetPRN3L,
-    CSPResNet50PANetSPP,
-    CSPResNeXt50PANetSPP,
-    Detector,
-    YOLOv3,
-    YOLOv4,
-    YOLOv4Tiny,
-    YOLOXNano,
-    YOLOXTiny,
-    get_detector,
-    list_detectors,
-)
-from .weights import from_darknet, from_timm, unfold_norms
+from . import backbones, detection
+from .backbones import *
+from .backbones.timm import from_timm
+from .detection import *
+from .registry import get_detector, get_model, list_detectors, list_models
+from .weights import from_darknet, unfold_norms
 
 __all__ = [
-    "CSPDarknet53",
-    "CSPDarknet53Elastic",
-    "CSPDarknet53PANetSPP",
-    "CSPDarknet53Tiny",
-    "CSPDenseNet201",
-    "CSPDenseNet201Elastic",
-    "CSPMobileNetV2",
-    "CSPPeleeNet",
-    "CSPPeleeNetEFM",
-    "CSPPeleeNetPRN",
-    "CSPPeleeNetPRN3L",
-    "CSPResNeXt50",
-    "CSPResNeXt50Elastic",
-    "CSPResNeXt50PANetSPP",
-    "CSPResNet50",
-    "CSPResNet50Elastic",
-    "CSPResNet50PANetSPP",
-    "Darknet53",
-    "DenseNet201",
-    "DenseNet201Elastic",
-    "Detector",
-    "MobileNetV2",
-    "PeleeNet",
-    "ResNeXt50",
-    "ResNet10",
-    "ResNet50",
-    "YOLOXNano",
-    "YOLOXS",
-    "YOLOXTiny",
-    "YOLOv3",
-    "YOLOv4",
-    "YOLOv4Tiny",
-    "decode_predictions",
     "from_darknet",
     "from_timm",
     "get_detector",
     "get_model",
     "list_detectors",
     "list_models",
-    "preprocess_input",
-    "pyramid",
     "unfold_norms",
 ]
+__all__ += backbones.__all__
+__all__ += detection.__all__
 __version__ = "0.1.0"

@@ -4,12 +4,9 @@ Convolutions follow Darknet: no bias before a batch-norm, epsilon 1e-5, activati
 padded by one on top and left, so published weights give published outputs.
 """
 
-import keras
 from keras import layers
 
-from .batch_norm import BatchNormalization
-from .grouped import GroupedConv2D
-from .routing import ChannelSlice
+from .layers import BatchNormalization, ChannelSlice, GroupedConv2D, Upsample
 
 BN_EPSILON = 1e-5
 BN_MOMENTUM = 0.97
@@ -145,82 +142,3 @@ def spatial_attention(x, *, name):
     gate = conv_bn_act(x, x.shape[-1], 1, activation=None, name=f"{name}_sam")
     gate = layers.Activation("sigmoid", name=f"{name}_sam_gate")(gate)
     return layers.Multiply(name=f"{name}_sam_multiply")([x, gate])
-
-
-@keras.saving.register_keras_serializable("cspkeras")
-class Maxout(layers.Layer):
-    """Cross-channel pooling (maxout): `out[g] = max over k of in[g + k * filters]`.
-
-    The paper's section 3.3 compresses the feature pyramid by it. Written as the maximum of channel slices: a
-    reshape to five dimensions would say the same, but no mobile GPU takes five dimensions.
-
-    Args:
-        filters: output channels; the input's channels must be a multiple.
-    """
-
-    def __init__(self, filters, **kwargs):
-        super().__init__(**kwargs)
-        self.filters = filters
-
-    def build(self, input_shape):
-        if input_shape[-1] % self.filters:
-            raise ValueError(
-                f"Maxout to {self.filters} channels needs a multiple of {self.filters} as input. "
-                f"Received: input_shape={tuple(input_shape)}"
-            )
-        self.built = True
-
-    def call(self, x):
-        slices = [x[..., k : k + self.filters] for k in range(0, x.shape[-1], self.filters)]
-        out = slices[0]
-        for one in slices[1:]:
-            out = keras.ops.maximum(out, one)
-        return out
-
-    def compute_output_shape(self, input_shape):
-        return (*input_shape[:-1], self.filters)
-
-    def get_config(self):
-        return {**super().get_config(), "filters": self.filters}
-
-
-@keras.saving.register_keras_serializable("cspkeras")
-class Upsample(layers.Layer):
-    """Upsampling by a whole factor, in the form that mobile GPUs take.
-
-    Keras' UpSampling2D becomes a reshape and tile in five dimensions, which no GPU delegate accepts; this one becomes
-    RESIZE_NEAREST_NEIGHBOR or RESIZE_BILINEAR.
-
-    Args:
-        size: the factor, for height and width alike.
-        interpolation: "nearest" or "bilinear".
-    """
-
-    def __init__(self, size=2, interpolation="nearest", **kwargs):
-        super().__init__(**kwargs)
-        self.size, self.interpolation = size, interpolation
-
-    def call(self, x):
-        return keras.ops.custom_gradient(self._nearest)(x) if self.interpolation == "nearest" else self._resize(x)
-
-    def _resize(self, x):
-        height, width = keras.ops.shape(x)[1:3]
-        return keras.ops.image.resize(
-            x, (height * self.size, width * self.size), interpolation=self.interpolation, data_format="channels_last"
-        )
-
-    def _nearest(self, x):
-        """The resized map and its gradient, which TensorFlow's XLA does not know: the sum over each pixel's copies."""
-
-        def gradient(upstream):
-            mean = keras.ops.average_pool(upstream, self.size, strides=self.size, data_format="channels_last")
-            return mean * self.size**2
-
-        return self._resize(x), gradient
-
-    def compute_output_shape(self, input_shape):
-        n, h, w, c = input_shape
-        return (n, h and h * self.size, w and w * self.size, c)
-
-    def get_config(self):
-        return {**super().get_config(), "size": self.size, "interpolation": self.interpolation}

@@ -1,6 +1,7 @@
 """Files that never carry their final name half-written."""
 
 import errno
+import json
 import os
 import tempfile
 from contextlib import contextmanager
@@ -39,3 +40,9 @@ def replacing(path):
             if e.errno not in FULL:
                 raise
             raise OSError(f"{path}: can't be written, the disk is full") from e
+
+
+def write_json(path, value):
+    """Write a JSON file, aside first."""
+    with replacing(path) as aside:
+        aside.write_text(json.dumps(value, indent=2) + "\n")

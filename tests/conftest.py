@@ -20,7 +20,7 @@ def pytest_runtest_makereport(item, call):
 
 @pytest.fixture(scope="session")
 def test_data():
-    """The folder of pictures and reference outputs that some tests compare with."""
+    """The folder of images and reference outputs that some tests compare with."""
     folder = os.environ.get("CSPKERAS_TEST_DATA")
     if not folder or not Path(folder).is_dir():
         pytest.skip("CSPKERAS_TEST_DATA does not name the folder with the test data")
@@ -58,7 +58,7 @@ COLORS = {"blue": (40, 60, 220), "green": (30, 200, 60), "red": (220, 50, 30)}  
 
 
 def small_voc(folder, train=6, val=2, size=(64, 48)):
-    """A Pascal VOC folder of made-up pictures, `size` (width, height), with a solid rectangle of each of `COLORS`."""
+    """A Pascal VOC folder of made-up images, `size` (width, height), with a solid rectangle of each of `COLORS`."""
     import numpy as np
     from PIL import Image
 
@@ -109,7 +109,7 @@ def models(tmp_path_factory):
 @pytest.fixture
 def one_error(capsys):
     """A function that runs the `cspkeras` command, which must fail, and gives its one line on the standard error."""
-    from cspkeras.cli import main
+    from cspkeras.commands.main import main
 
     def run(*arguments):
         try:

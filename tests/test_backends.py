@@ -26,7 +26,7 @@ def build(name):
     return small_backbone(name, classifier_activation=None)
 
 
-def pictures():
+def images():
     return np.random.default_rng(0).random((2, 64, 64, 3), "float32")
 
 
@@ -42,19 +42,19 @@ def network(name):
 
 
 def outputs(function):
-    """The outputs for `pictures`, as one array in single precision."""
-    maps = keras.tree.flatten(function(keras.ops.convert_to_tensor(pictures())))
+    """The outputs for `images`, as one array in single precision."""
+    maps = keras.tree.flatten(function(keras.ops.convert_to_tensor(images())))
     return np.concatenate([np.ravel(keras.ops.convert_to_numpy(x)).astype("float32") for x in maps])
 
 
 def train(model, name, optimizer, **options):
-    """The loss and the weights' changes, as one array, of a training step on `pictures`."""
+    """The loss and the weights' changes, as one array, of a training step on `images`."""
     target, loss = np.array([0, 2]), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     if name == DETECTOR:
         target, loss = TARGETS, None
     model.compile(optimizer, loss, **options)
     before = [keras.ops.convert_to_numpy(weight) for weight in model.trainable_weights]
-    history = model.fit(pictures(), target, batch_size=2, verbose=0).history
+    history = model.fit(images(), target, batch_size=2, verbose=0).history
     changes = [keras.ops.convert_to_numpy(w) - old for w, old in zip(model.trainable_weights, before, strict=True)]
     return history["loss"][0], np.concatenate([np.ravel(change) for change in changes])
 

@@ -11,7 +11,7 @@ import pytest
 
 import cspkeras
 from cspkeras.analysis import complexity
-from cspkeras.cli import make_parser
+from cspkeras.commands.main import make_parser
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -1,7 +1,6 @@
 """TFLite files: conversion, metadata, proof on LiteRT, and the device's script."""
 
-from .benchmark import benchmark
-from .check import check
-from .convert import convert
+import lazy_loader
 
-__all__ = ["benchmark", "check", "convert"]
+# __init__.pyi has the names and where they stand; they are loaded when they are asked for.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

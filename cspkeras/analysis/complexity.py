@@ -15,9 +15,8 @@ from dataclasses import dataclass
 import keras
 from keras import layers
 
-from ..blocks import Maxout, Upsample
 from ..detection.heads import RawHead
-from ..routing import ChannelSlice, Shortcut
+from ..layers import ChannelSlice, Maxout, Shortcut, Upsample
 
 CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D)
 POOLINGS = (
@@ -52,7 +51,7 @@ KNOWN = (*CONVOLUTIONS, layers.Dense, *POOLINGS, *FREE)
 
 @dataclass(frozen=True)
 class LayerCost:
-    """What one layer costs, for one picture.
+    """What one layer costs, for one image.
 
     Attributes:
         name: the layer's.
@@ -121,7 +120,7 @@ def complexity(model):
         model: the model.
 
     Returns:
-        `Complexity`, for one picture.
+        `Complexity`, for one image.
 
     Raises:
         ValueError: for a layer whose cost is not known, or a model without a fixed input size.

@@ -25,7 +25,7 @@ class Peak:
     """The moment at which most is held.
 
     Attributes:
-        elements: of all feature maps that are held then, for one picture.
+        elements: of all feature maps that are held then, for one image.
         layer: name of the layer that runs then.
     """
 

@@ -1,10 +1,12 @@
 """The table of backbones and detectors: what is counted here beside what was published."""
 
-from ..backbones import registry as of_backbones
-from ..detection import registry as of_detectors
+from fnmatch import fnmatchcase
+
+from ..registry import BACKBONE, DETECTOR, NETWORKS
 from .complexity import complexity
 
 COLUMNS = "{:<22}{:>12}{:>12}{:>11}{:>9}{:>11}{:>6}{:>7}{:>7}  {:<39} {}"
+ACCURACY = {BACKBONE: {"top-1": "top1", "top-5": "top5"}, DETECTOR: {"AP": "ap", "AP50": "ap50"}}
 HEADER = "trainable", "weights", "published", "BFLOPs", "published", "at"
 
 
@@ -20,28 +22,23 @@ def table(pattern="*"):
     Raises:
         ValueError: where no name matches.
     """
-    backbones, detectors = of_backbones.list_models(pattern), of_detectors.list_detectors(pattern)
-    if not backbones and not detectors:
-        known = of_backbones.list_models() + of_detectors.list_detectors()
-        raise ValueError(f"no model's name matches {pattern!r}; there are {', '.join(known)}")
-    if backbones:
-        yield _header("backbone", "top-1", "top-5")
-    for name in backbones:
-        known = of_backbones.VARIANTS[name].published
-        yield _line(name, of_backbones.get_model, known, known.top1, known.top5)
-    if detectors:
-        yield _header("detector", "AP", "AP50")
-    for name in detectors:
-        known = of_detectors.VARIANTS[name].published
-        yield _line(name, of_detectors.get_detector, known, known.ap, known.ap50)
+    chosen = [name for name in NETWORKS if fnmatchcase(name, pattern)]
+    if not chosen:
+        raise ValueError(f"no model's name matches {pattern!r}; there are {', '.join(NETWORKS)}")
+    for kind, figures in ACCURACY.items():
+        if names := sorted(name for name in chosen if NETWORKS[name].kind == kind):
+            yield _header(kind, *figures)
+        for name in names:
+            known = NETWORKS[name].spec.published
+            yield _line(name, known, *(getattr(known, figure) for figure in figures.values()))
 
 
 def _header(kind, *accuracy):
     return COLUMNS.format(kind, *HEADER, *accuracy, "cfg", "source")
 
 
-def _line(name, get, known, *accuracy):
-    cost, params = complexity(get(name, input_shape=(known.size, known.size, 3))), known.params
+def _line(name, known, *accuracy):
+    cost, params = complexity(NETWORKS[name].build(input_shape=(known.size, known.size, 3))), known.params
     counted = f"{cost.trainable:,}", f"{cost.weights:,}", params and f"{params:.2f}M", f"{cost.bflops:.3f}"
     cells = (name, *counted, known.bflops, known.size, *accuracy, known.cfg, known.source)
     return COLUMNS.format(*("-" if cell is None else cell for cell in cells))

@@ -1,16 +1,16 @@
 """What every backbone shares: its published figures, its input, its top and its documentation."""
 
-import inspect
 from dataclasses import dataclass
 from numbers import Integral
 
 import keras
 from keras import layers
 
+from ..published import Published
+from ..published import documented as documented_with
 from .loading import TIMM_WEIGHTS, WEIGHT_FILES, load_weights
 
 STRIDE = 32  # of every backbone's last stage
-REPOSITORY = "github.com/WongKinYiu/CrossStagePartialNetworks"  # of the paper, with its tables and cfgs
 
 ARGUMENTS = {
     "include_top": "whether to end in global average pooling and the classifier.",
@@ -30,55 +30,11 @@ ARGUMENTS = {
     "skip_mismatch": "whether the classifier may be another than that of the weights; it stays as initialized then.",
     "name": "the model's name.",
 }
-DOCSTRING = """{own}
-
-{figures}
-
-Args:
-{arguments}
-
-Returns:
-    A functional `keras.Model`.
-
-Raises:
-    OSError: where weights can't be had or read.
-    ValueError: for an argument that is none of these, naming it, and for weights that don't fit, naming where.
-"""
 
 
-@dataclass(frozen=True)
-class Published:
-    """A variant's figures as published, in the row of the variant itself.
-
-    Attributes:
-        source: of the figures.
-        size: side of the input in pixels that they are of.
-        params: the weights of the convolutions alone, in millions.
-        trainable: parameters as Keras counts them, with 1,000 classes; where there is no cfg, this network's own.
-        bflops: by the authors' rule (`cspkeras.analysis`).
-        top1, top5: accuracy on ImageNet in percent.
-        cfg: the name of the cfg without its ending, where one was published.
-    """
-
-    source: str
-    size: int
-    params: float | None = None
-    trainable: int | None = None
-    bflops: float | None = None
-    top1: float | None = None
-    top5: float | None = None
-    cfg: str | None = None
-
-    def __str__(self):
-        figures = {
-            "{:.2f}M parameters": self.params,
-            "{} BFLOPs at " + f"{self.size}x{self.size}": self.bflops,
-            "top-1 {}": self.top1,
-            "top-5 {}": self.top5,
-        }
-        figures = ", ".join(text.format(figure) for text, figure in figures.items() if figure)
-        counted = f"Trainable parameters with 1,000 classes: {self.trainable:,}."
-        return f"{counted}\nPublished: {figures} ({self.source})." if figures else f"{counted}\nSource: {self.source}."
+def documented(variants):
+    """`published.documented` with the backbones' arguments."""
+    return documented_with(variants, ARGUMENTS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,27 +47,6 @@ class Spec:
     def stride(self):
         """Of which the input's height and width must be multiples."""
         return STRIDE
-
-
-def documented(variants, arguments=ARGUMENTS):
-    """A decorator that completes a constructor's docstring: the figures of its row, its arguments and its result.
-
-    Args:
-        variants: {constructor's name: `Spec`, or any with `published` and `stride`}.
-        arguments: {argument's name: what it is}.
-    """
-
-    def complete(function):
-        spec = variants[function.__name__]
-        lines = (f"    {name}: {arguments[name]}" for name in inspect.signature(function).parameters)
-        function.__doc__ = DOCSTRING.format(
-            own=inspect.cleandoc(function.__doc__ or ""),
-            figures=spec.published,
-            arguments="\n".join(lines).replace("{stride}", str(spec.stride)),
-        )
-        return function
-
-    return complete
 
 
 def image_input(input_shape, input_tensor, stride=STRIDE):

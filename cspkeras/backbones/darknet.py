@@ -7,8 +7,11 @@ from keras import layers
 
 from ..blocks import conv_bn_act, elastic
 from ..cross_stage import check_cross_stage, cross_stage
-from .assembly import REPOSITORY, STRIDE, Published, Spec, assemble, documented
+from ..published import REPOSITORY, Published
+from .assembly import STRIDE, Spec, assemble, documented
 from .timm_layout import build_in
+
+__all__ = ["CSPDarknet53", "CSPDarknet53Elastic", "Darknet53"]
 
 
 @dataclass(frozen=True)

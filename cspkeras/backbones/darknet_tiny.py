@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from keras import layers
 
 from ..blocks import conv_bn_act
-from ..routing import ChannelSlice
-from .assembly import Published, Spec, assemble, documented
+from ..layers import ChannelSlice
+from ..published import Published
+from .assembly import Spec, assemble, documented
+
+__all__ = ["CSPDarknet53Tiny"]
 
 
 @dataclass(frozen=True)

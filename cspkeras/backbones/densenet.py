@@ -14,7 +14,10 @@ from keras import layers
 
 from ..blocks import conv_bn_act
 from ..cross_stage import check_cross_stage, divide, fuse, part_widths
-from .assembly import Published, Spec, assemble, documented
+from ..published import Published
+from .assembly import Spec, assemble, documented
+
+__all__ = ["CSPDenseNet201", "DenseNet201"]
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,13 @@ from dataclasses import dataclass
 
 from keras import layers
 
-from ..blocks import Upsample, activate, bn_act_conv, convolution, norm
+from ..blocks import activate, bn_act_conv, convolution, norm
 from ..cross_stage import check_cross_stage, part_widths
-from ..routing import ChannelSlice
-from .assembly import REPOSITORY, Published, Spec, assemble, documented
+from ..layers import ChannelSlice, Upsample
+from ..published import REPOSITORY, Published
+from .assembly import Spec, assemble, documented
+
+__all__ = ["CSPDenseNet201Elastic", "DenseNet201Elastic"]
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from functools import partial
 
 import keras
 
-from ..weights.darknet_file import WeightedLayer, load_weights_file
+from ..weights.darknet.file import WeightedLayer, load_weights_file
 from ..weights.hub import fetch
 from ..weights.timm import PUBLISHED, load_timm_file
-from .graph import darknet_order
+from .pyramid import darknet_order
 
 WEIGHT_FILES = "a .keras, .weights.h5 or Darknet .weights file"
 TIMM_WEIGHTS = f'for {", ".join(PUBLISHED)} also timm\'s: "imagenet", "imagenet@REVISION" or a .safetensors file'

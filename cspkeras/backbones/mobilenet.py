@@ -13,7 +13,10 @@ from keras import layers
 
 from ..blocks import conv_bn_act
 from ..cross_stage import check_cross_stage
-from .assembly import REPOSITORY, Published, Spec, assemble, documented
+from ..published import REPOSITORY, Published
+from .assembly import Spec, assemble, documented
+
+__all__ = ["CSPMobileNetV2", "MobileNetV2"]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,10 @@ from keras import layers
 
 from ..blocks import conv_bn_act, dense_layer_two_way
 from ..cross_stage import check_cross_stage, cross_stage
-from .assembly import Published, Spec, assemble, documented
+from ..published import Published
+from .assembly import Spec, assemble, documented
+
+__all__ = ["CSPPeleeNet", "PeleeNet"]
 
 
 @dataclass(frozen=True)

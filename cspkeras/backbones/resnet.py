@@ -12,9 +12,20 @@ from keras import layers
 
 from ..blocks import activate, conv_bn_act, elastic
 from ..cross_stage import check_cross_stage, divide, fuse, part_widths
-from ..routing import Shortcut
-from .assembly import REPOSITORY, STRIDE, Published, Spec, assemble, documented
+from ..layers import Shortcut
+from ..published import REPOSITORY, Published
+from .assembly import STRIDE, Spec, assemble, documented
 from .timm_layout import build_in
+
+__all__ = [
+    "CSPResNeXt50",
+    "CSPResNeXt50Elastic",
+    "CSPResNet50",
+    "CSPResNet50Elastic",
+    "ResNeXt50",
+    "ResNet10",
+    "ResNet50",
+]
 
 
 @dataclass(frozen=True)

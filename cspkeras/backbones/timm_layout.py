@@ -11,9 +11,10 @@ from functools import partial
 from keras import layers
 
 from .. import blocks
-from ..routing import ChannelSlice
+from ..layers import ChannelSlice
+from ..published import Published
 from ..weights.timm import PUBLISHED
-from .assembly import Published, Spec, assemble
+from .assembly import Spec, assemble
 from .loading import is_darknet, is_timm
 
 LEAKY_SLOPE = 0.01

@@ -1,6 +1,6 @@
 """Detection scenes made of real handwriting, for training and trying a detector with nothing to download.
 
-The digits are scikit-learn's `load_digits`, 1,797 pictures of 8x8 pixels written by hand. Each scene lays
+The digits are scikit-learn's `load_digits`, 1,797 images of 8x8 pixels written by hand. Each scene lays
 some of them, enlarged, turned and inked in a colour, on a drawn desk, sheet of paper, wall or blackboard.
 """
 
@@ -24,7 +24,7 @@ VISIBLE = 0.2  # the opacity from which a pixel counts as ink
 
 
 class Scene(NamedTuple):
-    """One picture and its digits.
+    """One image and its digits.
 
     Attributes:
         image: uint8 RGB, (size, size, 3).
@@ -71,7 +71,7 @@ def scenes(count: int, size: int = 160, seed: int = 0, split: str = "train") -> 
 
     Args:
         count: how many.
-        size: the side of the square picture, in pixels.
+        size: the side of the square image, in pixels.
         seed: non-negative; another seed gives other scenes.
         split: "train" or "test". No handwritten sample is in both (a writer may be).
 
@@ -134,10 +134,10 @@ def handwriting(split: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _enlarge(sample: np.ndarray) -> np.ndarray:
-    picture = Image.fromarray(sample).resize((96, 96), Image.Resampling.BICUBIC)
-    nearby = picture.filter(ImageFilter.GaussianBlur(8))
+    image = Image.fromarray(sample).resize((96, 96), Image.Resampling.BICUBIC)
+    nearby = image.filter(ImageFilter.GaussianBlur(8))
     # The edge follows the mean of a pixel's surroundings: small loops stay open, faint strokes stay whole.
-    above = np.asarray(picture, np.float32) - 0.7 * np.asarray(nearby, np.float32) - 0.2 * 255
+    above = np.asarray(image, np.float32) - 0.7 * np.asarray(nearby, np.float32) - 0.2 * 255
     return _to_uint8(127.5 + 2.5 * above)
 
 
@@ -154,8 +154,8 @@ def render(glyph: np.ndarray, height: float, angle: float) -> np.ndarray:
     cos, sin = step * math.cos(math.radians(angle)), step * math.sin(math.radians(angle))
     shift = side / 2
     matrix = (cos, -sin, 48 - (cos - sin) * shift, sin, cos, 48 - (cos + sin) * shift)
-    picture = Image.fromarray(glyph)
-    turned = picture.transform((side, side), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+    image = Image.fromarray(glyph)
+    turned = image.transform((side, side), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
     # The enlarged sample is a blur; a ramp about one output pixel wide gives it a pen's edge, anti-aliased.
     ink = np.clip((np.asarray(turned, np.float32) / 255 - 0.5) * max(height / 14, 1) + 0.5, 0, 1)
     seen = ink >= VISIBLE
@@ -168,12 +168,12 @@ def ground(rng: np.random.Generator, size: int) -> np.ndarray:
     kind = GROUNDS[rng.integers(len(GROUNDS))]
     base = np.add(kind.colours[rng.integers(len(kind.colours))], rng.uniform(-8, 8) + rng.uniform(-3, 3, 3))
     light = base * rng.uniform(0.86, 1.06, (3, 3, 1))
-    picture = Image.fromarray(_to_uint8(light)).resize((2 * size, 2 * size), Image.Resampling.BICUBIC)
-    _distract(ImageDraw.Draw(picture), rng, base, 2 * size, kind.ruling[rng.integers(len(kind.ruling))])
+    image = Image.fromarray(_to_uint8(light)).resize((2 * size, 2 * size), Image.Resampling.BICUBIC)
+    _distract(ImageDraw.Draw(image), rng, base, 2 * size, kind.ruling[rng.integers(len(kind.ruling))])
     cells = rng.normal(0, kind.mottle, kind.cells[:: rng.choice((1, -1))]).astype(np.float32)
     mottle = np.asarray(Image.fromarray(cells).resize((size, size), Image.Resampling.BICUBIC))
     grain = rng.standard_normal((size, size), np.float32) * np.float32(kind.grain)
-    return np.asarray(picture.reduce(2), np.float32) + (mottle + grain)[..., None]
+    return np.asarray(image.reduce(2), np.float32) + (mottle + grain)[..., None]
 
 
 def _distract(draw: ImageDraw.ImageDraw, rng: np.random.Generator, base: np.ndarray, size: int, ruling: str):
@@ -211,7 +211,7 @@ def _distract(draw: ImageDraw.ImageDraw, rng: np.random.Generator, base: np.ndar
 
 
 def _place(rng: np.random.Generator, shape: tuple, boxes: np.ndarray, size: int) -> np.ndarray | None:
-    """A free place for a picture of `shape` (rows, columns): x1, y1, x2, y2, or None if none was found."""
+    """A free place for an image of `shape` (rows, columns): x1, y1, x2, y2, or None if none was found."""
     extent = np.array(shape[::-1])
     corners = rng.integers(0, size - extent, (48, 2), endpoint=True)
     spots = np.concatenate([corners, corners + extent], 1)

@@ -17,20 +17,19 @@ from PIL import Image
 
 from ..backbones import peleenet
 from ..detection import Detector
-from ..detection.detector import load_detector
-from ..files import replacing
-from ..tflite.check import check
-from ..tflite.convert import convert
-from ..training.anchors import estimate_anchors
-from ..training.callbacks import write_json
-from ..training.data import DetectionData, Example
-from ..training.evaluation import evaluate, load_detect
-from ..training.folder import RESULTS
-from ..training.quantization import quantize_aware
-from ..training.recipe import Recipe
-from ..training.report import write_report
-from ..training.state import LAST
-from ..training.trainer import fit
+from ..files import replacing, write_json
+from ..saving import load_detector
+from ..tflite.export.convert import convert
+from ..tflite.proof.check import check
+from ..training.data.anchors import estimate_anchors
+from ..training.data.examples import DetectionData, Example
+from ..training.evaluation.detection import evaluate, load_detect
+from ..training.quantization.aware import quantize_aware
+from ..training.recipes.recipe import Recipe
+from ..training.run.folder import RESULTS
+from ..training.run.state import LAST
+from ..training.run.summary_page import write_report
+from ..training.run.trainer import fit
 from . import digits
 
 SIZE = 128
@@ -95,11 +94,11 @@ def demo(folder, report=print):
     convert(quantized, folder / "int8.tflite", "int8")
 
     say(f"measuring on {HELD_OUT} held-out scenes, checking on LiteRT's CPU and GPU delegate")
-    pictures = np.stack([example.image for example in held_out.examples[:4]]).astype("float32") / 255
+    images = np.stack([example.image for example in held_out.examples[:4]]).astype("float32") / 255
     measured = {"keras": _keras_row(model, keras_file, held_out)}
     for precision in ("float16", "int8"):
         file = folder / f"{precision}.tflite"
-        checked = check(file, reference=keras_file, images=pictures)
+        checked = check(file, reference=keras_file, images=images)
         report(checked.table())
         measured[precision] = {
             **_accuracy(load_detect(file)[0], held_out),
@@ -152,12 +151,12 @@ def _keras_row(model, file, data):
 
 
 def _detect_on_device(folder, data):
-    """Run tflite/detect.py as on a device; gives (caption, annotated picture) pairs."""
+    """Run tflite/detect.py as on a device; gives (caption, annotated image) pairs."""
     scenes, output = folder / "scenes", folder / "detections"
     for i, example in enumerate(data.examples[:SHOWN]):
         with replacing(scenes / f"scene{i:02}.png") as aside:
             Image.fromarray(example.image).resize((3 * SIZE, 3 * SIZE), Image.Resampling.BICUBIC).save(aside)
-    script = files("cspkeras.tflite") / "detect.py"
+    script = files("cspkeras.tflite.device") / "detect.py"
     command = [
         sys.executable,
         str(script),
@@ -171,15 +170,15 @@ def _detect_on_device(folder, data):
     if status := subprocess.run(command).returncode:
         raise RuntimeError(f"{script} ended with status {status} on {scenes}")
     found = json.loads((output / "detections.json").read_text())
-    pictures = []
-    for picture in found:
-        name = Path(picture["file"]).name
-        labels = ", ".join(str(d["label"]) for d in picture["detections"])
-        pictures.append((f"found: {labels or 'nothing'}", np.asarray(Image.open(output / name).convert("RGB"))))
-    return pictures
+    images = []
+    for image in found:
+        name = Path(image["file"]).name
+        labels = ", ".join(str(d["label"]) for d in image["detections"])
+        images.append((f"found: {labels or 'nothing'}", np.asarray(Image.open(output / name).convert("RGB"))))
+    return images
 
 
-def _write_report(folder, measured, pictures, minutes):
+def _write_report(folder, measured, images, minutes):
     def history(run):
         with open(folder / run / RESULTS, newline="") as file:
             return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
@@ -194,10 +193,10 @@ def _write_report(folder, measured, pictures, minutes):
         f"of {HELD_OUT} held-out scenes with handwriting that the network has never seen.",
         rows,
         {"training": history("training"), "quantization-aware training": history("quantization")},
-        pictures,
+        images,
         [
             f"Command: cspkeras demo; seed {SEED}, {TRAIN} scenes of {SIZE}x{SIZE} pixels, {minutes:.1f} minutes.",
-            f"Machine: {platform.machine()}, {os.cpu_count()} cores. Latency: median of 20 runs of one picture; TFLite "
+            f"Machine: {platform.machine()}, {os.cpu_count()} cores. Latency: median of 20 runs of one image; TFLite "
             "on 2 threads, Keras as predict_on_batch.",
             "GPU delegated: LiteRT's WebGPU backend in 32-bit floats; phones run OpenCL or OpenGL in 16 bits.",
             "Handwriting: the digits of scikit-learn's load_digits.",

@@ -1,6 +1,5 @@
 """The Detector: a backbone, a neck and YOLO heads as one functional `keras.Model`."""
 
-import os
 from collections.abc import Collection
 from numbers import Integral
 
@@ -8,13 +7,12 @@ import keras
 import numpy as np
 
 from ..backbones import pyramid
-from ..weights.bundled import BUNDLED
 from .anchors import Anchors
 from .boxes import corners, decode_boxes, decode_scores, flatten_heads
 from .heads import HEADS
+from .images import check_image, letterbox, to_image
 from .losses import default_loss
 from .necks import NECKS
-from .pictures import check_picture, letterbox, to_picture
 from .suppression import suppress
 
 
@@ -118,7 +116,7 @@ class Detector(keras.Model):
         return [head[: len(x)] for head in heads]  # each of several replicas answers for the whole batch
 
     def detect(self, images, score_threshold=0.25, iou_threshold=0.5, suppression="greedy", class_agnostic=False):
-        """Find objects in pictures of any size.
+        """Find objects in images of any size.
 
         Args:
             images: sequence of (h, w, 3) uint8 RGB arrays, or one array (N, h, w, 3).
@@ -128,8 +126,8 @@ class Detector(keras.Model):
             class_agnostic: whether boxes of other classes suppress, too.
 
         Returns:
-            For each picture a dict: "boxes" (N, 4) float32 x1, y1, x2, y2 in the picture's pixels, "labels" (N,) int32
-            and "scores" (N,) float32, best first. Boxes are clipped to the picture; one outside it is dropped.
+            For each image a dict: "boxes" (N, 4) float32 x1, y1, x2, y2 in the image's pixels, "labels" (N,) int32
+            and "scores" (N,) float32, best first. Boxes are clipped to the image; one outside it is dropped.
         """
         options = dict(suppression=suppression, class_agnostic=class_agnostic)
         return detect(self.predict_on_batch, self.anchors, images, score_threshold, iou_threshold, **options)
@@ -149,37 +147,6 @@ class Detector(keras.Model):
         return cls(**{**config, "backbone": backbone, "anchors": Anchors.from_config(config["anchors"])})
 
 
-def load_detector(path):
-    """Load a `Detector` from a .keras file, or one whose weights come with this package by their name, such as "bccd".
-
-    Raises:
-        FileNotFoundError: where the file is missing.
-        ValueError: where it can't be loaded or holds another model.
-    """
-    model = load_model(path, "a detector")
-    if not isinstance(model, Detector):
-        raise ValueError(f"{path}: holds a {type(model).__name__} called {model.name!r}, expected a cspkeras Detector")
-    return model
-
-
-def load_model(path, wanted):
-    """Load whatever a .keras file holds, or a bundled detector; arguments and errors as `load_detector`'s.
-
-    `wanted` says what is expected there.
-    """
-    if not os.path.isfile(path):
-        if (bundled := BUNDLED.get(str(path))) is None:
-            raise FileNotFoundError(f"{path}: missing; expected a .keras file with {wanted}")
-        from .registry import get_detector  # whose constructors need this module
-
-        return get_detector(bundled.detector, weights=str(path))
-    try:
-        return keras.saving.load_model(path, compile=False)
-    except Exception as e:  # Keras raises what the zip and HDF5 readers below it happen to raise
-        reason = (str(e) or type(e).__name__).splitlines()[0]
-        raise ValueError(f"{path}: not a .keras file that can be loaded ({reason})") from e
-
-
 def detect(
     predict,
     anchors,
@@ -195,7 +162,7 @@ def detect(
     for start in range(0, len(images), batch_size):
         batch = images[start : start + batch_size]
         for image in batch:
-            check_picture(image)
+            check_image(image)
         boxed, placements = zip(*(letterbox(image, anchors.size) for image in batch), strict=True)
         heads = predict(np.stack(boxed).astype("float32") / 255)
         classes = heads[0].shape[-1] // len(anchors.boxes[0]) - 5
@@ -207,7 +174,7 @@ def detect(
         for image, placement, box, label, score, kept in zip(
             batch, placements, *map(keras.ops.convert_to_numpy, out), strict=True
         ):
-            box = to_picture(box * to_pixels, placement, image.shape)
+            box = to_image(box * to_pixels, placement, image.shape)
             kept = kept & (box[:, 2:] > box[:, :2]).all(axis=1)
             found.append({"boxes": box[kept], "labels": label[kept], "scores": score[kept]})
     return found

@@ -7,9 +7,9 @@ from itertools import accumulate
 import numpy as np
 from keras import layers
 
-from ..backbones.graph import darknet_order
 from ..backbones.loading import check_weights, is_darknet, is_keras, load_keras_file, weighted_layers
-from ..weights.darknet_file import WeightedLayer, count_floats, load_weights_file
+from ..backbones.pyramid import darknet_order
+from ..weights.darknet.file import WeightedLayer, count_floats, load_weights_file
 from .heads import RawHead
 
 

@@ -12,7 +12,7 @@ SOFT_SIGMA = 0.5  # of Soft-NMS' Gaussian, as published
 
 
 def suppress(boxes, scores, score_threshold, iou_threshold, candidates=None, *, method="greedy", class_agnostic=False):
-    """The best boxes of each picture.
+    """The best boxes of each image.
 
     Every (box, class) pair above the score threshold is a candidate, so that one box may be two classes, as in Darknet.
     A score of NaN is no candidate; a box without area or with NaN overlaps nothing.

@@ -24,7 +24,7 @@ def assign_folded(convolution, norm, kernel, bias):
 
 
 def unfold_norms(model, images):
-    """Give the batch-norms of a model with folded weights the statistics of pictures, so that it can be trained.
+    """Give the batch-norms of a model with folded weights the statistics of images, so that it can be trained.
 
     A folded norm's statistics are those of no data: in training, where a norm uses the batch's own, the network
     would compute something else than it was trained to. Here each norm gets the mean and variance of what enters it,
@@ -33,7 +33,7 @@ def unfold_norms(model, images):
 
     Args:
         model: a functional model with pretrained weights; its norms are changed.
-        images: iterable of input batches, some hundred pictures as the training will see them.
+        images: iterable of input batches, some hundred images as the training will see them.
 
     Returns:
         `model`.

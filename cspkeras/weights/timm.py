@@ -7,8 +7,6 @@ import re
 import numpy as np
 from keras import layers
 
-from .. import backbones  # the package alone: its modules import this one
-
 # Constructors and what timm calls their published ImageNet weights, in the Hub's repository timm/...
 PUBLISHED = {
     "CSPDarknet53": "cspdarknet53.ra_in1k",
@@ -25,39 +23,19 @@ PARTS = {
 }
 
 
-def from_timm(name, path, classifier_activation="softmax", input_shape=(None, None, 3)):
-    """Build a network of timm's and load its weights, with as many classes as the file's classifier has.
-
-    Args:
-        name: timm's, such as "cspresnet50" or "cspresnet50.ra_in1k".
-        path: the .safetensors file.
-        classifier_activation: "softmax", or None for logits.
-        input_shape: (height, width, channels); height and width None or multiples of 32.
-
-    Returns:
-        A functional `keras.Model` of images (N, height, width, 3) as `preprocess_input(x, layout="timm")` gives them.
+def classifier_shape(path):
+    """(classes, channels) of the classifier in a safetensors file of timm's.
 
     Raises:
         ImportError: without safetensors.
         OSError: where the file can't be read.
-        ValueError: for an unknown name, with the nearest known ones, and for a file that doesn't fit, naming where.
+        ValueError: where it has no classifier.
     """
-    known = {timm.partition(".")[0]: variant for variant, timm in PUBLISHED.items()}
-    known |= {timm: variant for variant, timm in PUBLISHED.items()}
-    variant = backbones.registry.by_name(name, known, "one of timm's")
     with _open(path) as file:
-        head = _shapes(file).get(f"{HEAD}.weight")
-    if not head:
+        shape = _shapes(file).get(f"{HEAD}.weight")
+    if not shape:
         raise ValueError(f"{path}: holds no tensor {HEAD}.weight, expected the classifier's (classes, channels)")
-    model = backbones.get_model(
-        variant,
-        layout="timm",
-        classes=head[0],
-        classifier_activation=classifier_activation,
-        input_shape=input_shape,
-    )
-    load_timm_file(path, model)
-    return model
+    return shape
 
 
 def load_timm_file(path, model, *, whole=True):

@@ -1,4 +1,4 @@
-"""YOLOX's published .onnx files into the detectors of `cspkeras.detection.yolox`.
+"""YOLOX's published .onnx files into the detectors of `cspkeras.detection.models.yolox`.
 
 Such a file is the network in inference mode: batch-norms are folded into the convolutions, whose names are lost with
 them. What remains is the order of computation, which is that of Megvii's code.
@@ -17,7 +17,7 @@ def load_yolox(model, path, skip_mismatch=False):
     """Load a .onnx file; no layer is touched unless all of the file fits.
 
     Args:
-        model: a `Detector` of `cspkeras.detection.yolox`.
+        model: a `Detector` of `cspkeras.detection.models.yolox`.
         path: the file.
         skip_mismatch: whether class predictions of another number of classes are left as they are.
 

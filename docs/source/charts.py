@@ -116,5 +116,5 @@ def learning(path):
             ax.annotate(
                 name, (x, mean), elsewhere.get(name, (7, -3)), textcoords="offset points", fontsize=9, color=colour
             )
-        ax.set(xlabel="million operations (BFLOPs / 1000) at 64x64", ylabel="top-1 on the test pictures, %")
+        ax.set(xlabel="million operations (BFLOPs / 1000) at 64x64", ylabel="top-1 on the test images, %")
         ax.margins(x=0.2, y=0.15)

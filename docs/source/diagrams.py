@@ -7,7 +7,7 @@ def stages(path):
     """The paper's figure 2 within a whole network."""
     with figure(path, 9.5, 4.6) as ax:
         blank(ax, 19, 9)
-        names = "picture", "stem", "stage 1", "stage 2", "stage 3", "stage 4", "pooling,\nclassifier"
+        names = "image", "stem", "stage 1", "stage 2", "stage 3", "stage 4", "pooling,\nclassifier"
         xs = [1.3 + 2.7 * i for i in range(len(names))]
         for x, name in zip(xs, names, strict=True):
             box(ax, x, 8.2, name, BLUE if name.startswith("stage") else GREY, 2, 0.9)

@@ -9,10 +9,10 @@ from pathlib import Path
 import keras
 from keras import layers
 
+from cspkeras import registry as backbones
 from cspkeras.analysis import complexity
-from cspkeras.backbones import registry as backbones
-from cspkeras.blocks import Maxout
 from cspkeras.detection import registry as detectors
+from cspkeras.layers import Maxout
 
 DOCS = Path(__file__).parent.parent
 PUBLISHED = tomllib.loads((Path(__file__).parent / "published.toml").read_text(encoding="utf-8"))
@@ -199,7 +199,7 @@ def learning():
     known, long = results = learning_results()
     budgets = [f"top-1, {part['setting']['epochs']} epoch{'s' * (part['setting']['epochs'] > 1)}" for part in results]
     seeds = [column for budget in budgets for column in (budget, "mean")]
-    yield "network", "parameters", "MFLOPs at 64x64", *seeds, "training, pictures/s", "int8, ms"
+    yield "network", "parameters", "MFLOPs at 64x64", *seeds, "training, images/s", "int8, ms"
     for name, network in known["networks"].items():
         accuracy = []
         for top1 in (top1_of(part, name) for part in results):

@@ -5,10 +5,8 @@ import pytest
 from keras import layers
 
 from cspkeras.analysis import complexity
-from cspkeras.blocks import Maxout, Upsample
 from cspkeras.detection.heads import RawHead
-from cspkeras.grouped import GroupedConv2D
-from cspkeras.routing import ChannelSlice, Shortcut
+from cspkeras.layers import ChannelSlice, GroupedConv2D, Maxout, Shortcut, Upsample
 
 
 def model_of(layer, shape=(8, 10, 4)):

@@ -21,7 +21,7 @@ from cspkeras.backbones import (
     timm_layout,
 )
 from cspkeras.cross_stage import FUSIONS
-from cspkeras.routing import Shortcut
+from cspkeras.layers import Shortcut
 
 ONE, WIDTHS = (1, 1, 1, 1), (16, 16, 32, 32)
 DARKNET, CHANNELS = ((1,) * 5, (8, 8, 16, 16, 32)), ((8,), (8, 8), (8, 16), (16,), (24,))
@@ -78,7 +78,7 @@ def classifier(kind):
     return build(kind, classes=7)
 
 
-def pictures(*shape):
+def images(*shape):
     return np.random.default_rng(2).random(shape, "float32")
 
 
@@ -90,7 +90,7 @@ def test_without_the_top(kind, pooling):
     assert last.shape[:3] == (None, 2, 4)
     assert model.output_shape == (last.shape if pooling is None else (None, last.shape[-1]))
     assert model.name == "net"
-    x = pictures(1, 64, 128, 3)
+    x = images(1, 64, 128, 3)
     features = np.asarray(keras.Model(model.input, last)(x))
     pool = {None: lambda f: f, "avg": lambda f: f.mean((1, 2)), "max": lambda f: f.max((1, 2))}[pooling]
     np.testing.assert_allclose(model(x), pool(features), atol=1e-5)
@@ -102,7 +102,7 @@ def test_the_classifier_and_its_logits(kind):
     assert model.output_shape == (None, 7)
     logits = build(kind, classes=7, classifier_activation=None)
     logits.set_weights(model.get_weights())
-    x = pictures(2, 64, 64, 3)
+    x = images(2, 64, 64, 3)
     found = np.asarray(model(x))
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(found, keras.ops.softmax(logits(x)), atol=1e-5)
@@ -112,9 +112,9 @@ def test_the_classifier_and_its_logits(kind):
 def test_any_size_gives_the_same_as_the_fixed_one(kind):
     model = build(kind, (None, None, 3), classes=7)
     model.set_weights(classifier(kind).get_weights())
-    x = pictures(1, 64, 64, 3)
+    x = images(1, 64, 64, 3)
     np.testing.assert_allclose(model(x), classifier(kind)(x), atol=1e-5)
-    assert model(pictures(1, 128, 64, 3)).shape == (1, 7)
+    assert model(images(1, 128, 64, 3)).shape == (1, 7)
 
 
 @each_kind
@@ -122,14 +122,14 @@ def test_building_upon_a_tensor(kind):
     image = layers.Input((64, 64, 1), name="grey")
     model = build(kind, None, input_tensor=layers.Concatenate()([image] * 3), classes=7)
     model.set_weights(classifier(kind).get_weights())
-    x = pictures(2, 64, 64, 1)
+    x = images(2, 64, 64, 1)
     assert model.input is image
     np.testing.assert_allclose(model(x), classifier(kind)(x.repeat(3, axis=3)), atol=1e-5)
 
 
 @each_kind
 def test_save_load_clone_and_weights(kind, tmp_path):
-    model, x = classifier(kind), pictures(1, 64, 64, 3)
+    model, x = classifier(kind), images(1, 64, 64, 3)
     expected = np.asarray(model(x))
     model.save(tmp_path / "model.keras")
     model.save_weights(tmp_path / "model.weights.h5")
@@ -173,7 +173,7 @@ def test_fusion_reaches_every_stage(kind, fusion):
     m_all = stages - (kind == "densenet csp" and fusion == "csp")
     assert t_count == (0 if fusion == "fusion_first" else t_all)
     assert m_count == (0 if fusion == "fusion_last" else m_all)
-    assert np.isfinite(model(pictures(1, 64, 64, 3))).all()
+    assert np.isfinite(model(images(1, 64, 64, 3))).all()
 
 
 @pytest.mark.parametrize("kind", CROSS_STAGE)
@@ -182,7 +182,7 @@ def test_gamma_reaches_every_stage(kind):
     for widths in zip(*map(channels_crossing, (few, half, most)), strict=True):
         assert widths[0] < widths[1] < widths[2] or kind == "mobilenet csp" and widths[0] <= widths[1] < widths[2]
     for model in (few, most):
-        assert np.isfinite(model(pictures(1, 64, 64, 3))).all()
+        assert np.isfinite(model(images(1, 64, 64, 3))).all()
 
 
 @each_kind
@@ -193,7 +193,7 @@ def test_half_precision(kind):
     finally:
         keras.config.set_dtype_policy("float32")
     assert {weight.dtype for weight in model.trainable_weights} == {"float32"}
-    out = model(pictures(1, 64, 64, 3))
+    out = model(images(1, 64, 64, 3))
     assert keras.backend.standardize_dtype(out.dtype) == "float16" and np.isfinite(out).all()
 
 
@@ -203,7 +203,7 @@ def test_a_training_step_changes_every_weight(kind):
     model = build(kind, classes=7)
     model.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
     before = [np.array(weight) for weight in model.trainable_weights]
-    model.fit(pictures(4, 64, 64, 3), np.arange(4), batch_size=4, verbose=0)
+    model.fit(images(4, 64, 64, 3), np.arange(4), batch_size=4, verbose=0)
     unchanged = [w.path for w, old in zip(model.trainable_weights, before, strict=True) if np.array_equal(w, old)]
     assert not unchanged
 

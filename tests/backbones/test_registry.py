@@ -6,7 +6,9 @@ import pytest
 
 import cspkeras
 from cspkeras import backbones
-from cspkeras.backbones.registry import VARIANTS
+from cspkeras.registry import BACKBONE, NETWORKS
+
+VARIANTS = {name: network.spec for name, network in NETWORKS.items() if network.kind == BACKBONE}
 
 
 def test_models_are_listed_by_pattern():

@@ -9,8 +9,8 @@ import cspkeras
 from cspkeras import detection
 from cspkeras.analysis import complexity
 from cspkeras.detection.anchors import Anchors
-from cspkeras.detection.catalogue import VARIANTS
-from cspkeras.detection.registry import VARIANTS as ALL
+from cspkeras.detection.models.yolo import VARIANTS
+from cspkeras.registry import DETECTOR, NETWORKS
 
 # Where a printed figure counts by another rule than ours, or is of a network in the manner of: what ours says.
 OUR_BFLOPS = {"CSPPeleeNetEFM": 5.080, "YOLOv4": 128.440, "YOLOXNano": 1.047, "YOLOXTiny": 6.415, "YOLOXS": 26.693}
@@ -18,6 +18,7 @@ OUR_BFLOPS = {"CSPPeleeNetEFM": 5.080, "YOLOv4": 128.440, "YOLOXNano": 1.047, "Y
 OTHER_SIZES = [("CSPResNeXt50PANetSPP", 512, 71.331), ("CSPResNeXt50PANetSPP", 608, 100.588)]
 
 
+ALL = {name: found.spec for name, found in NETWORKS.items() if found.kind == DETECTOR}
 LARGE = [name for name, spec in ALL.items() if spec.published.trainable > 1e7]
 
 

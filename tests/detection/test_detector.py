@@ -12,9 +12,9 @@ from cspkeras.backbones import pyramid
 from cspkeras.blocks import conv_bn_act
 from cspkeras.detection import CSPPeleeNetEFM, Detector
 from cspkeras.detection.anchors import Anchors
-from cspkeras.detection.detector import load_detector
-from cspkeras.detection.losses import YoloLoss
+from cspkeras.detection.losses.yolo import YoloLoss
 from cspkeras.detection.necks import NECKS
+from cspkeras.saving import load_detector
 
 SIZE = (64, 96)
 ANCHORS = Anchors.of([(6, 9), (10, 7), (14, 22), (30, 18), (40, 36), (70, 50)], SIZE)
@@ -37,10 +37,10 @@ def tiny_detector(classes=CLASSES, neck="efm", size=SIZE, top=False, **options):
 
 
 def test_raw_heads_and_detections_of_a_network(detector):
-    pictures = np.random.default_rng(0).integers(256, size=(2, 50, 70, 3), dtype="uint8")
+    images = np.random.default_rng(0).integers(256, size=(2, 50, 70, 3), dtype="uint8")
     heads = detector.predict_on_batch(np.zeros((2, 64, 64, 3), "float32"))
     assert [head.shape for head in heads] == [(2, side, side, 3 * (5 + 3)) for side in (8, 4, 2)]
-    for found in detector.detect(pictures, score_threshold=0.001):
+    for found in detector.detect(images, score_threshold=0.001):
         assert found["boxes"].shape == (len(found["scores"]), 4) and len(found["scores"]) > 0
         assert (found["boxes"] >= 0).all() and (found["boxes"] <= [70, 50, 70, 50]).all()
         assert (np.diff(found["scores"]) <= 0).all() and set(found["labels"]) <= {0, 1, 2}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import cspkeras
-from cspkeras.detection.variants import VARIANTS
+from cspkeras.detection.models.yolo import VARIANTS
 
 SIZE = 64
 WITH_CFG = [name for name, spec in VARIANTS.items() if spec.published.cfg]
@@ -57,7 +57,7 @@ def published(test_data, tmp_path_factory):
         file.unlink()
 
 
-def picture():
+def image():
     return np.random.default_rng(0).random((1, SIZE, SIZE, 3), "float32")
 
 
@@ -67,7 +67,7 @@ def build(name, weights=None, classes=80, **options):
 
 def same_outputs(found, expected):
     """Whether two models answer the same, the second one's maps in any order."""
-    found, expected = ([np.asarray(x) for x in model(picture())] for model in (found, expected))
+    found, expected = ([np.asarray(x) for x in model(image())] for model in (found, expected))
     expected.sort(key=lambda x: -x.shape[1])
     return len(found) == len(expected) and all(
         a.shape == b.shape and np.abs(a - b).max() <= 1e-5 * np.abs(b).max()
@@ -107,7 +107,7 @@ def test_the_first_layers_alone(published, first_29):
         keras.utils.set_random_seed(0)
         found, fresh = build(QUICK, first_29, classes), build(QUICK, None, classes)
         neck = found.get_layer("neck_p5_conv2_act")
-        a, b = (keras.Model(keras.utils.get_source_inputs(x.output)[0], x.output)(picture()) for x in (neck, expected))
+        a, b = (keras.Model(keras.utils.get_source_inputs(x.output)[0], x.output)(image()) for x in (neck, expected))
         np.testing.assert_allclose(a, b, atol=1e-5)
         head = "head_p5_scores"
         assert found.get_layer(head).kernel.shape == fresh.get_layer(head).kernel.shape

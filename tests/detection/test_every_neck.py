@@ -7,9 +7,9 @@ from keras import layers
 
 import cspkeras
 from cspkeras.analysis import complexity
-from cspkeras.backbones.registry import VARIANTS
-from cspkeras.blocks import Maxout
 from cspkeras.detection.necks import NECKS
+from cspkeras.layers import Maxout
+from cspkeras.registry import NETWORKS
 
 TWO, THREE = ("P4", "P5"), ("P3", "P4", "P5")
 # The neck's name, its options, its levels, and BFLOPs with CSPPeleeNet at 416 and 80 classes: ours, the paper's.
@@ -29,7 +29,7 @@ SMALL = {"fpn": 64, "fpn_tiny": 64, "panet_spp": 64}  # widths that are quick to
 
 
 def backbone(name, size=None):
-    size = size or 2 * VARIANTS[name].stride
+    size = size or 2 * NETWORKS[name].spec.stride
     return cspkeras.get_model(name, include_top=False, input_shape=(size, size, 3))
 
 
@@ -64,7 +64,7 @@ def test_necks_fit_backbones(name, kinds):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", cspkeras.list_models())
 def test_every_neck_fits_every_backbone(name):
     check_fit(backbone(name), KINDS)
 

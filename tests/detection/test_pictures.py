@@ -1,4 +1,4 @@
-"""Pictures into the network, boxes in the pictures' pixels out: with networks that say what they are told to."""
+"""Images into the network, boxes in the images' pixels out: with networks that say what they are told to."""
 
 import math
 
@@ -7,8 +7,8 @@ import pytest
 
 from cspkeras.detection.anchors import Anchors
 from cspkeras.detection.detector import detect
-from cspkeras.detection.pictures import letterbox
-from cspkeras.tflite.frames import fit
+from cspkeras.detection.images import letterbox
+from cspkeras.tflite.device.frames import fit
 
 SIZE = (64, 96)
 ANCHORS = Anchors.of([(6, 9), (10, 7), (14, 22), (30, 18), (40, 36), (70, 50)], SIZE)
@@ -16,16 +16,16 @@ CLASSES = 3
 
 
 def raw_heads(boxes, anchors=ANCHORS):
-    """Raw heads that say exactly `boxes`: for each picture (score, label, x1, y1, x2, y2 in pixels of the input)."""
+    """Raw heads that say exactly `boxes`: for each image (score, label, x1, y1, x2, y2 in pixels of the input)."""
     height, width = anchors.size
     heads = [np.full((len(boxes), height // s, width // s, 2, 5 + CLASSES), -30.0, "float32") for s in (8, 16, 32)]
-    for picture, found in enumerate(boxes):
+    for image, found in enumerate(boxes):
         for score, label, x1, y1, x2, y2 in found:
             level = 2 if x2 - x1 > 40 else 1
             stride, (w, h) = anchors.strides[level], anchors.boxes[level][1]
             column, x = divmod((x1 + x2) / 2 / stride, 1)
             row, y = divmod((y1 + y2) / 2 / stride, 1)
-            cell = heads[level][picture, int(row), int(column), 1]
+            cell = heads[level][image, int(row), int(column), 1]
             cell[:2] = math.log(x / (1 - x)), math.log(y / (1 - y))
             cell[2:4] = math.log((x2 - x1) / w), math.log((y2 - y1) / h)
             cell[4], cell[5 + label] = 30, math.log(score / (1 - score))
@@ -33,7 +33,7 @@ def raw_heads(boxes, anchors=ANCHORS):
 
 
 def placed(box, shape, size=SIZE):
-    """A box of a picture in pixels of the letterboxed input, all sides exact."""
+    """A box of an image in pixels of the letterboxed input, all sides exact."""
     scale = min(size[0] / shape[0], size[1] / shape[1])
     left, top = (size[1] - shape[1] * scale) / 2, (size[0] - shape[0] * scale) / 2
     return [value * scale + pad for value, pad in zip(box, (left, top) * 2, strict=True)]
@@ -68,11 +68,11 @@ def test_boxes_are_clipped_to_the_picture_and_those_outside_are_dropped():
 
 def test_thresholds():
     boxes = [(0.9, 0, 10.3, 10.2, 50.6, 40.9), (0.6, 0, 11.3, 26.2, 51.6, 56.9), (0.3, 1, 60.1, 10.3, 80.2, 20.4)]
-    picture = [np.zeros((*SIZE, 3), "uint8")]
+    image = [np.zeros((*SIZE, 3), "uint8")]
 
     def scores(*thresholds):
         return (
-            detect(lambda x: raw_heads([boxes]), ANCHORS, picture, *thresholds)[0]["scores"]
+            detect(lambda x: raw_heads([boxes]), ANCHORS, image, *thresholds)[0]["scores"]
             .astype(float)
             .round(2)
             .tolist()
@@ -85,7 +85,7 @@ def test_thresholds():
 
 
 def test_many_pictures_keep_their_order_over_batches():
-    pictures = [np.full((20 + i, 30, 3), 10 * i, "uint8") for i in range(7)]
+    images = [np.full((20 + i, 30, 3), 10 * i, "uint8") for i in range(7)]
     sizes = []
 
     def predict(x):
@@ -93,7 +93,7 @@ def test_many_pictures_keep_their_order_over_batches():
         brightness = (x[:, 32, 48].mean(axis=-1) * 25.5).round().astype(int)
         return raw_heads([[(0.1 + 0.1 * k, k % CLASSES, 20.3, 20.4, 60.5, 50.6)] for k in brightness])
 
-    found = detect(predict, ANCHORS, pictures, score_threshold=0.05, batch_size=3)
+    found = detect(predict, ANCHORS, images, score_threshold=0.05, batch_size=3)
     assert sizes == [3, 3, 1]
     assert [one["labels"].tolist() for one in found] == [[i % CLASSES] for i in range(7)]
     np.testing.assert_allclose([one["scores"][0] for one in found], 0.1 + 0.1 * np.arange(7), atol=1e-5)
@@ -102,11 +102,11 @@ def test_many_pictures_keep_their_order_over_batches():
 
 @pytest.mark.parametrize("shape", [(64, 96), (48, 100), (200, 100), (33, 17), (1, 500), (65, 95)], ids=str)
 def test_the_network_sees_what_the_devices_script_shows_it(shape):
-    picture = np.random.default_rng(0).integers(256, size=(*shape, 3), dtype="uint8")
+    image = np.random.default_rng(0).integers(256, size=(*shape, 3), dtype="uint8")
     seen = []
-    detect(lambda x: seen.append(x) or raw_heads([[]]), ANCHORS, [picture])
+    detect(lambda x: seen.append(x) or raw_heads([[]]), ANCHORS, [image])
     assert seen[0].shape == (1, *SIZE, 3) and seen[0].dtype == np.float32
-    np.testing.assert_allclose(seen[0][0] * 255, fit(picture, SIZE, "letterbox", 114), atol=1e-4)
+    np.testing.assert_allclose(seen[0][0] * 255, fit(image, SIZE, "letterbox", 114), atol=1e-4)
 
 
 def test_the_letterbox_is_centred_on_grey():
@@ -116,7 +116,7 @@ def test_the_letterbox_is_centred_on_grey():
 
 
 @pytest.mark.parametrize(
-    ("picture", "received"),
+    ("image", "received"),
     [
         (np.zeros((8, 8, 3), "float32"), "float32 of shape (8, 8, 3)"),
         (np.zeros((8, 8), "uint8"), "uint8 of shape (8, 8)"),
@@ -126,7 +126,7 @@ def test_the_letterbox_is_centred_on_grey():
         ([[0, 0, 0]], "list of shape None"),
     ],
 )
-def test_other_pictures_are_an_error(detector, picture, received):
+def test_other_pictures_are_an_error(detector, image, received):
     with pytest.raises(ValueError) as caught:
-        detector.detect([picture])
-    assert str(caught.value) == f"pictures must be uint8 RGB arrays (height, width, 3). Received: {received}"
+        detector.detect([image])
+    assert str(caught.value) == f"images must be uint8 RGB arrays (height, width, 3). Received: {received}"

@@ -8,39 +8,39 @@ import plain_overlaps
 import pytest
 
 from cspkeras.detection.suppression import CANDIDATES, suppress
-from cspkeras.tflite.detect import suppress as suppress_on_device
+from cspkeras.tflite.device.detect import suppress as suppress_on_device
 
-PICTURES, BOXES, CLASSES = 3, 60, 4
+IMAGES, BOXES, CLASSES = 3, 60, 4
 METHODS = tuple(CANDIDATES)
 
 
 def scene(seed, crowded=0.4):
     """Boxes x1, y1, x2, y2 and scores without ties."""
     rng = np.random.default_rng(seed)
-    corner, size = rng.random((PICTURES, BOXES, 2)), rng.uniform(0.05, crowded, (PICTURES, BOXES, 2))
-    scores = rng.permutation(np.linspace(0.01, 0.99, PICTURES * BOXES * CLASSES))
+    corner, size = rng.random((IMAGES, BOXES, 2)), rng.uniform(0.05, crowded, (IMAGES, BOXES, 2))
+    scores = rng.permutation(np.linspace(0.01, 0.99, IMAGES * BOXES * CLASSES))
     boxes = np.concatenate([corner, corner + size], -1)
-    return boxes.astype("float32"), scores.reshape(PICTURES, BOXES, CLASSES).astype("float32")
+    return boxes.astype("float32"), scores.reshape(IMAGES, BOXES, CLASSES).astype("float32")
 
 
 def tied(seed):
     """As `scene`, but places, sizes and scores are few: equal scores, equal boxes, overlaps equal to a threshold."""
     rng = np.random.default_rng(seed)
-    corner, size = rng.integers(0, 4, (2, PICTURES, BOXES, 2))
+    corner, size = rng.integers(0, 4, (2, IMAGES, BOXES, 2))
     boxes = np.concatenate([corner, corner + size], -1) / 4  # some without area
-    scores = rng.choice([0.0, 0.25, 0.5, 0.75], (PICTURES, BOXES, CLASSES), p=[0.7, 0.1, 0.1, 0.1])
+    scores = rng.choice([0.0, 0.25, 0.5, 0.75], (IMAGES, BOXES, CLASSES), p=[0.7, 0.1, 0.1, 0.1])
     return boxes.astype("float32"), scores.astype("float32")
 
 
 def candidates_of(boxes, scores, threshold, most):
-    """[score, label, box] of one picture, best first, the first of equals first."""
+    """[score, label, box] of one image, best first, the first of equals first."""
     boxes, scores = boxes.tolist(), scores.tolist()  # Python's numbers are faster one by one
     pairs = [[score, label, boxes[i]] for i, row in enumerate(scores) for label, score in enumerate(row)]
     return sorted((pair for pair in pairs if pair[0] > threshold), key=lambda pair: -pair[0])[:most]
 
 
 def plain(boxes, scores, score_threshold, iou_threshold, method="greedy", class_agnostic=False, candidates=None):
-    """(score, label, box) of one picture's best, best first."""
+    """(score, label, box) of one image's best, best first."""
     waiting = candidates_of(boxes, scores, score_threshold, candidates or CANDIDATES[method])
     kept = []
     if method == "soft":  # as in its paper: take the best, lower the others, again
@@ -62,13 +62,13 @@ def plain(boxes, scores, score_threshold, iou_threshold, method="greedy", class_
 
 
 def in_keras(boxes, scores, *thresholds, **options):
-    """What is kept in each picture: (scores, labels, boxes), best first."""
+    """What is kept in each image: (scores, labels, boxes), best first."""
     found = map(np.asarray, suppress(boxes, scores, *thresholds, **options))
     return [(s[kept], k[kept], b[kept]) for b, k, s, kept in zip(*found, strict=True)]
 
 
 def on_device(boxes, scores, score_threshold, iou_threshold, method="greedy", class_agnostic=False):
-    """The same in one picture by the device's script."""
+    """The same in one image by the device's script."""
     pairs = candidates_of(boxes, scores, score_threshold, 1000)
     box = np.array([pair[2] for pair in pairs], np.float32).reshape(-1, 4)
     label, score = np.array([pair[1] for pair in pairs], int), np.array([pair[0] for pair in pairs], np.float32)
@@ -84,14 +84,14 @@ def assert_same(found, expected):
 
 
 def assert_all_agree(boxes, scores, *thresholds, **options):
-    """Asserts that Keras and the device keep what the plain loops keep; returns how many in each picture."""
+    """Asserts that Keras and the device keep what the plain loops keep; returns how many in each image."""
     found = in_keras(boxes, scores, *thresholds, **options)
-    for picture, (box, score) in enumerate(zip(boxes, scores, strict=True)):
+    for image, (box, score) in enumerate(zip(boxes, scores, strict=True)):
         expected = plain(box, score, *thresholds, **options)
-        assert len(found[picture][0]) == len(expected)
-        assert_same(on_device(box, score, *thresholds, **options), found[picture])
+        assert len(found[image][0]) == len(expected)
+        assert_same(on_device(box, score, *thresholds, **options), found[image])
         if expected:
-            assert_same(found[picture], [np.array(column) for column in zip(*expected, strict=True)])
+            assert_same(found[image], [np.array(column) for column in zip(*expected, strict=True)])
     return [len(kept[0]) for kept in found]
 
 
@@ -134,9 +134,9 @@ def test_thousands_of_boxes(method):
 @pytest.mark.parametrize("method", METHODS)
 def test_only_the_best_candidates_enter(candidates, method):
     boxes, scores = scene(0)
-    assert suppress(boxes, scores, 0.1, 0.3, candidates, method=method)[2].shape == (PICTURES, candidates)
-    for picture, found in enumerate(in_keras(boxes, scores, 0.1, 0.3, candidates, method=method)):
-        expected = plain(boxes[picture], scores[picture], 0.1, 0.3, method, candidates=candidates)
+    assert suppress(boxes, scores, 0.1, 0.3, candidates, method=method)[2].shape == (IMAGES, candidates)
+    for image, found in enumerate(in_keras(boxes, scores, 0.1, 0.3, candidates, method=method)):
+        expected = plain(boxes[image], scores[image], 0.1, 0.3, method, candidates=candidates)
         assert_same(found, [np.array(column) for column in zip(*expected, strict=True)])
 
 
@@ -186,14 +186,14 @@ def test_a_score_of_nan_is_no_candidate_and_a_box_of_nan_overlaps_nothing(method
     boxes, scores = scene(3)
     scores[:, ::3] = np.nan
     expected = in_keras(boxes, np.nan_to_num(scores), 0.3, 0.4, method=method)
-    for picture, found in enumerate(in_keras(boxes, scores, 0.3, 0.4, method=method)):
-        assert_same(found, expected[picture])
+    for image, found in enumerate(in_keras(boxes, scores, 0.3, 0.4, method=method)):
+        assert_same(found, expected[image])
     boxes[:, ::3], scores[:, ::3], boxes[0, 0, :3] = np.nan, 0.95, 0.5
-    for picture, found in enumerate(in_keras(boxes, scores, 0.3, 0.4, method=method)):
+    for image, found in enumerate(in_keras(boxes, scores, 0.3, 0.4, method=method)):
         sound = np.isfinite(found[2]).all(axis=1)
         assert (~sound).sum() == BOXES / 3 * CLASSES
-        assert_same([column[sound] for column in found], expected[picture])
-        assert_same(on_device(boxes[picture], scores[picture], 0.3, 0.4, method), found)
+        assert_same([column[sound] for column in found], expected[image])
+        assert_same(on_device(boxes[image], scores[image], 0.3, 0.4, method), found)
 
 
 @pytest.mark.parametrize(("class_agnostic", "expected"), [(False, [(0.9, 2), (0.8, 0)]), (True, [(0.9, 2)])])
@@ -209,17 +209,17 @@ def test_an_unknown_method_is_named():
 
 
 def test_a_detector_takes_the_method(detector):
-    pictures = np.random.default_rng(0).integers(0, 255, (2, 40, 60, 3), "uint8")
+    images = np.random.default_rng(0).integers(0, 255, (2, 40, 60, 3), "uint8")
     found = {
-        (method, agnostic): detector.detect(pictures, 0.001, 0.05, suppression=method, class_agnostic=agnostic)
+        (method, agnostic): detector.detect(images, 0.001, 0.05, suppression=method, class_agnostic=agnostic)
         for method in METHODS
         for agnostic in (False, True)
     }
-    for picture in range(len(pictures)):
-        counts = {options: len(kept[picture]["scores"]) for options, kept in found.items()}
+    for image in range(len(images)):
+        counts = {options: len(kept[image]["scores"]) for options, kept in found.items()}
         assert 0 < counts["greedy", True] < counts["greedy", False] < counts["diou", False]
-        greedy, soft = (found[method, False][picture] for method in ("greedy", "soft"))
+        greedy, soft = (found[method, False][image] for method in ("greedy", "soft"))
         np.testing.assert_array_equal(soft["boxes"][0], greedy["boxes"][0])
         assert soft["scores"][0] == greedy["scores"][0] and (np.diff(soft["scores"]) <= 0).all()
     with pytest.raises(ValueError, match="must be one of greedy, diou, soft"):
-        detector.detect(pictures, suppression="fast")
+        detector.detect(images, suppression="fast")

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from cspkeras.backbones import pyramid
-from cspkeras.detection import Detector, yolox
+from cspkeras.detection import Detector
 from cspkeras.detection.anchors import Anchors
 from cspkeras.detection.boxes import decode_boxes
 from cspkeras.detection.heads import decoupled_head
+from cspkeras.detection.losses.yolox import YoloXLoss
+from cspkeras.detection.models import yolox
 from cspkeras.detection.necks import pafpn
-from cspkeras.detection.yolox_loss import YoloXLoss
 
 SMALL = yolox.YoloxSpec(8, 1, True)
 
@@ -109,9 +110,10 @@ def test_the_neck_needs_its_levels_and_the_head_one_anchor(model):
 def test_its_file_agrees_with_keras_and_is_delegated(precision, test_data, tmp_path):
     from PIL import Image
 
-    from cspkeras.detection.pictures import letterbox
-    from cspkeras.tflite import check, convert
-    from cspkeras.tflite.convert import reference
+    from cspkeras.detection.images import letterbox
+    from cspkeras.tflite.export import convert
+    from cspkeras.tflite.export.convert import reference
+    from cspkeras.tflite.proof import check
 
     pytest.importorskip("onnx")
     folder = test_data / "data" / "coco_free" / "images"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import cspkeras
-from cspkeras.detection.detector import load_detector
+from cspkeras.saving import load_detector
 from cspkeras.weights.bundled import BUNDLED, save_halves
 
 

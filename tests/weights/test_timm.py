@@ -69,7 +69,7 @@ def test_the_layouts_parameters_are_timms(variant):
 
 
 def golden(test_data, name, path):
-    """(file of synthetic weights, picture, timm's logits)."""
+    """(file of synthetic weights, image, timm's logits)."""
     synthetic = runpy.run_path(str(test_data / "goldens" / "synthetic.py"))
     shapes = json.loads((test_data / "goldens" / "timm" / f"{name}.json").read_text())["tensors"]
     save_file({tensor: synthetic["timm_tensor"](tensor, tuple(shape)) for tensor, shape in shapes.items()}, path)

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 import cspkeras
-from cspkeras.detection import yolox
-from cspkeras.detection.pictures import letterbox, to_picture
-from cspkeras.tflite import convert
-from cspkeras.tflite.detect import Detector
+from cspkeras.detection.images import letterbox, to_image
+from cspkeras.detection.models import yolox
+from cspkeras.tflite.device.detect import Detector
+from cspkeras.tflite.export import convert
 from cspkeras.weights import unfold_norms
 from cspkeras.weights.yolox import load_yolox
 
@@ -53,7 +53,7 @@ def assert_refused(model, path, error, message):
 
 
 def by_onnx(session, image):
-    """ONNX Runtime's answer (P, 5 + C) to a picture (H, W, 3) uint8 RGB of the network's size."""
+    """ONNX Runtime's answer (P, 5 + C) to an image (H, W, 3) uint8 RGB of the network's size."""
     return session.run(None, {"images": image[None, :, :, ::-1].transpose(0, 3, 1, 2).astype("float32")})[0][0]
 
 
@@ -195,8 +195,8 @@ def published(test_data):
 @pytest.fixture(scope="module")
 def measured(test_data):
     """A function of a detector's detections in all photographs that gives COCO's figures."""
-    from cspkeras.training.data import Example
-    from cspkeras.training.evaluation import coco_metrics
+    from cspkeras.training.data.examples import Example
+    from cspkeras.training.evaluation.detection import coco_metrics
 
     examples = [Example(None, boxes, labels) for _, boxes, labels in photos(test_data)]
     return lambda found: coco_metrics(examples, found, [str(i) for i in range(80)])
@@ -243,7 +243,7 @@ def plain_detect(session, picture, score_threshold=0.001, iou_threshold=0.5):
     for score, p, k in sorted(order)[:1000]:
         if all(label != k or overlap(boxes[p], box) <= iou_threshold for box, label, _ in kept):
             kept.append((boxes[p], k, -score))
-    boxes = to_picture(np.float32([box for box, _, _ in kept]).reshape(-1, 4), placement, picture.shape)
+    boxes = to_image(np.float32([box for box, _, _ in kept]).reshape(-1, 4), placement, picture.shape)
     return {"boxes": boxes, "labels": [k for _, k, _ in kept], "scores": [s for _, _, s in kept]}
 
 
@@ -255,9 +255,9 @@ def overlap(a, b):
 @pytest.mark.slow
 def test_the_published_nano_detects_as_in_onnx_runtime(published, test_data, measured):
     path, session = published
-    pictures = [picture for picture, _, _ in photos(test_data)]
-    ours = measured(cspkeras.YOLOXNano(weights=path).detect(pictures, score_threshold=0.001))
-    theirs = measured([plain_detect(session, picture) for picture in pictures])
+    images = [image for image, _, _ in photos(test_data)]
+    ours = measured(cspkeras.YOLOXNano(weights=path).detect(images, score_threshold=0.001))
+    theirs = measured([plain_detect(session, image) for image in images])
     for key in ("mAP", "mAP50", "mAP75"):
         assert ours[key] == pytest.approx(theirs[key], abs=0.002)
     assert ours["mAP"] > 0.2
@@ -266,9 +266,9 @@ def test_the_published_nano_detects_as_in_onnx_runtime(published, test_data, mea
 @pytest.mark.slow
 def test_a_handful_of_photographs_make_the_published_nano_an_int8_file(published, test_data, measured, tmp_path):
     model = cspkeras.YOLOXNano(weights=published[0])
-    pictures = [picture for picture, _, _ in photos(test_data)]
-    few = (letterbox(picture, (416, 416))[0][None].astype("float32") / 255 for picture in pictures[:16])
+    images = [image for image, _, _ in photos(test_data)]
+    few = (letterbox(image, (416, 416))[0][None].astype("float32") / 255 for image in images[:16])
     file = convert(model, tmp_path / "int8.tflite", "int8", few, refine_steps=100)
-    exact, found = model.detect(pictures, score_threshold=0.001), Detector(file)
-    quantized = [found.detect(picture, score_threshold=0.001) for picture in pictures]
+    exact, found = model.detect(images, score_threshold=0.001), Detector(file)
+    quantized = [found.detect(image, score_threshold=0.001) for image in images]
     assert measured(quantized)["mAP"] > measured(exact)["mAP"] - 0.02

@@ -5,7 +5,8 @@ from functools import partial
 from keras import layers
 
 from ...backbones.yolox_darknet import conv3x3, csp_layer
-from ...blocks import Upsample, conv_bn_act
+from ...blocks import conv_bn_act
+from ...layers import Upsample
 from .parts import check_neck
 
 

@@ -2,7 +2,8 @@
 
 from keras import layers
 
-from ...blocks import Upsample, conv_bn_act, spatial_attention
+from ...blocks import conv_bn_act, spatial_attention
+from ...layers import Upsample
 from .parts import check_neck, compress, spatial_pyramid_pooling
 
 

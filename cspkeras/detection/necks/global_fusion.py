@@ -4,7 +4,8 @@ from functools import partial
 
 from keras import layers
 
-from ...blocks import Upsample, conv_bn_act
+from ...blocks import conv_bn_act
+from ...layers import Upsample
 from .parts import check_neck, compress
 
 

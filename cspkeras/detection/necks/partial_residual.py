@@ -4,8 +4,8 @@ from functools import partial
 
 from keras import layers
 
-from ...blocks import Upsample, activate, conv_bn_act
-from ...routing import Shortcut
+from ...blocks import activate, conv_bn_act
+from ...layers import Shortcut, Upsample
 from .parts import check_neck
 
 

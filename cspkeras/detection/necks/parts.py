@@ -2,7 +2,8 @@
 
 from keras import layers
 
-from ...blocks import Maxout, conv_bn_act
+from ...blocks import conv_bn_act
+from ...layers import Maxout
 
 
 def check_neck(neck, features, levels, width=1, multiple=1):

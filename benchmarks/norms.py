@@ -1,0 +1,51 @@
+"""The batch-norms that are left in a .tflite file as a multiplication and an addition of each channel.
+
+A norm behind a convolution becomes part of its kernel and bias, and costs nothing. One that has none before it, as in
+DenseNet's pre-activated layers, has to stay.
+"""
+
+from pathlib import Path
+
+import keras
+from tensorflow.lite.python import schema_py_generated as schema
+
+from cspkeras.graph import followers
+from cspkeras.tflite.export.flatbuffer import operator_kind, unpack
+
+KINDS = (schema.BuiltinOperator.MUL, schema.BuiltinOperator.ADD, schema.BuiltinOperator.SUB)
+
+
+def left_norms(path):
+    """The names of the tensors that a file computes by adding or multiplying a constant to each channel of a map."""
+    model = unpack(Path(path).read_bytes())
+    return [name for graph in model.subgraphs for name in _channelwise(model, graph)]
+
+
+def _channelwise(model, graph):
+    made = {index: operator for operator in graph.operators for index in operator.outputs}
+
+    def constant(index):
+        if (operator := made.get(index)) is not None:  # 16-bit floats pass a DEQUANTIZE
+            return operator_kind(model, operator) == schema.BuiltinOperator.DEQUANTIZE and constant(operator.inputs[0])
+        return model.buffers[graph.tensors[index].buffer].data is not None
+
+    for operator in graph.operators:
+        output = graph.tensors[operator.outputs[0]]
+        if operator_kind(model, operator) not in KINDS or len(output.shape) != 4:
+            continue
+        sizes = [graph.tensors[index].shape.prod() for index in operator.inputs if constant(index)]
+        if output.shape[-1] in sizes:
+            yield output.name.decode()
+
+
+def lone_norms(model):
+    """The names of a Keras 3 model's batch-norms that no convolution can take in: theirs is none, or has others too."""
+    users = followers(model)
+    lone = []
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            before = layer.input._keras_history.operation
+            kernel = hasattr(before, "kernel") or hasattr(before, "depthwise_kernel")
+            if not kernel or len(users[before]) > 1:
+                lone.append(layer.name)
+    return lone

@@ -1,0 +1,35 @@
+"""Which anchors answer for which object: each anchor has one exact scale, objects go to anchors by IoU."""
+
+import numpy as np
+from keras import ops
+
+from ..overlaps import size_iou
+
+
+def assign(boxes, valid, anchors, iou_threshold):
+    """Assign every object to its best anchor, and to all others that fit better than a threshold.
+
+    Args:
+        boxes: (N, M, 4) cyxhw in parts of the input, padded.
+        valid: (N, M) bool, false for padding.
+        anchors: `Anchors`.
+        iou_threshold: anchors whose shape overlaps an object's by more answer for it too (Darknet's iou_thresh); 1
+            leaves the best alone.
+
+    Returns:
+        (index, positive), both (N, M, A): the prediction of each anchor in the cell that holds the object's centre, and
+        whether it answers for the object.
+    """
+    height, width = anchors.size
+    overlap = size_iou(ops.flip(boxes[:, :, None, 2:4], -1), anchors.pairs / np.float32([width, height]))
+    best = ops.argmax(overlap, axis=-1)
+    positive = ops.logical_or(ops.one_hot(best, overlap.shape[-1], dtype="bool"), overlap > iou_threshold)
+
+    columns = []
+    for offset, stride, level in zip(anchors.offsets(), anchors.strides, anchors.boxes, strict=True):
+        rows, cols = height // stride, width // stride
+        # A centre on the right or lower edge belongs to the last cell.
+        y = ops.cast(ops.clip(ops.floor(boxes[..., 0] * rows), 0, rows - 1), "int32")
+        x = ops.cast(ops.clip(ops.floor(boxes[..., 1] * cols), 0, cols - 1), "int32")
+        columns += [int(offset) + (y * cols + x) * len(level) + a for a in range(len(level))]
+    return ops.stack(columns, axis=-1), ops.logical_and(positive, valid[..., None])

@@ -1,0 +1,92 @@
+"""SimOTA, YOLOX's assignment (arXiv 2107.08430, section 2.1): each object takes the predictions that cost it least.
+
+Followed is Megvii's code as it trained the published networks (releases 0.1 and 0.2, Apache-2.0).
+"""
+
+import numpy as np
+from keras import ops
+
+from ..boxes import corners
+from ..overlaps import iou
+
+CENTRE_RADIUS = 2.5  # in cells: how far from an object's centre a cell may answer for it
+CANDIDATES = 10  # whose overlaps, summed, are the number of predictions that an object takes
+OVERLAP_WEIGHT = 3.0
+OUTSIDE = 1e5  # cost of a cell that is not both in the box and near its centre
+NEVER = 1e9  # cost of a pair that is none
+
+
+def assign_by_cost(boxes, scores, truth, labels, grid):
+    """Assign predictions to objects; nothing of it takes a gradient.
+
+    An object's candidates are the cells whose centre lies in any object's box or within 2.5 cells of its centre. It
+    takes as many as its ten best overlaps add up to, at least one, by the cost of class and overlap; a prediction
+    that several take goes to the one it costs least.
+
+    Args:
+        boxes: (N, P, 4) decoded predictions, cyxhw in parts of the input.
+        scores: (N, P, 1 + C) raw objectness and classes.
+        truth: (N, M, 4) objects, cyxhw in parts of the input, padded, M at least 1.
+        labels: (N, M), below 0 for padding.
+        grid: `anchors.Grid` of the P predictions.
+
+    Returns:
+        (index, positive, overlap), all (N, P): the object that a prediction answers for, whether it answers for any,
+        and its IoU with that object.
+    """
+    boxes, scores = ops.stop_gradient(boxes), ops.stop_gradient(scores)
+    valid = labels[..., None] >= 0
+    near, inside = _places(truth, grid)
+    candidate = ops.logical_and(ops.logical_or(near, inside), valid)
+    candidate = ops.logical_and(ops.any(candidate, axis=1, keepdims=True), valid)
+
+    overlap = iou(corners(truth)[:, :, None], corners(boxes)[:, None])
+    overlap = ops.where(candidate, overlap, 0.0)
+    cost = _class_cost(scores, labels) - OVERLAP_WEIGHT * ops.log(overlap + 1e-8)
+    cost = ops.where(ops.logical_and(near, inside), cost, cost + OUTSIDE)
+    cost = ops.where(candidate, cost, NEVER)
+
+    most = min(CANDIDATES, grid.cells.shape[0])
+    number = ops.maximum(ops.floor(ops.sum(ops.top_k(overlap, most)[0], axis=-1, keepdims=True)), 1.0)
+    least, place = ops.top_k(-cost, most)
+    taken = ops.logical_and(np.arange(most, dtype="float32") < number, least > -NEVER)
+
+    claims, owner = _count(place, taken, ops.shape(overlap))
+    index = ops.where(claims > 1, ops.cast(ops.argmin(cost, axis=1), "int32"), owner)
+    return index, claims > 0, ops.take_along_axis(overlap, index[:, None], axis=1)[:, 0]
+
+
+def _places(truth, grid):
+    """Whether each cell's centre is near each object's centre, and whether in its box: both (N, M, P)."""
+    centres = grid.origins + grid.cells / 2
+    near, inside = [], []
+    for axis in (0, 1):  # x and y; cyxhw has y first
+        distance = ops.abs(centres[:, axis] - truth[..., 1 - axis, None])
+        near.append(distance < CENTRE_RADIUS * grid.cells[:, axis])
+        inside.append(distance < truth[..., 3 - axis, None] / 2)
+    return ops.logical_and(*near), ops.logical_and(*inside)
+
+
+def _class_cost(scores, labels):
+    """Binary cross-entropy of the root of objectness times class against each object's class: (N, M, P)."""
+    hit = (ops.log_sigmoid(scores[..., 0:1]) + ops.log_sigmoid(scores[..., 1:])) / 2
+    miss = ops.maximum(ops.log(-ops.expm1(hit)), -100.0)
+    hit = ops.maximum(hit, -100.0)
+    # The sum over all classes as if none were right, and what the right one changes.
+    wanted = ops.one_hot(ops.maximum(labels, 0), scores.shape[-1] - 1, dtype=scores.dtype)
+    return ops.matmul(wanted, ops.transpose(miss - hit, (0, 2, 1))) - ops.sum(miss, axis=-1)[:, None]
+
+
+def _count(place, taken, shape):
+    """How many objects take each prediction, and the sum of their indices: both (N, P) int32.
+
+    Args:
+        place: (N, M, K) predictions.
+        taken: (N, M, K) whether the object takes them.
+        shape: (N, M, P).
+    """
+    n, m, p = shape
+    flat = ops.cast(place, "int32") + p * ops.arange(n, dtype="int32")[:, None, None]
+    flat, taken = ops.reshape(flat, (-1, 1)), ops.cast(taken, "int32")
+    owner = taken * ops.arange(m, dtype="int32")[None, :, None]
+    return [ops.reshape(ops.scatter(flat, ops.reshape(x, (-1,)), (n * p,)), (n, p)) for x in (taken, owner)]

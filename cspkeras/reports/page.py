@@ -1,0 +1,250 @@
+"""Parts of a report as one HTML page that asks for nothing from outside.
+
+Its style is inline, its curves are SVG, its images are embedded; it follows the reader's light or dark setting.
+"""
+
+import base64
+import io
+import math
+import os
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ..detection.images import check_image
+from ..files import replacing
+
+MISSING = "–"
+RUN_COLOURS = 4  # run0 to run3 in the style below
+MANY = 8  # classes from which a confusion matrix is set small
+TOLD = 10  # problems
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 400, 250, 40, 12, 26, 40  # of a panel and its margins, in SVG units
+
+STYLE = """
+:root { color-scheme: light dark; --page: #f6f7f9; --card: #fff; --ink: #1b1f27; --soft: #5b6472;
+  --line: #e2e5ea; --run0: #2563eb; --run1: #d9480f; --run2: #15803d; --run3: #9333ea; --no: #c02626; }
+@media (prefers-color-scheme: dark) { :root {
+  --page: #111419; --card: #1a1f27; --ink: #e8eaee; --soft: #9aa4b2; --line: #2e3540; --run0: #6ea8fe;
+  --run1: #ff9a5c; --run2: #5fd38a; --run3: #c792fb; --no: #ff8080; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--page); color: var(--ink); font: 16px/1.55 system-ui, sans-serif; }
+main { max-width: 68rem; margin: 0 auto; padding: clamp(1.25rem, 4vw, 3.5rem) clamp(1rem, 4vw, 2rem); }
+h1 { font-size: clamp(1.6rem, 4.5vw, 2.3rem); line-height: 1.2; letter-spacing: -.02em; margin: 0 0 .75rem; }
+h2 { font-size: 1.15rem; margin: 2.5rem 0 .85rem; }
+.summary { max-width: 46rem; margin: 0; font-size: 1.08rem; color: var(--soft); }
+.card { background: var(--card); border: 1px solid var(--line); border-radius: 12px; overflow: auto; }
+table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: .7rem clamp(.5rem, 1.8vw, 1.25rem); text-align: right; white-space: nowrap; }
+th:first-child { text-align: left; } tbody tr { border-top: 1px solid var(--line); }
+thead th { color: var(--soft); font-size: .85em; font-weight: 500; white-space: normal; }
+.yes { color: var(--run2); } .no { color: var(--no); } .yes, .no { font-weight: 600; }
+.unknown { color: var(--soft); white-space: normal; }
+@media (max-width: 36rem) { table { font-size: .8rem; } th, td { padding: .7rem .26rem; } }
+figure { margin: 0; }
+.panels, .images { display: grid; gap: 1rem; }
+.panels { grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); }
+.images { grid-template-columns: repeat(auto-fill, minmax(max(9.5rem, 22%), 1fr)); }
+.panels figure { padding: 1rem; display: flex; flex-direction: column; justify-content: space-between; }
+.legend { display: flex; flex-wrap: wrap; gap: .1rem 1.1rem; font-size: .85rem; }
+.images img { display: block; width: 100%; height: auto; }
+.images figcaption { padding: .6rem .9rem; font-size: .9rem; color: var(--soft); overflow-wrap: anywhere; }
+.plot { display: block; width: 100%; height: auto; margin-top: .5rem; }
+.plot text { fill: var(--soft); font-size: 12px; font-variant-numeric: tabular-nums; }
+.key { width: 1.6rem; height: .7rem; margin-right: .35rem; }
+.grid { stroke: var(--line); } .axis { stroke: var(--soft); } .dotted { stroke-dasharray: .5 4.5; }
+.curve { fill: none; stroke: currentColor; stroke-width: 2; stroke-linejoin: round; stroke-linecap: round; }
+.bars { stroke-linecap: butt; }
+.layers { font-size: .8rem; } .layers th, .layers td { padding: .2rem .6rem; }
+.faint { color: color-mix(in srgb, var(--soft) 40%, transparent); } .mean { color: var(--ink); }
+.matrix th, .matrix td { padding: .45rem .6rem; } .matrix td { min-width: 3rem; }
+.matrix .heat { background: color-mix(in srgb, var(--run0) calc(var(--share) * 50%), transparent); }
+.many { grid-column: 1 / -1; } .many th, .many td { padding: .2rem .3rem; font-size: .75rem; min-width: 0; }
+.many thead th { writing-mode: sideways-lr; }
+.hint { margin: 0 0 .7rem; font-size: .9rem; color: var(--soft); }
+.wide { grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); }
+.run0 { color: var(--run0); } .run1 { color: var(--run1); }
+.run2 { color: var(--run2); } .run3 { color: var(--run3); }
+.notes { margin: 0; padding-left: 1.2rem; color: var(--soft); overflow-wrap: anywhere; }
+"""
+
+
+def write_page(
+    path: str | os.PathLike, title: str, summary: str, sections: Sequence[tuple[str, str]], notes: Sequence[str] = ()
+) -> Path:
+    """Writes the page: title and summary as text, sections as (heading, HTML), notes as a list of lines at the end.
+
+    The file is replaced only when the new page is complete. Returns its path.
+    """
+    if notes:
+        items = "".join(f"<li>{escape(note)}</li>" for note in notes)
+        sections = [*sections, ("How it was measured", f'<ul class="notes">{items}</ul>')]
+    body = "\n".join(f"<section>\n<h2>{name}</h2>\n{content}\n</section>" for name, content in sections)
+    page = f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(title)}</title>
+<style>{STYLE}</style></head>
+<body><main>
+<h1>{escape(title)}</h1>
+<p class="summary">{escape(summary)}</p>
+{body}
+</main></body></html>
+"""
+    with replacing(path) as aside:
+        aside.write_text(page, encoding="utf-8")
+    return Path(path)
+
+
+def table(label: str, names: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> str:
+    """A table: its label for screen readers, the columns' names, and for each row its name and its cells as HTML."""
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
+    body = "".join(f'<tr><th scope="row">{escape(name)}</th>{"".join(cells)}</tr>\n' for name, cells in rows)
+    return (
+        f'<div class="card" role="region" aria-label="{escape(label)}" tabindex="0"><table>\n'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>"
+    )
+
+
+def cell(value, pattern: str = "{}") -> str:
+    """A table's cell with a number, or a dash for what is none."""
+    return f"<td>{form(value, pattern)}</td>"
+
+
+def hint(html: str) -> str:
+    """What a reader should know of the part of the page below."""
+    return f'<div class="hint">{html}</div>'
+
+
+def matrix(confusion: Mapping, background: str | None = None, most: int | None = None) -> str:
+    """A confusion matrix: the classes that occur or are taken for others, shaded by the share of the row.
+
+    Args:
+        confusion: "classes", names, and "matrix", a row for each true class, a column for each that is seen.
+        background: the class that is nowhere and so never right.
+        most: show the classes that are confused most often, as many; None for all.
+    """
+    names, counts = np.array(confusion["classes"]), np.array(confusion["matrix"])
+    shown = np.flatnonzero(counts.sum(axis=0) + counts.sum(axis=1))
+    if most and len(shown) > most:
+        wrong = counts.sum(axis=0) + counts.sum(axis=1) - 2 * counts.diagonal()
+        shown = np.sort(shown[np.argsort(-wrong[shown], kind="stable")[:most]])
+    rows = []
+    for true in shown:
+        total, cells = max(1, counts[true].sum()), []
+        for seen in shown:
+            nothing = true == seen and names[true] == background
+            text = MISSING if nothing else counts[true, seen] or ""
+            cells.append(f'<td class="heat" style="--share:{counts[true, seen] / total:.2f}">{text}</td>')
+        rows.append((names[true], cells))
+    size = "matrix many" if len(shown) > MANY else "matrix"  # many: a row of the page to itself
+    return f'<div class="{size}">{table("Confusion matrix", ("", *names[shown]), rows)}</div>'
+
+
+def told(problems: Sequence[str]) -> list[str]:
+    """The notes of a page about problems in the data, the first of many."""
+    if not problems:
+        return []
+    return [f"{len(problems)} problems in the data, all of them in evaluation.json:", *problems[:TOLD]]
+
+
+def panel(title: str, label: str, legend: str, drawing: str) -> str:
+    """A chart on a card: its title, its label for screen readers, `legend`s and a `plot`."""
+    return (
+        f'<figure class="card"><figcaption><b>{escape(title)}</b>{legend}</figcaption><svg class="plot" role="img" '
+        f'viewBox="0 0 {WIDTH} {HEIGHT}" aria-label="{escape(label)}">{drawing}</svg></figure>'
+    )
+
+
+def legend(styles: Mapping[str, str]) -> str:
+    """What each style of a curve, a class or two, stands for."""
+    entries = "".join(
+        f'<span><svg class="key" viewBox="0 0 32 12" aria-hidden="true">'
+        f'<path class="curve {style}" d="M2 6H30"/></svg>{escape(name)}</span>'
+        for name, style in styles.items()
+    )
+    return f'<div class="legend">{entries}</div>'
+
+
+def plot(
+    curves: Sequence[tuple[str, Sequence]], x_name: str, y_name: str, whole: bool = False, reach: Sequence | None = None
+) -> str:
+    """The inside of a panel's SVG: curves as (classes, points), both axes from zero.
+
+    With `whole` x counts something; `reach` is a point that both axes contain at least.
+    """
+    known = [(x, y) for _, points in curves for x, y in points if math.isfinite(x + y)]
+    if reach is not None:
+        known.append(tuple(reach))
+    if not known:
+        return f'<text x="{WIDTH / 2}" y="{HEIGHT / 2}" text-anchor="middle">not recorded</text>'
+    xs, ys = zip(*known, strict=True)
+    last, y_ticks = max(*xs, 1), _ticks(min(0, *ys), max(ys))
+    right, base = WIDTH - RIGHT, HEIGHT - BOTTOM
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        up = (y - y_ticks[0]) / (y_ticks[-1] - y_ticks[0])
+        return round(LEFT + x / last * (right - LEFT), 1), round(base - up * (base - TOP), 1)
+
+    parts = [
+        f'<text x="4" y="12">{y_name}</text>',
+        f'<text x="{(LEFT + right) / 2}" y="{HEIGHT - 5}" text-anchor="middle">{x_name}</text>',
+    ]
+    for tick in y_ticks:
+        y = at(0, tick)[1]
+        parts.append(f'<path class="grid" d="M{LEFT} {y}H{right}"/>')
+        parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{tick:g}</text>')
+    for tick in (tick for tick in _ticks(0, last, whole=whole) if tick <= last):
+        x = at(tick, 0)[0]
+        parts.append(f'<path class="axis" d="M{x} {base}v4"/>')
+        parts.append(f'<text x="{x}" y="{base + 18}" text-anchor="middle">{tick:g}</text>')
+    parts.append(f'<path class="axis" d="M{LEFT} {base}H{right}"/>')
+    for style, points in curves:
+        path, joined = "", False
+        for point in points:
+            present = math.isfinite(sum(point))
+            if present:
+                x, y = at(*point)
+                path += f"L{x} {y}" if joined else f"M{x} {y}h0"  # h0: a point on its own is still drawn
+            joined = present
+        parts.append(f'<path class="{style}" d="{path}"/>')
+    return "".join(parts)
+
+
+def _ticks(low: float, high: float, whole: bool = False) -> list[float]:
+    """About five round numbers that enclose low..high."""
+    rough = (high - low) / 5 or 0.2
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
+    step = max(step, 1) if whole else step
+    first, last = math.floor(low / step), math.ceil(high / step - 1e-9)
+    return [round(step * i, 12) for i in range(first, max(last, first + 1) + 1)]
+
+
+def figure(caption: str, image: np.ndarray) -> str:
+    """A uint8 RGB image (height, width, 3) and what is written under it; a ValueError for another."""
+    check_image(image)
+    data = io.BytesIO()
+    Image.fromarray(image).save(data, "JPEG", quality=92, subsampling=0)
+    source = f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode()}"
+    text, (height, width) = escape(caption), image.shape[:2]
+    return (
+        f'<figure class="card"><img src="{source}" alt="{text}" width="{width}" height="{height}">'
+        f"<figcaption>{text}</figcaption></figure>"
+    )
+
+
+def number(value) -> float:
+    """The value as a float; NaN for None, an empty cell or anything else that is no number."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def form(value, pattern: str) -> str:
+    """The value as a pattern writes it, or a dash for what is no finite number."""
+    value = number(value)
+    return pattern.format(value) if math.isfinite(value) else MISSING

@@ -1,0 +1,49 @@
+"""Any Darknet cfg of this family as a Keras model, with its published weights."""
+
+import re
+from pathlib import Path
+
+import keras
+from keras import layers
+
+from .cfg import read_cfg
+from .file import load_weights_file
+from .graph import Graph, check_map
+from .sections import BUILDERS
+
+
+def from_darknet(cfg, weights=None, classifier_activation="softmax"):
+    """Build the network of a Darknet cfg and load its weights.
+
+    Args:
+        cfg: the .cfg file. Its [net] says the input's size.
+        weights: None, a .weights file, or one called `NAME.conv.K`, which holds the first K layers alone.
+        classifier_activation: what takes the place of a classifier's [softmax]: "softmax", another activation of
+            Keras, or None for logits.
+
+    Returns:
+        A functional `keras.Model` of RGB images (N, height, width, 3) in 0..1. A classifier's output is (N, classes),
+        a detector's the list (of one: the map itself) of raw maps (N, H, W, anchors * (5 + classes)) that its [yolo]
+        layers read, in the cfg's order, and that of any other network its last layer's map. The layers of section k,
+        from 0, are called `layer{k}_conv`, `layer{k}_bn`, `layer{k}_act` and so on.
+
+    Raises:
+        OSError: where a file can't be read.
+        ValueError: naming the cfg's line, section and value, or the weights' layer and numbers of floats, at which
+            they go wrong.
+    """
+    net, *sections = read_cfg(cfg)
+    shape = net.integer("height"), net.integer("width"), net.integer("channels", 3)
+    check_map(net, shape)
+    graph = Graph(layers.Input(shape, name="image"), classifier_activation)
+    for section in sections:
+        graph.add(section, BUILDERS)
+    model = keras.Model(graph.image, graph.result(), name=re.sub(r"\W", "_", Path(cfg).stem, flags=re.ASCII))
+    if weights is not None:
+        held = len(sections)
+        if first := re.search(r"\.conv\.(\d{1,9})$", Path(weights).name, re.ASCII):
+            held = int(first[1])
+        if held > len(sections):
+            raise ValueError(f"{weights}: by its name it holds {held} layers. {cfg} has {len(sections)}")
+        load_weights_file(weights, [layer for layer in graph.weighted if layer.index < held])
+    return model

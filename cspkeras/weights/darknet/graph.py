@@ -1,0 +1,124 @@
+"""A Darknet network under construction: what its builders (`darknet_layers`) share."""
+
+import math
+from dataclasses import dataclass, field
+
+import keras
+from keras import layers
+
+from ...blocks import ACTIVATIONS as OWN_ACTIVATIONS
+from ...blocks import activate
+from .file import WeightedLayer
+
+# A cfg that asks for more is a mistake, and building it might take all memory.
+MOST_WEIGHTS = 1 << 29  # floats of a whole network
+LARGEST_MAP = 1 << 28  # values of one feature map
+
+
+@keras.saving.register_keras_serializable("cspkeras")
+def hard_mish(x):
+    """Mish in quadratic pieces: 0 up to -2, then x (x + 2) / 2, and x from 0 on."""
+    return x * keras.ops.clip(x + 2, 0, 2) / 2
+
+
+ACTIVATIONS = {
+    "linear": "linear",
+    "leaky": "leaky_relu",
+    "mish": "mish",
+    "swish": "swish",
+    "relu": "relu",
+    "relu6": "relu6",
+    "logistic": "sigmoid",
+    "tanh": "tanh",
+    "elu": "elu",
+    "selu": "selu",
+    "hardtan": "hard_tanh",
+    "hard_mish": hard_mish,
+    "hard_swish": "hard_swish",
+}
+
+
+def activated(x, section, default, name):
+    """Apply the activation that a section names, or `default`."""
+    activation = ACTIVATIONS[section.choice("activation", default, ACTIVATIONS)]
+    if activation in OWN_ACTIVATIONS:
+        return activate(x, activation, f"{name}_act")
+    return layers.Activation(activation, name=f"{name}_act")(x)
+
+
+@dataclass
+class Graph:
+    """The layers so far.
+
+    Attributes:
+        image: the network's input, KerasTensor (N, H, W, C).
+        classifier_activation: what takes the place of a [softmax].
+        outputs: the output of each layer, None behind a [yolo] or [softmax].
+        weighted: the layers that hold weights.
+        weights: the number of their floats.
+        heads: the maps that the [yolo] layers read.
+        scores: the classes' scores behind a [softmax], KerasTensor (N, classes).
+    """
+
+    image: keras.KerasTensor
+    classifier_activation: object
+    outputs: list = field(default_factory=list)
+    weighted: list[WeightedLayer] = field(default_factory=list)
+    weights: int = 0
+    heads: list = field(default_factory=list)
+    scores: keras.KerasTensor | None = None
+
+    def add(self, section, builders):
+        """Build the layer of a section behind those that are there."""
+        if section.name not in builders:
+            known = ", ".join(f"[{name}]" for name in builders)
+            raise section.error(f"the section is unknown; known are {known}")
+        x = builders[section.name](self, section, f"layer{len(self.outputs)}")
+        if x is not None:
+            check_map(section, x.shape[1:])
+        self.outputs.append(x)
+
+    def previous(self, section):
+        """The output of the layer before the one being built, in the beginning the image."""
+        return self._output(section, len(self.outputs) - 1) if self.outputs else self.image
+
+    def source(self, section, option, number):
+        """The output of the layer that a number means: counted from 0, or below 0 back from the layer being built."""
+        count = len(self.outputs)
+        index = number if number >= 0 else count + number
+        if not 0 <= index < count:
+            there = f"layers 0 to {count - 1}" if count else "no layers"
+            raise section.error(
+                f"layer {index} is not there; {there} stand before this one. Received: {option}={number}", option
+            )
+        return self._output(section, index)
+
+    def _output(self, section, index):
+        if self.outputs[index] is None:
+            raise section.error(f"layer {index} ends in the network's output, which no layer can read")
+        return self.outputs[index]
+
+    def result(self):
+        """The network's output: a detector's list of maps, a classifier's scores, or else the last layer's map."""
+        if self.heads:
+            return self.heads
+        return self.outputs[-1] if self.scores is None else self.scores
+
+    def weigh(self, section, floats):
+        """Refuse a layer that makes the network too large, before it asks for memory."""
+        self.weights += floats
+        if self.weights > MOST_WEIGHTS:
+            raise section.error(
+                f"the network has {self.weights:,} weights up to this layer. Accepted are up to {MOST_WEIGHTS:,}"
+            )
+
+
+def check_map(section, shape):
+    """Raise a ValueError where a feature map is beyond all reason."""
+    if math.prod(shape) > LARGEST_MAP:
+        raise section.error(f"the feature map {by(shape)} is too large. Accepted are up to {LARGEST_MAP:,} values")
+
+
+def by(*shapes):
+    """Shapes for an error, as 13x13x255."""
+    return ", ".join("x".join(map(str, shape)) for shape in shapes)

@@ -1,0 +1,217 @@
+"""The kinds of sections in a Darknet cfg and the Keras layers that they become.
+
+A builder is a function of the `Graph` so far, its own `Section` and the prefix of its layers' names, and gives its
+output, or None where the network ends. Every map is (N, H, W, C); what Darknet calls a vector is a map of 1x1.
+"""
+
+from keras import layers
+
+from ...blocks import BN_EPSILON, BN_MOMENTUM
+from ...layers import BatchNormalization, ChannelSlice, GroupedConv2D, Maxout, Shortcut, Upsample
+from .cfg import LARGEST, shown
+from .file import WeightedLayer
+from .graph import activated, by
+
+LARGEST_KERNEL = 255
+
+
+def _only(section, **accepted):
+    """Refuse options that would change what a layer computes, but at the one value that does not (None: at any)."""
+    for option, value in accepted.items():
+        if (text := section.text(option, None)) not in (None, str(value)):
+            supported = "not supported" if value is None else f"supported as {value} alone"
+            raise section.error(f"the option is {supported}. Received: {option}={shown(text)}", option)
+
+
+def _check_fits(section, x, size, padding):
+    if size > min(x.shape[1:3]) + padding:
+        raise section.error(f"size={size} does not fit a map of {by(x.shape[1:3])} padded by {padding}", "size")
+
+
+def _weighted(graph, section, name, x, layer_class, *args, connected=False, **options):
+    """A convolution, its batch-norm where the section asks for one, and its activation."""
+    normalized = section.integer("batch_normalize", 0, low=0, high=1)
+    convolution = layer_class(*args, **options, use_bias=not normalized, name=f"{name}_conv")
+    x, norm = convolution(x), None
+    if normalized:
+        norm = BatchNormalization(epsilon=BN_EPSILON, momentum=BN_MOMENTUM, name=f"{name}_bn")
+        x = norm(x)
+    index = len(graph.outputs)
+    place = f"layer {index} ([{section.name}] in line {section.line} of {section.path})"
+    graph.weighted.append(WeightedLayer(index, place, convolution, norm, connected))
+    return activated(x, section, "logistic", name)
+
+
+def _convolutional(graph, section, name):
+    x = graph.previous(section)
+    filters, stride = section.integer("filters"), section.integer("stride", 1)
+    size = section.integer("size", 1, high=LARGEST_KERNEL)
+    groups, dilation = section.integer("groups", 1), section.integer("dilation", 1)
+    _only(section, stride_x=stride, stride_y=stride, dilation=1 if stride > 1 else dilation)
+    _only(section, antialiasing=0, binary=0, xnor=0, flipped=0, dontload=0, share_index=None)
+    padding = section.integer("padding", 0, low=0, high=size)
+    padding = dilation * (size // 2 if section.integer("pad", 0, low=0) else padding)
+    channels, reach = x.shape[-1], dilation * (size - 1)
+    if channels % groups or filters % groups:
+        raise section.error(
+            f"groups must divide {channels} channels, {filters} filters. Received: groups={groups}", "groups"
+        )
+    _check_fits(section, x, reach + 1, 2 * padding)
+    graph.weigh(section, filters * (channels // groups * size**2 + 4))
+    same = stride == 1 and 2 * padding == reach
+    if padding and not same:
+        x = layers.ZeroPadding2D(padding, name=f"{name}_pad")(x)
+    options = dict(strides=stride, padding="same" if same else "valid", dilation_rate=dilation)
+    if groups == 1:
+        return _weighted(graph, section, name, x, layers.Conv2D, filters, size, **options)
+    if groups == channels:
+        options["depth_multiplier"] = filters // groups
+        return _weighted(graph, section, name, x, layers.DepthwiseConv2D, size, **options)
+    return _weighted(graph, section, name, x, GroupedConv2D, filters, size, groups=groups, **options)
+
+
+def _connected(graph, section, name):
+    x, outputs = graph.previous(section), section.integer("output")
+    _only(section, dontload=0)
+    _, height, width, channels = x.shape
+    graph.weigh(section, outputs * (height * width * channels + 4))
+    return _weighted(graph, section, name, x, layers.Conv2D, outputs, (height, width), connected=True)
+
+
+def _route(graph, section, name):
+    sources = [graph.source(section, "layers", number) for number in section.integers("layers")]
+    groups = section.integer("groups", 1)
+    group = section.integer("group_id", 0, low=0, high=groups - 1)
+    shapes = by(*(x.shape[1:] for x in sources))
+    if len({x.shape[1:3] for x in sources}) > 1:
+        raise section.error(f"the layers' maps must be of one size. Received: {shapes}", "layers")
+    if any(x.shape[-1] % groups for x in sources):
+        raise section.error(f"groups must divide the channels of {shapes}. Received: groups={groups}", "groups")
+    if groups > 1:
+        widths = [x.shape[-1] // groups for x in sources]
+        sources = [
+            ChannelSlice(group * width, (group + 1) * width, name=f"{name}_slice{i}")(x)
+            for i, (x, width) in enumerate(zip(sources, widths, strict=True))
+        ]
+    return sources[0] if len(sources) == 1 else layers.Concatenate(name=f"{name}_concat")(sources)
+
+
+def _from(graph, section):
+    return graph.source(section, "from", section.integer("from", low=-LARGEST))
+
+
+def _shortcut(graph, section, name):
+    _only(section, weights_type="none", weights_normalization="none")
+    x, other = graph.previous(section), _from(graph, section)
+    strides = -(-other.shape[1] // x.shape[1])
+    if tuple(-(-side // strides) for side in other.shape[1:3]) != x.shape[1:3]:
+        shapes = by(other.shape[1:], x.shape[1:])
+        raise section.error(f"a map can be added to one as large or a whole stride smaller. Received: {shapes}", "from")
+    add = layers.Add(name=f"{name}_add") if other.shape == x.shape else Shortcut(strides, name=f"{name}_add")
+    return activated(add([x, other]), section, "linear", name)
+
+
+def _sam(graph, section, name):
+    x, other = graph.previous(section), _from(graph, section)
+    if x.shape != other.shape:
+        raise section.error(f"the maps must be of one shape. Received: {by(x.shape[1:], other.shape[1:])}", "from")
+    return activated(layers.Multiply(name=f"{name}_multiply")([x, other]), section, "linear", name)
+
+
+def _scale_channels(graph, section, name):
+    _only(section, scale_wh=0)
+    x, other = graph.previous(section), _from(graph, section)
+    if x.shape[1:] != (1, 1, other.shape[-1]):
+        shapes = by(x.shape[1:], other.shape[1:])
+        raise section.error(f"expected a 1x1 map to scale the other's channels by. Received: {shapes}", "from")
+    return activated(layers.Multiply(name=f"{name}_multiply")([other, x]), section, "linear", name)
+
+
+def _maxpool(graph, section, name):
+    if not section.integer("maxpool_depth", 0, low=0, high=1):
+        return _pool(layers.MaxPooling2D, graph, section, name)
+    x, filters = graph.previous(section), section.integer("out_channels", 1)
+    if x.shape[-1] % filters:
+        raise section.error(f"out_channels must divide {x.shape[-1]}. Received: out_channels={filters}", "out_channels")
+    return Maxout(filters, name=f"{name}_maxout")(x)
+
+
+def _local_avgpool(graph, section, name):
+    return _pool(layers.AveragePooling2D, graph, section, name)
+
+
+def _pool(layer_class, graph, section, name):
+    """Pooling, padded by `size - 1` pixels in all, the odd one below and right, which neither win nor count."""
+    x, stride = graph.previous(section), section.integer("stride", 1)
+    size = section.integer("size", stride)
+    padding = section.integer("padding", size - 1, low=0)
+    _only(section, stride_x=stride, stride_y=stride, antialiasing=0)
+    if padding not in (0, size - 1):
+        raise section.error(f"padding must be 0 or size - 1. Received: padding={padding}, size={size}", "padding")
+    _check_fits(section, x, size, padding)
+    if not padding:
+        return layer_class(size, stride, name=f"{name}_pool")(x)
+    # Where TensorFlow's "same" begins at another pixel than Darknet, pool around every pixel and skip some.
+    same = all(max((side - 1) // stride * stride + size - side, 0) // 2 == padding // 2 for side in x.shape[1:3])
+    x = layer_class(size, stride if same else 1, padding="same", name=f"{name}_pool")(x)
+    return x if same else layers.AveragePooling2D(1, stride, name=f"{name}_skip")(x)
+
+
+def _avgpool(graph, section, name):
+    return layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_pool")(graph.previous(section))
+
+
+def _upsample(graph, section, name):
+    _only(section, scale=1)
+    return Upsample(section.integer("stride", 2), name=f"{name}_up")(graph.previous(section))
+
+
+def _dropout(graph, section, name):
+    return layers.Dropout(section.fraction("probability", 0.2), name=f"{name}_dropout")(graph.previous(section))
+
+
+def _softmax(graph, section, name):
+    _only(section, groups=1, temperature=1, spatial=0, tree=None)
+    x = graph.previous(section)
+    if x.shape[1:3] != (1, 1):
+        raise section.error(f"expected a map of 1x1, such as [avgpool] gives. Received: {by(x.shape[1:])}")
+    graph.scores = layers.Flatten(name=f"{name}_flatten")(x)
+    if graph.classifier_activation is not None:
+        graph.scores = layers.Activation(graph.classifier_activation, name=f"{name}_softmax")(graph.scores)
+
+
+def _yolo(graph, section, name):
+    x, classes = graph.previous(section), section.integer("classes", 20)
+    anchors = len(section.integers("mask", range(section.integer("num", 1)), low=0))
+    if x.shape[-1] != anchors * (5 + classes):
+        channels = anchors * (5 + classes)
+        raise section.error(f"{anchors} anchors of {classes} classes take {channels} channels. Received: {x.shape[-1]}")
+    graph.heads.append(x)
+
+
+def _cost(graph, section, name):
+    return graph.outputs[-1] if graph.outputs else graph.image
+
+
+BUILDERS = {
+    "avg": _avgpool,
+    "avgpool": _avgpool,
+    "conn": _connected,
+    "connected": _connected,
+    "conv": _convolutional,
+    "convolutional": _convolutional,
+    "cost": _cost,
+    "dropout": _dropout,
+    "local_avg": _local_avgpool,
+    "local_avgpool": _local_avgpool,
+    "max": _maxpool,
+    "maxpool": _maxpool,
+    "route": _route,
+    "sam": _sam,
+    "scale_channels": _scale_channels,
+    "shortcut": _shortcut,
+    "soft": _softmax,
+    "softmax": _softmax,
+    "upsample": _upsample,
+    "yolo": _yolo,
+}

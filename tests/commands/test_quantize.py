@@ -1,0 +1,41 @@
+"""`cspkeras quantize`: how far it goes, by what each step measures."""
+
+import json
+
+import pytest
+
+from cspkeras.commands import quantize as quantize_command
+from cspkeras.commands.main import main
+
+STEPS = ["floats", "calibrated", "fitted to the floats", "trained on the labels"]
+CASES = {  # mAP measured, in order; the steps taken
+    "calibration is enough": ([0.60, 0.596], [0, 1]),
+    "fitting is enough": ([0.60, 0.58, 0.595], [0, 1, 2]),
+    "the labels do not help": ([0.60, 0.40, 0.50, 0.45], [0, 1, 2, 3]),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_it_goes_as_far_as_it_must(case, models, make_voc, tmp_path, monkeypatch, capsys):
+    measured, taken = CASES[case]
+    figures = iter(measured)
+
+    def measure(name, task, rows, file=None):
+        rows[name] = {"mAP": next(figures), "mAP50": 0.9}
+        return rows[name]["mAP"]
+
+    monkeypatch.setattr(quantize_command, "_measure", measure)
+    monkeypatch.setattr(quantize_command, "BATCH", 2)
+    run = tmp_path / "run"
+    recipe = ("--set", "epochs=1", "--set", "batch_size=2", "--refine", "2")
+    arguments = ("--model", models / "detector.keras", "--data", make_voc(), "--run", run, *recipe)
+    assert main(["quantize", *map(str, arguments)]) == 0
+    rows = json.loads((run / "quantization.json").read_text())
+    assert list(rows) == [STEPS[i] for i in taken]
+    assert [row["mAP"] for row in rows.values()] == measured
+    assert (run / "int8.tflite").is_file()
+    out, err = capsys.readouterr()
+    assert [line.rsplit(maxsplit=2)[0] for line in out.splitlines()[-len(rows) - 1 : -1]] == list(rows)
+    assert ("did not help" in err) == (case == "the labels do not help")
+    assert (run / "last.npz").is_file() == ("trained on the labels" in rows)

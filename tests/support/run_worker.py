@@ -1,0 +1,37 @@
+"""A run of a small detector, alone or as one of several workers: what test_distribution.py starts."""
+
+import json
+import os
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+
+import keras
+
+from cspkeras.backbones import peleenet
+from cspkeras.detection import Detector
+from cspkeras.training import Recipe, fit, read_voc
+from cspkeras.training.distribution.workers import worker
+from cspkeras.training.run.callback import Run
+
+folder, voc, workers, rank, changes, dies_at = sys.argv[1:]
+recipe = {"epochs": 20, "batch_size": 8, "evaluate_every": 20, "optimizer": "sgd", "learning_rate": 2e-5}
+recipe = Recipe(**recipe | json.loads(changes))
+keras.utils.set_random_seed(0)
+save = Run.save
+
+
+def save_and_die(run):
+    save(run)
+    if run.step == int(dies_at):
+        os.kill(os.getpid(), 9)
+
+
+Run.save = save_and_die
+resume = (Path(folder) / "last.npz").exists()
+place = worker(workers, int(rank), folder, recipe.batch_size, resume=resume) if workers else nullcontext(folder)
+spec = peleenet.PeleeSpec(blocks=(1, 1, 1, 1), cross_stage=True, stem=8, growth_rate=8, bottleneck=(8, 8, 8, 8))
+with place as own:
+    backbone = peleenet.build(spec, include_top=False, input_shape=(64, 64, 3))
+    model = Detector(backbone, "efm", 3, neck_options={"width": 32})
+    fit(model, read_voc(voc, "train"), read_voc(voc, "val"), own, recipe, resume=resume)

@@ -1,0 +1,159 @@
+"""Conversion: every precision runs, agrees with Keras and is wholly delegated to the GPU."""
+
+import keras
+import numpy as np
+import pytest
+from untrained import enliven
+
+import cspkeras
+from cspkeras.tflite.export import convert, metadata
+from cspkeras.tflite.export.convert import reference
+from cspkeras.tflite.proof import check
+from cspkeras.tflite.runtime import litert
+from cspkeras.training import calibrate, quantize_aware
+
+IMAGES = np.random.default_rng(0).uniform(0, 1, (6, 64, 64, 3)).astype("float32")
+
+
+def batches():
+    return (image[None] for image in IMAGES)
+
+
+@pytest.fixture(scope="module")
+def lively(make_detector):
+    """A detector whose heads spread over their whole range, as a trained one's do."""
+    keras.utils.set_random_seed(3)
+    return enliven(make_detector(), IMAGES)
+
+
+@pytest.fixture(scope="module")
+def file_of(lively, tmp_path_factory):
+    """A function: the file of a precision, converted once."""
+    folder, made = tmp_path_factory.mktemp("files"), {}
+
+    def get(precision):
+        if precision not in made:
+            calibration = batches() if precision == "int8" else None
+            made[precision] = convert(lively, folder / f"{precision}.tflite", precision, calibration)
+        return made[precision]
+
+    return get
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16", "dynamic", "int8"])
+def test_a_file_agrees_with_keras_and_is_delegated(file_of, lively, precision):
+    checked = check(file_of(precision), reference=reference(lively), images=IMAGES)
+    assert checked.precision == precision
+    assert checked.faults == []
+    if checked.gpu_delegated is None:
+        pytest.skip(checked.gpu_note)
+    assert checked.gpu_delegated
+    if precision.startswith("float"):
+        assert checked.gpu_difference < 1e-3
+
+
+def test_a_file_has_boxes_and_scores_apart(file_of):
+    run = litert.run_cpu(file_of("float32"))
+    predictions = 3 * (8 * 8 + 4 * 4 + 2 * 2)
+    assert {name: value.shape[1:] for name, value in run.outputs.items()} == {
+        "boxes": (1, predictions, 4),
+        "scores": (1, predictions, 3),
+    }
+    assert run.outputs["scores"].min() >= 0 and run.outputs["scores"].max() <= 1
+
+
+def test_a_file_carries_labels_and_settings(file_of):
+    settings, labels = metadata.read(file_of("int8"))
+    assert labels == ["0", "1", "2"]
+    assert settings["precision"] == "int8" and settings["input"]["height"] == settings["input"]["width"] == 64
+
+
+def test_int8_is_int8_throughout(file_of):
+    """Between the image and the raw heads no layer falls back to floats: that would need another DEQUANTIZE."""
+    operations = litert.run_cpu(file_of("int8")).operations
+    assert operations["DEQUANTIZE"] <= 6
+    assert operations["QUANTIZE"] <= 13, "the image, and where a map goes into two concatenations"
+    assert file_of("int8").stat().st_size < 0.5 * file_of("float32").stat().st_size
+
+
+def test_depthwise_convolutions_are_int8_too(tmp_path):
+    keras.utils.set_random_seed(0)
+    image = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(8, 3, padding="same")(image)
+    for multiplier in (1, 2):
+        x = keras.layers.DepthwiseConv2D(3, padding="same", depth_multiplier=multiplier, use_bias=False)(x)
+        x = keras.layers.BatchNormalization()(x)
+        x = keras.layers.Activation("swish")(x)
+    model = keras.Model(image, keras.layers.Conv2D(4, 1)(x))
+    for layer in (layer for layer in model.layers if isinstance(layer, keras.layers.DepthwiseConv2D)):
+        (kernel,) = layer.get_weights()  # its channels are of very different sizes, as trained ones may be
+        layer.set_weights([kernel * np.geomspace(1, 100, kernel.shape[2])[:, np.newaxis]])
+    small = IMAGES[:, :16, :16]
+    path = convert(model, tmp_path / "depthwise.tflite", "int8", (picture[None] for picture in small))
+    run = litert.run_cpu(path, small[:1])
+    assert run.operations["DEQUANTIZE"] == run.operations["QUANTIZE"] == 1
+    (answers,) = run.outputs.values()
+    exact = np.asarray(model(small[:1]))
+    assert np.sqrt(np.mean((answers[0] - exact) ** 2)) < 0.06 * exact.std()
+
+
+@pytest.mark.slow
+def test_a_quantization_aware_model_converts(lively, tmp_path):
+    quantized = calibrate(quantize_aware(lively), batches())
+    path = convert(quantized, tmp_path / "q.tflite", "int8")
+    assert check(path, reference=reference(quantized), images=IMAGES).faults == []
+
+
+def test_a_classifier_converts(tmp_path):
+    model = cspkeras.CSPPeleeNet(input_shape=(32, 32, 3), classes=7)
+    path = convert(model, tmp_path / "classifier.tflite", "float16")
+    checked = check(path, reference=reference(model))
+    assert checked.faults == [] and checked.gpu_delegated is not False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"precision": "int4"}, "precision must be one of"),
+        ({"precision": "int8"}, "calibration"),
+        ({"precision": "int8", "calibration": []}, "at least one batch"),
+        ({"precision": "int8", "calibration": IMAGES}, r"takes batches \(N, 64, 64, 3\)\. Received: \(64, 64, 3\)"),
+        (
+            {"precision": "int8", "calibration": [IMAGES * 255], "refine_steps": 1},
+            r"in 0\.\.1, .* Received: 0\.\d+ to 25",
+        ),
+    ],
+)
+def test_wrong_arguments(lively, tmp_path, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        convert(lively, tmp_path / "x.tflite", **arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_of_any_size_is_refused(tmp_path):
+    model = cspkeras.CSPPeleeNet(include_top=False, input_shape=(None, None, 3))
+    with pytest.raises(ValueError, match="fixed input size"):
+        convert(model, tmp_path / "x.tflite")
+
+
+def test_a_file_that_does_not_run_gets_no_name(lively, tmp_path, monkeypatch):
+    def fails(*_, **__):
+        raise litert.LiteRTError("it does not run")
+
+    monkeypatch.setattr(litert, "run_cpu", fails)
+    with pytest.raises(RuntimeError, match="does not run"):
+        convert(lively, tmp_path / "x.tflite")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["float16", "int8"])
+def test_the_papers_detector_at_its_size_is_wholly_delegated(tmp_path, precision):
+    images = np.random.default_rng(0).uniform(0, 1, (2, 416, 416, 3)).astype("float32")
+    model = enliven(cspkeras.CSPPeleeNetEFM(80, (416, 416, 3)), images)
+    path = convert(model, tmp_path / "x.tflite", precision, calibration=images[:, None])
+    checked = check(path, reference=reference(model), images=images)
+    assert checked.faults == []
+    if checked.gpu_delegated is None:
+        pytest.skip(checked.gpu_note)
+    assert checked.gpu_delegated

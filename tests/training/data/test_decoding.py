@@ -1,0 +1,90 @@
+"""Decoding: the values that Pillow gives, and a smaller image where that is enough."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cspkeras.tflite.device.frames import load_image
+from cspkeras.training import Example
+from cspkeras.training.data.images import decode
+
+GRADIENT = Image.linear_gradient("L")
+CHANNELS = (GRADIENT, GRADIENT.transpose(Image.Transpose.ROTATE_90), GRADIENT.transpose(Image.Transpose.ROTATE_180))
+COLORED = Image.merge("RGB", CHANNELS).resize((160, 120))
+
+
+def written(path, image, orientation=None, **options):
+    exif = Image.Exif()
+    if orientation:
+        exif[0x0112] = orientation
+    image.save(path, exif=exif, **options)
+    return path
+
+
+@pytest.mark.parametrize("orientation", (None, 1, 3, 6, 8))
+@pytest.mark.parametrize(
+    "name, mode, options",
+    (
+        ("a.jpg", "RGB", {}),
+        ("a.jpg", "RGB", {"subsampling": 0, "progressive": True}),
+        ("a.jpg", "L", {}),
+        ("a.jpg", "CMYK", {}),
+        ("a.png", "RGB", {}),
+        ("a.png", "RGBA", {}),
+        ("a.png", "P", {}),
+    ),
+)
+def test_the_pixels_are_the_devices(tmp_path, name, mode, options, orientation):
+    path = written(tmp_path / name, COLORED.convert(mode), orientation, **options)
+    expected = np.asarray(load_image(path)).astype(int)
+    pixels, factor, corner, size = decode(path.read_bytes())
+    assert (
+        factor == 1
+        and corner == (0, 0)
+        and size == pixels.shape[1::-1]
+        and pixels.dtype == np.uint8
+        and pixels.shape == expected.shape
+    )
+    np.testing.assert_allclose(pixels, expected, atol=3)  # two builds of one library round colours differently
+    np.testing.assert_array_equal(Example(path, None, None).pixels(), pixels)
+
+
+@pytest.mark.parametrize("least, factor", ((None, 1), (61, 1), (60, 2), (30, 4), (31, 2), (15, 8), (1, 8)))
+@pytest.mark.parametrize("orientation", (1, 6))
+def test_a_smaller_picture_where_that_is_enough(tmp_path, least, factor, orientation):
+    path = written(tmp_path / "a.jpg", COLORED, orientation, quality=95)
+    pixels, got, *_ = decode(path.read_bytes(), least)
+    whole = np.asarray(load_image(path)).astype(float)
+    h, w = (side // factor for side in whole.shape[:2])
+    assert got == factor and pixels.shape == (h, w, 3)
+    np.testing.assert_allclose(pixels, whole.reshape(h, factor, w, factor, 3).mean(axis=(1, 3)), atol=8)
+
+
+@pytest.mark.parametrize("options", ({}, {"subsampling": 0, "progressive": True}))
+@pytest.mark.parametrize("mode", ("RGB", "L"))
+@pytest.mark.parametrize("least", (None, 60, 30))
+@pytest.mark.parametrize(
+    "window", ((0, 0, 160, 120), (33.2, 50, 80, 70.9), (-9, 100, 40, 300), (159.5, 119.5, 160, 120))
+)
+def test_a_part(tmp_path, options, mode, least, window):
+    path = written(tmp_path / "a.jpg", COLORED.convert(mode), **options)
+    whole, part = (decode(path.read_bytes(), least, w) for w in (None, lambda size: window))
+    assert part.size == whole.size == (160, 120) and part.factor == whole.factor
+    (x, y), (h, w) = (corner // part.factor for corner in part.corner), part.array.shape[:2]
+    np.testing.assert_allclose(part.array.astype(int), whole.array[y : y + h, x : x + w], atol=6)
+    assert x <= max(0, window[0] / part.factor) and y <= max(0, window[1] / part.factor)
+    assert (x + w) * part.factor >= min(160, window[2]) and (y + h) * part.factor >= min(120, window[3])
+
+
+def test_what_is_broken_is_an_error(tmp_path):
+    noise = np.random.default_rng(0).integers(256, size=(120, 160), dtype="uint8")
+    path = written(tmp_path / "a.jpg", Image.fromarray(noise))
+    whole = path.read_bytes()
+    for data in (b"", b"no image", whole[:200], whole[: len(whole) // 2], whole[:-1]):
+        path.write_bytes(data)
+        with pytest.raises((OSError, ValueError)):
+            decode(path.read_bytes())
+        with pytest.raises((OSError, ValueError)):
+            decode(path.read_bytes(), window=lambda size: (0, 0, 20, 20))
+    path.write_bytes(whole + b"what some cameras append")
+    assert decode(path.read_bytes()).array.shape == (120, 160, 3)

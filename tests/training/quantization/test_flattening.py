@@ -1,0 +1,91 @@
+"""Users' models: models inside models, layers used twice, mixed precision, on the way to 8 bits and into a file."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from cspkeras.precision import policy
+from cspkeras.tflite.export import convert
+from cspkeras.tflite.export.convert import reference
+from cspkeras.tflite.proof import check
+from cspkeras.training.quantization.aware import calibrate, quantize_aware
+from cspkeras.training.quantization.flattening import flattened
+
+IMAGES = np.random.default_rng(0).uniform(0, 1, (4, 32, 32, 3)).astype("float32")
+
+
+def answers(model):
+    return np.asarray(model(IMAGES, training=False), "float32")
+
+
+def stage():
+    """A model to be used inside another."""
+    x = image = layers.Input((16, 16, 8))
+    for layer in (layers.Conv2D(8, 3, padding="same", name="conv"), layers.BatchNormalization(), layers.ReLU()):
+        x = layer(x)
+    return keras.Model(image, x, name="inner")
+
+
+def users_model():
+    """What users write: images varied inside, parts that are models, and each part used twice."""
+    keras.utils.set_random_seed(0)
+    image = layers.Input(IMAGES.shape[1:], name="image")
+    varied = keras.Sequential([layers.RandomFlip(), layers.GaussianNoise(0.1)])(image)
+    x = layers.Normalization(mean=[0.4, 0.5, 0.6], variance=[0.04, 0.05, 0.06])(varied)
+    x = layers.ReLU()(layers.Dropout(0.2)(layers.Conv2D(8, 3, strides=2, padding="same", name="conv")(x)))
+    inner = stage()
+    x = layers.SeparableConv2D(16, 3, padding="same", activation="relu", name="apart")(inner(inner(x)))
+    large = [layers.UpSampling2D(2)(x), layers.UpSampling2D(2, interpolation="bilinear")(x)]
+    large = layers.Concatenate()([layers.Conv2DTranspose(8, 2, strides=2, activation="relu", name="larger")(x), *large])
+    shared, pool = layers.Dense(8, activation="relu", name="shared"), layers.GlobalAveragePooling2D()
+    x = layers.Add()([shared(pool(large)), shared(layers.Dense(40)(pool(x)))])
+    return keras.Model(image, layers.Dense(5, activation="softmax")(x), name="users")
+
+
+@pytest.fixture(scope="module")
+def model():
+    return users_model()
+
+
+def test_flattening_changes_no_answer(model):
+    flat = flattened(model)
+    assert not any(isinstance(layer, keras.Model) for layer in flat.layers)
+    assert np.abs(answers(flat) - answers(model)).max() < 1e-6
+    names = [layer.name for layer in flat.layers]
+    assert {"conv", "inner_conv", "inner_conv_2", "apart_depthwise", "apart", "shared", "shared_2"} <= set(names)
+    assert flattened(flat) is flat
+
+
+def test_a_users_model_is_quantized(model):
+    quantized = calibrate(quantize_aware(model), [IMAGES])
+    assert 0 < np.abs(answers(quantized) - answers(model)).max() < 0.02
+
+
+def test_a_sequential_model_is_quantized():
+    model = keras.Sequential([layers.Input(IMAGES.shape[1:]), layers.Conv2D(4, 3), layers.Flatten(), layers.Dense(2)])
+    assert np.abs(answers(calibrate(quantize_aware(model), [IMAGES])) - answers(model)).max() < 0.05
+
+
+def test_a_model_that_is_not_functional_is_named():
+    class Own(keras.Model):
+        def call(self, x):
+            return x
+
+    image = layers.Input(IMAGES.shape[1:])
+    for wrong in (Own(name="own"), keras.Model(image, Own(name="own")(image))):
+        with pytest.raises(ValueError, match="only functional models.*'own'"):
+            quantize_aware(wrong)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trained_in", ["float32", "mixed_float16", "mixed_bfloat16"])
+def test_a_users_file_is_delegated_whole(trained_in, tmp_path):
+    with policy(trained_in):
+        model = users_model()
+    path = convert(model, tmp_path / "model.tflite", "float16")
+    checked = check(path, reference=reference(flattened(model)), images=IMAGES, runs=1)
+    if checked.gpu_delegated is None:
+        pytest.skip(checked.gpu_note)
+    assert checked.faults == []
+    assert "CAST" not in checked.operations, "of mixed precision nothing is left"

@@ -1,0 +1,97 @@
+"""Recipes: what comes with the package, and what is refused."""
+
+import pytest
+
+from cspkeras.training import Recipe, load_recipe
+from cspkeras.training.recipes.recipe import changed, recipe_names, settings
+
+RECIPES = {  # what makes each what it is
+    "coco": dict(optimizer="sgd", schedule="step", milestones=(0.8, 0.9), loss={"box": "mse"}),
+    "coco_optimal": dict(optimizer="sgd", momentum=0.949, ema=0.9998),
+    "finetune": dict(epochs=40, batch_size=8, learning_rate=2e-3, augment={"mosaic": 0.3}),
+    "imagenet_base": dict(epochs=80, batch_size=128, schedule="poly", power=4.0, learning_rate=0.1),
+    "imagenet_gamma": dict(epochs=120, loss={"label_smoothing": 0.1}, model={}),
+    "imagenet_omega": dict(epochs=120, loss={"label_smoothing": 0.1}, model={"activation": "mish"}),
+    "quantization": dict(epochs=10, learning_rate=5e-4, augment={"mosaic": 0.3}),
+}
+
+
+def test_all_recipes_are_known():
+    assert recipe_names() == sorted(RECIPES)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_recipes_of_the_package(name):
+    recipe = load_recipe(name)
+    assert {key: getattr(recipe, key) for key in RECIPES[name]} == RECIPES[name]
+
+
+def test_omega_is_gamma_with_mish():
+    omega = changed(load_recipe("imagenet_gamma"), {"model": {"activation": "mish"}})
+    assert load_recipe("imagenet_omega") == omega
+
+
+def test_values_are_read_as_toml_writes_them():
+    pairs = ["epochs=3", "augment.mosaic=0.3", "augment.flip = 0", "optimizer=sgd", "milestones=[0.5, 1]"]
+    pairs += ["batch_size=auto", "tensorboard=true", 'loss.box="giou"', "learning_rate=1"]
+    recipe = changed(Recipe(augment={"crop": 1.0}), settings(pairs))
+    assert recipe == Recipe(
+        epochs=3,
+        augment={"crop": 1.0, "mosaic": 0.3, "flip": 0},
+        optimizer="sgd",
+        milestones=(0.5, 1.0),
+        batch_size="auto",
+        tensorboard=True,
+        loss={"box": "giou"},
+        learning_rate=1.0,
+    )
+
+
+WRONG = {
+    "epoch=3": "unknown key epoch, did you mean epochs?",
+    "qqq=3": "unknown key qqq; known are epochs, batch_size, ",
+    "augmentation.mosaic=1": "unknown key augmentation, did you mean augment?",
+    "epochs=many": "epochs must be a whole number. Received: epochs='many'",
+    "epochs=1.5": "epochs must be a whole number. Received: epochs=1.5",
+    "epochs=true": "epochs must be a whole number. Received: epochs=True",
+    "epochs=0": "epochs must be at least 1. Received: epochs=0",
+    "batch_size=big": "batch_size must be a whole number or \"auto\". Received: batch_size='big'",
+    "learning_rate=nan": "learning_rate must be a number. Received: learning_rate=nan",
+    "learning_rate=-1": "learning_rate must be at least 0. Received: learning_rate=-1.0",
+    "momentum=1": "momentum must be at least 0 and below 1. Received: momentum=1.0",
+    "tensorboard=1": "tensorboard must be true or false. Received: tensorboard=1",
+    "milestones=0.5": "milestones must be a list of numbers. Received: milestones=0.5",
+    "augment=0.5": "augment must be a table. Received: augment=0.5",
+    "optimizer=adam": "optimizer must be one of adamw, sgd. Received: optimizer='adam'",
+    "schedule=steps": "schedule must be one of cosine, poly, step, constant. Received: schedule='steps'",
+    "precision=float16": "precision must be one of float32, mixed_float16, mixed_bfloat16. Received: ",
+}
+
+
+@pytest.mark.parametrize("pair", WRONG)
+def test_wrong_settings(pair):
+    with pytest.raises(ValueError) as e:
+        changed(Recipe(), settings([pair]), "--set: ")
+    assert str(e.value).startswith(f"--set: {WRONG[pair]}")
+
+
+@pytest.mark.parametrize("pair", ("epochs", "=3", "augment.=3"))
+def test_what_is_no_setting(pair):
+    with pytest.raises(ValueError, match=f"^--set {pair}: expected key=value$"):
+        settings([pair])
+
+
+def test_files(tmp_path):
+    path = tmp_path / "mine.toml"
+    with pytest.raises(FileNotFoundError, match=f"^{path}: missing; expected a recipe$"):
+        load_recipe(path)
+    path.write_text("epochs = 3\nepochs = 4\n")
+    with pytest.raises(ValueError, match=f"^{path}: no TOML "):
+        load_recipe(path)
+    path.write_text("epoch = 3\n")
+    with pytest.raises(ValueError, match=f"^{path}: unknown key epoch, did you mean epochs\\?$"):
+        load_recipe(path)
+    path.write_text("epochs = 3\n[augment]\nflip = 0.0\n")
+    assert load_recipe(path) == Recipe(epochs=3, augment={"flip": 0.0})
+    with pytest.raises(ValueError, match="^recipe must be .*such as imagenet_base.* Received: imagenet_bas$"):
+        load_recipe("imagenet_bas")

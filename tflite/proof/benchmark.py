@@ -1,0 +1,184 @@
+"""How large and how fast .tflite files are on LiteRT's CPU, and which operations take the time.
+
+`print(benchmark("detector.tflite").table())`. Each measurement runs in a process of its own.
+"""
+
+import os
+import re
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..runtime import profiler as measuring
+from ..runtime.litert import LiteRTError, run_cpu, start
+
+PROFILED_RUNS = 20
+# Operations with weights: they come in the file's order in XNNPACK's profile too, by these kernels' names there.
+WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED")
+KERNELS = ("Convolution", "Deconvolution", "Fully Connected")
+# XNNPACK has no name yet for the kernel it makes of 8-bit functions, such as swish's LOGISTIC and MUL.
+NAMES = {"Invalid Unary Op": "Unary function by table (X8)"}
+
+
+@dataclass(frozen=True)
+class Latency:
+    """One run of a file: its median and 90th percentile, in milliseconds, on so many threads.
+
+    Attributes:
+        memory_bytes: what loading and running it added to its process at most, weights included; None off Linux.
+    """
+
+    threads: int
+    median_ms: float
+    p90_ms: float
+    memory_bytes: int | None
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What one operation of a run took.
+
+    Attributes:
+        kernel: XNNPACK's name of it, or TFLite's where it is no operation of XNNPACK's.
+        layer: the layer it belongs to, "after" one where it has no weights, "" where that is not known.
+        milliseconds: its median.
+        delegated: whether XNNPACK runs it.
+    """
+
+    kernel: str
+    layer: str
+    milliseconds: float
+    delegated: bool
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What was measured of a .tflite file.
+
+    Attributes:
+        path: the file.
+        size_bytes: its size.
+        precision: "float32", "float16", "int8" (integer activations) or "dynamic" (integer weights alone).
+        arena_bytes: the memory between operations as TFLite plans it for its own kernels. XNNPACK plans its own.
+        runs: timed runs a latency.
+        latencies: a `Latency` for each number of threads.
+        operations: of the last number of threads, in the order of execution; empty without a profile.
+        note: why there is no profile; empty where there is.
+    """
+
+    path: str
+    size_bytes: int
+    precision: str
+    arena_bytes: int
+    runs: int
+    latencies: list[Latency]
+    operations: list[Operation]
+    note: str
+
+    def to_json(self) -> dict:
+        """All of it as a plain dictionary."""
+        return asdict(self)
+
+    def slowest(self, count: int) -> list[tuple[Operation, float]]:
+        """The operations that take longest, and their share of all."""
+        whole = sum(operation.milliseconds for operation in self.operations) or 1.0
+        ordered = sorted(self.operations, key=lambda operation: -operation.milliseconds)
+        return [(operation, operation.milliseconds / whole) for operation in ordered[:count]]
+
+    def kernels(self) -> list[tuple[str, int, float, float]]:
+        """The kinds of operation, slowest first: name, how many, milliseconds and share of all."""
+        sums: dict[str, list[float]] = {}
+        for operation in self.operations:
+            sums.setdefault(operation.kernel, []).append(operation.milliseconds)
+        whole = sum(map(sum, sums.values())) or 1.0
+        rows = [(name, len(each), sum(each), sum(each) / whole) for name, each in sums.items()]
+        return sorted(rows, key=lambda row: -row[2])
+
+    def table(self, slowest: int = 10) -> str:
+        """All of it as text for a terminal."""
+        head = f"{self.path}: {self.precision}, {self.size_bytes / 1e6:.2f} MB, arena {self.arena_bytes / 1e6:.2f} MB"
+        lines = [head, f"{'threads':>9}{'median, ms':>13}{'90th, ms':>11}{'memory, MB':>13}"]
+        for one in self.latencies:
+            memory = "–" if one.memory_bytes is None else f"{one.memory_bytes / 1e6:.1f}"
+            lines.append(f"{one.threads:>9}{one.median_ms:>13.2f}{one.p90_ms:>11.2f}{memory:>13}")
+        if self.note:
+            return "\n".join([*lines, self.note])
+        threads = self.latencies[-1].threads
+        lines.append(f"{'ms':>9}{'share':>7}  slowest operations on {threads} thread{'s' * (threads > 1)}")
+        for one, share in self.slowest(slowest):
+            kernel = one.kernel if one.delegated else f"{one.kernel} (not XNNPACK's)"
+            lines.append(f"{one.milliseconds:>9.3f}{share:>7.1%}  {kernel:<42}{one.layer}")
+        lines.append(f"{'ms':>9}{'share':>7}  kinds of operation")
+        for kernel, count, milliseconds, share in self.kernels():
+            lines.append(f"{milliseconds:>9.3f}{share:>7.1%}  {count} x {kernel}")
+        return "\n".join(lines)
+
+
+def benchmark(path, threads=None, runs: int = 50, timeout: float = 600) -> Benchmark:
+    """Measures a .tflite file of one input on LiteRT's CPU, on noise.
+
+    Args:
+        path: the file, of anyone's making.
+        threads: numbers of threads to measure with; 1 and all cores by default.
+        runs: timed runs for each.
+        timeout: seconds that each measurement may take.
+
+    Returns:
+        A `Benchmark`.
+
+    Raises:
+        LiteRTError: the file is no .tflite, damaged, or LiteRT's CPU cannot run it.
+    """
+    threads = tuple(threads or sorted({1, os.cpu_count() or 1}))
+    if min(threads) < 1 or runs < 1:
+        raise ValueError(f"threads and runs: expected at least 1, received threads={threads}, runs={runs}")
+    precision = run_cpu(path, timeout=timeout).precision
+    reports = [_measure("latency", path, timeout, each, runs) for each in threads]
+    latencies = [
+        Latency(each, *np.percentile(report["times"], (50, 90)).tolist(), report["memory_bytes"])
+        for each, report in zip(threads, reports, strict=True)
+    ]
+    try:
+        profiled = _measure("profile", path, timeout, threads[-1], min(runs, PROFILED_RUNS))["operations"]
+        note = ""
+    except LiteRTError as error:
+        profiled, note = [], f"no profile: {error}"
+    return Benchmark(
+        path=str(path),
+        size_bytes=Path(path).stat().st_size,
+        precision=precision,
+        arena_bytes=reports[0]["arena_bytes"],
+        runs=runs,
+        latencies=latencies,
+        operations=_named(profiled, reports[0]["operations"]),
+        note=note,
+    )
+
+
+def _measure(mode: str, path, timeout: float, *arguments) -> dict:
+    with tempfile.TemporaryDirectory() as folder:
+        report, _, end = start(mode, path, folder, os.environ, timeout, *arguments, script=measuring.__file__)
+    if report is None or "error" in report:
+        raise LiteRTError(f"{path}: LiteRT's {mode} failed ({report['error'] if report else end})")
+    return report
+
+
+def _named(profiled: list, operations: list) -> list[Operation]:
+    """The profile's operations with their layers, told by those with weights, where the file has as many of them."""
+    layers = [_layer(tensor) for name, tensor in operations if name in WEIGHTED]
+    known = len(layers) == sum(kernel.startswith(KERNELS) for kernel, _, _ in profiled)
+    rest, place, named = iter(layers), "", []
+    for kernel, milliseconds, delegated in profiled:
+        layer = place and f"after {place}"
+        if known and kernel.startswith(KERNELS):
+            layer = place = next(rest)
+        named.append(Operation(NAMES.get(kernel, kernel), layer, milliseconds, delegated))
+    return named
+
+
+def _layer(tensor: str) -> str:
+    """A layer's name out of an output tensor's, "network/layer/operation;…" by the converter."""
+    parts = re.split(r"[/;]", tensor)
+    return parts[1] if len(parts) > 1 else tensor

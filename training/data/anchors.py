@@ -1,0 +1,95 @@
+"""Anchors that suit a data set."""
+
+import numpy as np
+
+from ...detection.anchors import STRIDES, Anchors
+
+MOST = 20_000  # objects looked at; of a larger data set as many by chance
+RATIO = 4.0  # an object is within an anchor's reach where neither side differs from its by this factor
+
+
+def estimate_anchors(data, size, count=9, seed=0, rounds=100, generations=0, strides=STRIDES):
+    """k-means++ on the shapes of a data set's boxes, with 1 - IoU as the distance (YOLOv2, arXiv 1612.08242).
+
+    Args:
+        data: `DetectionData`.
+        size: (height, width) of the network's input in pixels; images are taken as letterboxed into it.
+        count: number of anchors, as many for each level.
+        seed: decides the starting anchors and the mutations.
+        rounds: rounds of k-means at most.
+        generations: mutations tried behind k-means, in the manner of YOLOv5's autoanchor: one is kept where the
+            objects' mean best IoU is better, an object out of reach (see `anchor_fit`) counting as none.
+        strides: the levels' strides in pixels, finest first.
+
+    Returns:
+        `Anchors`, or the published ones where the data set has fewer than `count` different shapes.
+
+    Raises:
+        ValueError: for a count that is no multiple of the number of levels.
+    """
+    rng = np.random.default_rng(seed)
+    shapes = object_shapes(data, size)
+    if len(np.unique(shapes, axis=0)) < count:
+        return Anchors.published(size, strides)
+    centres = rng.choice(shapes, 1)
+    while len(centres) < count:  # k-means++: far from those that there are
+        far = (1 - _iou(shapes, centres).max(axis=1)).clip(0) ** 2
+        centres = np.append(centres, rng.choice(shapes, 1, p=far / far.sum()), axis=0)
+    for _ in range(rounds):
+        nearest = _iou(shapes, centres).argmax(axis=1)
+        moved = np.array(
+            [np.median(shapes[nearest == k], axis=0) if (nearest == k).any() else centres[k] for k in range(count)]
+        )
+        if np.allclose(moved, centres):
+            break
+        centres = moved
+    return Anchors.of(_evolve(shapes, centres, generations, rng), size, strides)
+
+
+def anchor_fit(shapes, pairs):
+    """How well anchors fit objects.
+
+    Args:
+        shapes: (N, 2) width and height of the objects in pixels of the network's input, as `object_shapes` gives.
+        pairs: (A, 2) width and height of the anchors.
+
+    Returns:
+        (mean over the objects of the best anchor's IoU; best possible recall as YOLOv5 defines it: the share of the
+        objects that some anchor has within reach, its width and its height less than `RATIO` times too large or small).
+    """
+    return float(_iou(shapes, pairs).max(axis=1).mean()), float(_reached(shapes, pairs).mean())
+
+
+def object_shapes(data, size):
+    """(N, 2) width and height of the objects as `size` (height, width) in pixels shows them; `MOST` at most."""
+    shapes = [np.zeros((0, 2))]
+    for example in data.examples:
+        if len(example.boxes):
+            w, h = example.size
+            shapes.append((example.boxes[:, 2:] - example.boxes[:, :2]) * min(size[0] / h, size[1] / w))
+    shapes = np.concatenate(shapes)
+    return np.random.default_rng(0).choice(shapes, MOST, replace=False) if len(shapes) > MOST else shapes
+
+
+def _evolve(shapes, pairs, generations, rng):
+    def fitness(pairs):
+        return float((_iou(shapes, pairs).max(axis=1) * _reached(shapes, pairs)).mean())
+
+    best = fitness(pairs)
+    for _ in range(generations):
+        chosen = rng.random(pairs.shape) < 0.08  # of many sides changed at once one would spoil the others
+        factors = 1 + chosen * rng.normal(0, 10 ** rng.uniform(-2.5, -0.3), pairs.shape)
+        mutated = pairs * factors.clip(0.3, 3)
+        if (value := fitness(mutated)) > best:
+            pairs, best = mutated, value
+    return pairs
+
+
+def _iou(a, b):
+    common = np.minimum(a[:, None, 0], b[:, 0]) * np.minimum(a[:, None, 1], b[:, 1])
+    return common / (a.prod(-1)[:, None] + b.prod(-1) - common)
+
+
+def _reached(shapes, pairs):
+    ratios = shapes[:, None] / pairs
+    return (np.maximum(ratios, 1 / ratios).max(axis=2) < RATIO).any(axis=1)

@@ -1,0 +1,176 @@
+"""What is in a data set and what is wrong with it: every image decoded, every box measured, all images compared."""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from .examples import ClassificationData
+from .look_alikes import equals, fingerprint, look_alikes
+
+SMALL, LARGE = 32**2, 96**2  # square pixels: COCO's bounds of small, medium and large objects
+TOLD = 10  # of each kind, in text
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What `inspect` finds.
+
+    Attributes:
+        splits: {split: figures}, see `to_json`.
+        problems: a line for everything that the readers left out or cut.
+        broken: a line for each image that can't be decoded.
+        equal: lists of the names of images that are the same to the last pixel, within one split.
+        leaks: such lists across splits.
+        alike: (name, name) of images of one split that look the same.
+        alike_leaks: such pairs across splits.
+    """
+
+    splits: dict
+    problems: list[str]
+    broken: list[str]
+    equal: list[list[str]]
+    leaks: list[list[str]]
+    alike: list[tuple[str, str]]
+    alike_leaks: list[tuple[str, str]]
+
+    @property
+    def passed(self):
+        """Whether nothing is broken. Doubles within a split and images that look alike are no fault by themselves."""
+        return not (self.problems or self.broken or self.leaks)
+
+    def to_json(self):
+        """Everything, as JSON has it."""
+        return {"passed": self.passed, **vars(self)}
+
+    def lines(self):
+        """Everything as text, the first few of each kind."""
+        for split, figures in self.splits.items():
+            yield f"{split}: {_counted(figures)}"
+            rows = {name: row for name, row in figures["classes"].items() if row["images"]}
+            width = max(map(len, rows), default=0)
+            yield from (f"    {name:{width}} {_figures(row)}" for name, row in rows.items())
+            if absent := [name for name in figures["classes"] if name not in rows]:
+                yield f"    {len(absent)} classes that do not occur: {', '.join(absent)}"
+        for title, found in (
+            ("left out or cut by the reader", self.problems),
+            ("broken images", self.broken),
+            ("leaks: the same image in several splits", [" = ".join(group) for group in self.leaks]),
+            ("the same image several times in a split", [" = ".join(group) for group in self.equal]),
+            ("look the same, in two splits", [" ~ ".join(pair) for pair in self.alike_leaks]),
+            ("look the same, in one split", [" ~ ".join(pair) for pair in self.alike]),
+        ):
+            yield f"{title}: {len(found) or 'none'}"
+            yield from (f"    {line}" for line in found[:TOLD])
+            if len(found) > TOLD:
+                yield f"    ... {len(found) - TOLD} more"
+
+
+def inspect(parts, threads=None):
+    """Look at all images and boxes of a data set.
+
+    Args:
+        parts: {split: `DetectionData` or `ClassificationData`}; the split None is a data set without splits.
+        threads: that decode images at once; None: one a core.
+
+    Returns:
+        `Inspection`.
+    """
+    jobs = [(split, example) for split, data in parts.items() for example in data.examples]
+    with ThreadPoolExecutor(threads) as pool:
+        seen = list(pool.map(lambda job: _look(job[1]), jobs))
+    broken = [error for error, _, _ in seen if error]
+    readable = [i for i, (error, _, _) in enumerate(seen) if not error]
+    prints, where = [seen[i][1] for i in readable], [jobs[i][0] for i in readable]
+    sizes = {split: [seen[i][2] for i in readable if jobs[i][0] == split] for split in parts}
+    names = [_name(*jobs[i], i) for i in readable]
+    equal, leaks = [], []
+    for group in equals(prints):
+        (leaks if len({where[i] for i in group}) > 1 else equal).append([names[i] for i in group])
+    alike, alike_leaks = [], []
+    for i, j in look_alikes(prints, where):
+        (alike if where[i] == where[j] else alike_leaks).append((names[i], names[j]))
+    return Inspection(
+        {split or "all": _measured(data, sizes[split]) for split, data in parts.items()},
+        [problem for data in parts.values() for problem in data.problems],
+        broken,
+        equal,
+        leaks,
+        alike,
+        alike_leaks,
+    )
+
+
+def _look(example):
+    """(what is wrong, or None; fingerprint; size) of an image."""
+    try:
+        pixels = example.pixels()
+    except OSError as e:
+        return str(e), None, None
+    return None, fingerprint(pixels), pixels.shape[1::-1]
+
+
+def _name(split, example, number):
+    name = f"image {number}" if isinstance(example.image, np.ndarray) else example.image.name
+    return f"{split}/{name}" if split else name
+
+
+def _measured(data, sizes):
+    """A split's figures: images, classes, and where there are boxes those of the boxes, in pixels."""
+    figures = {"images": len(data.examples)}
+    if sizes:
+        sides = np.array(sizes)
+        figures |= {name: _spread(sides[:, k]) for k, name in enumerate(("width", "height"))}
+    if isinstance(data, ClassificationData):
+        counts = Counter(example.label for example in data.examples)
+        return figures | {"classes": {name: {"images": counts[k]} for k, name in enumerate(data.class_names)}}
+    boxes = np.concatenate([np.zeros((0, 4)), *(example.boxes for example in data.examples)])
+    labels = np.concatenate([np.zeros(0, int), *(example.labels for example in data.examples)])
+    owners = np.repeat(np.arange(len(data.examples)), [len(example.boxes) for example in data.examples])
+    extent = boxes[:, 2:] - boxes[:, :2]
+    areas = extent.prod(axis=1)
+    per_class = {}
+    for k, name in enumerate(data.class_names):
+        of = labels == k
+        spread = {"side": _spread(np.sqrt(areas[of]))} if of.any() else {}
+        per_class[name] = {"images": len(set(owners[of].tolist())), "boxes": int(of.sum()), **spread}
+    return figures | {
+        "without_objects": sum(not len(example.boxes) for example in data.examples),
+        "boxes": len(boxes),
+        "most_in_an_image": max((len(example.boxes) for example in data.examples), default=0),
+        "small": int((areas < SMALL).sum()),
+        "medium": int(((areas >= SMALL) & (areas <= LARGE)).sum()),
+        "large": int((areas > LARGE).sum()),
+        **({"box_width": _spread(extent[:, 0]), "box_height": _spread(extent[:, 1])} if len(boxes) else {}),
+        "classes": per_class,
+    }
+
+
+def _spread(values):
+    """[least, median, most], to a tenth."""
+    return [round(float(value), 1) for value in np.quantile(values, (0, 0.5, 1))]
+
+
+def _counted(figures):
+    text = f"{figures['images']} images"
+    if "width" in figures:
+        text += f" of {_range(figures['width'])} x {_range(figures['height'])} pixels"
+    if "boxes" not in figures:
+        return text
+    text += f", {figures['without_objects']} without objects, {figures['boxes']} boxes"
+    sizes = ", ".join(f"{figures[size]} {size}" for size in ("small", "medium", "large"))
+    return f"{text} ({sizes}; at most {figures['most_in_an_image']} in an image)"
+
+
+def _figures(row):
+    if "boxes" not in row:
+        return f"{row['images']:7} images"
+    side = f", side {_range(row['side'])} pixels" if "side" in row else ""
+    return f"{row['boxes']:7} boxes in {row['images']:6} images{side}"
+
+
+def _range(spread):
+    """A spread as text: 3 to 90 (median 12), or the one value."""
+    least, median, most = (f"{value:g}" for value in spread)
+    return least if least == most else f"{least} to {most} (median {median})"

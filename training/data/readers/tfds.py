@@ -1,0 +1,111 @@
+"""Sets of TensorFlow Datasets, by name."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ..annotations import Annotation, collect, collect_labels, usable_box
+from ..images import StoredImage, upright_size
+from .tfrecord import parsed, raw_records
+
+PREFIX = "tfds:"
+
+
+def is_name(path):
+    """Whether a data set's path is "tfds:" and a name."""
+    return str(path).startswith(PREFIX)
+
+
+def splits(path):
+    """The names of the set's splits; parts such as train[:90%] can be read besides."""
+    builder = _builder(path)
+    builder.download_and_prepare()
+    return list(builder.info.splits)
+
+
+def read_tfds(path, split, class_names=None):
+    """Read one split of a set of TensorFlow Datasets, which is downloaded and prepared where it isn't yet.
+
+    The set must have the features `image` and `objects` (each with `bbox` and `label`), or `image` and `label`.
+    Images stay in the files that it was prepared as, until they are needed.
+
+    Args:
+        path: "tfds:" and the set's name, such as "tfds:voc/2007" or "tfds:cifar10:3.0.2".
+        split: its name, or a part of it, such as "train[90%:]".
+        class_names: the classes to read; None takes all.
+
+    Returns:
+        `DetectionData`, or `ClassificationData` where images have a label and no objects.
+
+    Raises:
+        ImportError: where tensorflow-datasets is missing.
+        ValueError: where there is no such set or split, or it has other features.
+    """
+    builder = _builder(path)
+    problems, images, listing, features = [], [], f"{path}, split {split}", builder.info.features
+    if "image" not in features or not {"objects", "label"} & set(features):
+        raise ValueError(f"{path}: expected the features image and objects or label, found {', '.join(features)}")
+    detection = "objects" in features
+    label_feature = features["objects"]["label"] if detection else features["label"]
+    names = [" ".join(name.split()) for name in label_feature.names]
+    builder.download_and_prepare()
+    try:
+        parts = builder.info.splits[split].file_instructions
+    except (KeyError, ValueError) as e:
+        raise ValueError(f"{path}: has no split {split!r}; there are {', '.join(builder.info.splits)}") from e
+    annotation = _objects if detection else _label
+    for part in parts:
+        file = Path(part.filename)
+        if "tfrecord" not in file.name:
+            raise ValueError(f"{file}: expected a set that is prepared in the file format tfrecord")
+        try:
+            for number, (start, record) in enumerate(raw_records(file, part.skip, part.take), part.skip):
+                fields = parsed(record)
+                image = _image(file, start, record, fields, number)
+                try:
+                    images.append((image, annotation(fields, image, names, problems)))
+                except (OSError, ValueError) as e:
+                    problems.append(f"{e}, left out")
+        except ValueError as e:
+            problems.append(str(e))
+    return (collect if detection else collect_labels)(listing, images, class_names or names, problems)
+
+
+def _builder(path):
+    import tensorflow_datasets as tfds
+
+    try:
+        return tfds.builder(str(path).removeprefix(PREFIX))
+    except Exception as e:  # tfds has classes of its own for unknown names, configurations and versions
+        reason = " ".join(str(e).split())
+        raise ValueError(f"{path}: no set that TensorFlow Datasets knows ({reason.split('. ')[0]})") from e
+
+
+def _image(file, start, record, fields, number):
+    """Where in the file the image lies, as the set stores it: undecoded."""
+    content = fields["image"][0]
+    name = (fields.get("image/filename") or fields.get("filename") or [f"record {number}".encode()])[0].decode()
+    return StoredImage(file, start + record.index(content), len(content), name)
+
+
+def _label(fields, image, names, problems):
+    number = fields["label"][0]
+    if number not in range(len(names)):  # -1 in test splits whose classes are secret
+        raise ValueError(f"{image}: class {number} is none of 0 to {len(names) - 1}")
+    return names[number]
+
+
+def _objects(fields, image, names, problems):
+    size, labels, crowds = upright_size(image), fields.get("objects/label", []), fields.get("objects/is_crowd", [])
+    boxes = np.reshape(fields.get("objects/bbox", []), (-1, 4))[:, [1, 0, 3, 2]] * (size * 2)
+    objects = []
+    for i, (number, values) in enumerate(zip(labels, boxes, strict=True)):
+        if number not in range(len(names)):
+            problems.append(f"{image}: class {number} is none of 0 to {len(names) - 1}, left out")
+            continue
+        box, problem = usable_box(values, names[number], size)
+        if problem:
+            problems.append(f"{image}: {problem}")
+        if box:
+            objects.append(Annotation(names[number], box, str(image), None, bool(crowds[i]) if crowds else False))
+    return objects

@@ -1,0 +1,208 @@
+"""TFRecords of tf.train.Examples, with the names that TensorFlow's object detection API gives their fields."""
+
+import json
+import re
+from operator import index
+from pathlib import Path
+
+import numpy as np
+
+from ..annotations import Annotation, collect, collect_labels, usable_box
+from ..examples import USUAL
+from ..images import StoredImage, upright_size
+
+LABEL_MAP = "label_map.pbtxt"  # the classes' numbers and names, beside the records
+FILE = re.compile(r"(?P<stem>.+?)(\.tfrecords?|\.record)?(-(?P<index>\d+)-of-(?P<count>\d+))?(\.tfrecords?|\.record)?")
+RECORD = re.compile(r"\.(tfrecords?|record)\b")
+HEADER, FRAME = 12, 16  # bytes before a record's data, and before and behind it
+TOKEN = re.compile(r"\bid\s*:\s*(\d+)|\bname\s*:\s*(\"(?:[^\"\\]|\\.)*\"|'[^']*')|(item)\s*\{")
+
+
+def shards(path):
+    """{split: files, in the order of their numbers} of a folder of TFRecords, and {None: [path]} of one such file."""
+    path = Path(path)
+    if path.is_file():
+        return {None: [path]} if RECORD.search(path.name) else {}
+    found = {}
+    for file in sorted(path.iterdir()) if path.is_dir() else ():
+        if file.is_file() and RECORD.search(file.name) and not file.name.startswith("."):
+            found.setdefault(_split(file), []).append(file)
+    return found
+
+
+def splits(path):
+    """The splits that the files are named after: "train" for train-00000-of-00004.tfrecord and for voc_train.record."""
+    return [split for split in shards(path) if split]
+
+
+def read_tfrecord(path, split=None, class_names=None):
+    """Read one split of a folder of TFRecords, or one file; images stay in the files until they are needed.
+
+    Read are image/encoded, image/filename, image/object/bbox/{xmin,ymin,xmax,ymax} in parts of the upright image,
+    image/object/class/{text,label}, image/object/{area,is_crowd}; for classification image/class/{text,label}. Names
+    of classes come from their text, else from label_map.pbtxt beside the files. What can't be used is left out and
+    reported in `problems`: a file that breaks off or is damaged counts up to there.
+
+    Args:
+        path: the folder, or a file.
+        split: what the files are named after; of no meaning for a file.
+        class_names: the classes to read; None takes those of label_map.pbtxt, else all that occur, by their numbers.
+
+    Returns:
+        `DetectionData`, or `ClassificationData` where no record has fields of objects.
+
+    Raises:
+        FileNotFoundError: where the split has no files.
+        ValueError: where nothing usable is left, or none of its classes is known.
+    """
+    path, found, problems = Path(path), shards(path), []
+    split = None if None in found else split
+    if split not in found:
+        raise FileNotFoundError(
+            f"{path}: no records of a split {split!r}; there are {', '.join(splits(path)) or 'none'}"
+        )
+    listing = f"{path}, split {split}" if split else path
+    names, seen = _label_map((path if split else path.parent) / LABEL_MAP, problems), {}
+    problems += _missing(found[split])
+    detections, labelled = [], []
+    for file in found[split]:
+        for source, start, record in _records(file, problems):
+            try:
+                fields = parsed(record)
+                content = fields["image/encoded"][0]
+                name = _text(fields.get("image/filename", [b""])[0]) or source.rpartition(": ")[2]
+                image = StoredImage(file, start + record.index(content), len(content), name)
+                label = _names(fields, "image/class/", names, seen)
+                if label and "image/object/bbox/xmin" not in fields:
+                    labelled.append((image, label[0]))
+                else:
+                    size = upright_size(image)
+                    detections.append((image, _objects(fields, source, size, names, seen, problems)))
+            except OSError as e:
+                problems.append(f"{e}, left out")
+            except Exception as e:  # whatever damaged bytes make protobuf raise, and fields of other kinds
+                what = f"{type(e).__name__}: {' '.join(str(e).split())}"
+                problems.append(f"{source}: no tf.train.Example with the expected fields ({what}), left out")
+    if class_names is None:
+        class_names = [*names.values()] or sorted(seen, key=lambda name: (seen[name], name))
+    if labelled and not any(objects for _, objects in detections):
+        problems += [f"{image}: no class, image left out" for image, _ in detections]
+        return collect_labels(listing, labelled, class_names, problems)
+    problems += [f"{image}: no fields of objects, image left out" for image, _ in labelled]
+    return collect(listing, detections, class_names, problems)
+
+
+def raw_records(file, skip=0, take=-1):
+    """(byte in the file where its data begins, data) of the records of a TFRecord file, their check sums verified.
+
+    Args:
+        file: its path.
+        skip, take: the first record to give, and how many; -1 for all.
+
+    Raises:
+        ValueError: where the file is damaged or breaks off, with the number of records before that.
+    """
+    import tensorflow as tf
+
+    start, number, failed = HEADER, 0, None
+    try:
+        for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
+            if skip <= number and (take < 0 or number < skip + take):
+                yield start, record
+            start, number = start + len(record) + FRAME, number + 1
+    except tf.errors.OpError as e:  # DataLossError, mostly
+        failed = e
+    if failed or start - HEADER != file.stat().st_size:  # what is shorter than a header TensorFlow takes for the end
+        raise ValueError(f"{file}: damaged or cut off behind {number} records, which are used") from failed
+
+
+def parsed(record):
+    """{name of a field: its values, a list} of a serialized tf.train.Example."""
+    import tensorflow as tf
+
+    fields = tf.train.Example.FromString(record).features.feature
+    kinds = {name: field.WhichOneof("kind") for name, field in fields.items()}
+    return {name: list(getattr(fields[name], kind).value) if kind else [] for name, kind in kinds.items()}
+
+
+def _records(file, problems):
+    try:
+        for number, (start, record) in enumerate(raw_records(file)):
+            yield f"{file}: record {number}", start, record
+    except ValueError as e:
+        problems.append(str(e))
+
+
+def _split(file):
+    stem = FILE.fullmatch(file.name)["stem"]
+    last = re.split(r"[-_.]", stem)[-1]
+    return last if last in USUAL else stem
+
+
+def _missing(files):
+    """A line where the files' names say that there are more of them."""
+    numbered = [match for file in files if (match := FILE.fullmatch(file.name))["count"]]
+    counts = {int(match["count"]) for match in numbered}
+    there = {int(match["index"]) for match in numbered}
+    folder = files[0].parent
+    if len(counts) > 1:
+        return [f"{folder}: {files[0].name} belongs to {min(counts)} files, others to {max(counts)}; all are read"]
+    lost = sorted(set(range(max(counts, default=0))) - there)
+    return [f"{folder}: of {max(counts)} files {len(lost)} are missing, the first is number {lost[0]}"] if lost else []
+
+
+def _label_map(path, problems):
+    """{number: name} of a label map in protobuf's text form; none where there is no such file."""
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as e:
+        problems.append(f"{path}: can't be read ({e}), left out")
+        return {}
+    numbers, names = [], []
+    for number, name, _ in TOKEN.findall(text):
+        if number:
+            numbers.append(int(number))
+        elif name:
+            names.append(json.loads(name) if name[0] == '"' else name[1:-1])
+    if len(numbers) != len(names):
+        problems.append(f"{path}: {len(numbers)} ids for {len(names)} names, left out")
+        return {}
+    return dict(sorted(zip(numbers, names, strict=True)))
+
+
+def _names(fields, prefix, names, seen):
+    """The names of the classes in text and label under a prefix; `seen` notes the number of each."""
+    texts, numbers = fields.get(f"{prefix}text", []), [index(number) for number in fields.get(f"{prefix}label", [])]
+    if len(texts) != len(numbers) and numbers and texts:
+        raise ValueError(f"{prefix}text and {prefix}label differ in length")
+    found = [_text(text) for text in texts] or [names.get(number, str(number)) for number in numbers]
+    for name, number in zip(found, numbers or [0] * len(found), strict=True):
+        seen.setdefault(name, number)
+    return found
+
+
+def _objects(fields, source, size, names, seen, problems):
+    sides = [fields.get(f"image/object/bbox/{side}", []) for side in ("xmin", "ymin", "xmax", "ymax")]
+    try:
+        labels = _names(fields, "image/object/class/", names, seen)
+        boxes = np.array(sides, "float64").T.reshape(-1, 4) * (size * 2)
+        rows = list(zip(labels, boxes, strict=True))
+    except ValueError:
+        problems.append(f"{source}: corners and classes of objects differ in number, its objects left out")
+        return []
+    areas, crowds = (fields.get(f"image/object/{name}", []) for name in ("area", "is_crowd"))
+    objects = []
+    for i, (label, values) in enumerate(rows):
+        box, problem = usable_box(values, label, size)
+        if problem:
+            problems.append(f"{source}: {problem}")
+        if box:
+            area = float(areas[i]) if i < len(areas) and np.isfinite(areas[i]) and areas[i] > 0 else None
+            objects.append(Annotation(label, box, source, area, bool(crowds[i]) if i < len(crowds) else False))
+    return objects
+
+
+def _text(value):
+    return value.decode("utf-8", "replace")

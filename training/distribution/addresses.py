@@ -1,0 +1,25 @@
+"""Addresses of other machines."""
+
+import re
+import socket
+
+
+def resolved(address, option):
+    """(host, port) of a text "host:port".
+
+    Args:
+        address: the text; an IPv6 address is in brackets.
+        option: the command's option that it comes from, for errors.
+
+    Raises:
+        ValueError: for a text that is none, and a host that does not resolve.
+    """
+    host, _, port = address.rpartition(":")
+    if not (host and re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 2**16):
+        raise ValueError(f"{option}: expected host:port. Received: {address!r}")
+    host = host.strip("[]")
+    try:
+        socket.getaddrinfo(host, int(port))
+    except (OSError, UnicodeError) as e:
+        raise ValueError(f"{option}: {address} does not resolve ({getattr(e, 'strerror', None) or e})") from e
+    return host, int(port)

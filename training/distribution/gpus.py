@@ -1,0 +1,45 @@
+"""Training on several GPUs of one machine, by TensorFlow's MirroredStrategy."""
+
+from contextlib import contextmanager
+
+import keras
+
+from .workers import check_parts
+
+KIND = "GPU"
+
+
+def mirrored(count, folder, batch_size):
+    """A context in which a network is built and trained on GPUs of this machine, each a part of every batch.
+
+    Batch-norms' statistics, and the number of answering predictions that a detector's loss is divided by, are those of
+    each part.
+
+    Args:
+        count: how many GPUs.
+        folder: the run's folder.
+        batch_size: images a step, of all together.
+
+    Returns:
+        A context manager that yields the folder.
+
+    Raises:
+        ValueError: for another backend than TensorFlow, more GPUs than there are, and a batch that can't be shared out
+            evenly.
+    """
+    if (backend := keras.config.backend()) != "tensorflow":
+        raise ValueError(f"--gpus: TensorFlow's; on JAX, --workers take all that they have. Received: {backend}")
+    import tensorflow as tf
+
+    devices = [device.name for device in tf.config.list_logical_devices(KIND)]
+    if count > len(devices):
+        raise ValueError(f"--gpus {count}: TensorFlow finds {len(devices)} here")
+    if count > 1:
+        check_parts(batch_size, count, "GPUs")
+    return _scope(tf.distribute.MirroredStrategy(devices[:count]), folder)
+
+
+@contextmanager
+def _scope(strategy, folder):
+    with strategy.scope():
+        yield folder

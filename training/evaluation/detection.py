@@ -1,0 +1,140 @@
+"""COCO mean average precision, by faster-coco-eval."""
+
+import contextlib
+import io
+
+import numpy as np
+
+EVALUATION_THRESHOLD = 0.001  # scores below decide nothing
+SUMMARY = (  # what COCO's summary has, in its order: IoU 0.50 to 0.95 unless said; areas are bounded by 32² and 96²
+    *("mAP", "mAP50", "mAP75", "mAP_small", "mAP_medium", "mAP_large"),
+    *("AR_1", "AR_10", "AR_100", "AR_small", "AR_medium", "AR_large"),
+)
+
+
+def evaluate(detect, data, batch_size=16, report=print):
+    """Measure a detector on a data set.
+
+    Args:
+        detect: function of a list of (h, w, 3) uint8 images, `score_threshold` and `iou_threshold`, that gives for
+            each a dict of "boxes" (in the image's pixels), "labels" and "scores": `Detector.detect`, or the device's.
+        data: `DetectionData`, its classes those of the detector.
+        batch_size: images a call.
+        report: called with a line for each image that can't be read; it is skipped.
+
+    Returns:
+        As `coco_metrics`.
+
+    Raises:
+        ValueError: where no image can be read, or a detection is of a class that the data lacks.
+    """
+    return coco_metrics(*run(detect, data, batch_size, report), data.class_names)
+
+
+def run(detect, data, batch_size=16, report=print):
+    """(examples whose images can be read, what was found in each); arguments and errors as `evaluate`'s.
+
+    Images are in memory a batch at a time.
+    """
+    examples, found, images = [], [], []
+
+    def flush():
+        found.extend(detect(images, score_threshold=EVALUATION_THRESHOLD, iou_threshold=0.5))
+        images.clear()
+
+    for example in data.examples:
+        try:
+            images.append(example.pixels())
+        except OSError as e:
+            report(f"skipped: {e}")
+            continue
+        examples.append(example)
+        if len(images) == batch_size:
+            flush()
+    if images:
+        flush()
+    if not examples:
+        raise ValueError(f"none of the {len(data.examples)} images can be read")
+    classes = len(data.class_names)
+    if (most := max(int(max(f["labels"], default=0)) for f in found)) >= classes:
+        raise ValueError(f"the detector and the data differ: it finds class {most}, the data has 0 to {classes - 1}")
+    return examples, found
+
+
+def coco_metrics(examples, found, class_names):
+    """COCO's average precision and recall of detections against ground truth.
+
+    Args:
+        examples: list of `Example`.
+        found: for each example {"boxes", "labels", "scores"}.
+        class_names: the classes' names.
+
+    Returns:
+        A dict of the names in `SUMMARY` (values in 0..1), "per_class": {name: {"AP", "AP50", "objects"}} and "curves":
+        {name: (101,) precision at IoU 0.50 for a recall of 0, 0.01, ... 1}. A class or an area that does not occur has
+        NaN, a class no curve, and it has no part in the means.
+    """
+    from faster_coco_eval import COCO, COCOeval_faster
+
+    annotations, results = [], []
+    for image, (example, detection) in enumerate(zip(examples, found, strict=True), 1):
+        boxes = xywh(example.boxes)
+        areas = boxes[:, 2] * boxes[:, 3] if example.areas is None else example.areas
+        annotations += _annotations(image, boxes, example.labels, areas, 0)
+        boxes = xywh(example.crowd_boxes)
+        annotations += _annotations(image, boxes, example.crowd_labels, boxes[:, 2] * boxes[:, 3], 1)
+        boxes = xywh(detection["boxes"]).tolist()
+        for box, label, score in zip(boxes, detection["labels"], detection["scores"], strict=True):
+            results.append(dict(image_id=image, category_id=int(label) + 1, bbox=box, score=float(score)))
+    for number, annotation in enumerate(annotations, 1):
+        annotation["id"] = number
+    categories = [dict(id=i, name=name) for i, name in enumerate(class_names, 1)]
+    images = [dict(id=i) for i in range(1, len(examples) + 1)]
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(dict(images=images, annotations=annotations, categories=categories))
+        judge = COCOeval_faster(truth, truth.loadRes(results), "bbox")
+        judge.evaluate()
+        judge.accumulate()
+        judge.summarize()
+    summary = [float(value) if value >= 0 else np.nan for value in judge.stats[: len(SUMMARY)]]
+    summary[:3] = np.nan_to_num(summary[:3]).tolist()  # a data set without objects ranks last, not nowhere
+    # Dimensions: IoU threshold, recall, class, area, most detections; -1 where a class does not occur.
+    precision = np.where(judge.eval["precision"] < 0, np.nan, judge.eval["precision"])[..., 0, -1]
+    objects = np.bincount(np.concatenate([e.labels for e in examples]).astype("int64"), minlength=len(class_names))
+    per_class, curves = {}, {}
+    for k, name in enumerate(class_names):
+        ap, ap50 = float(precision[:, :, k].mean()), float(precision[0, :, k].mean())
+        per_class[name] = {"AP": ap, "AP50": ap50, "objects": int(objects[k])}
+        if np.isfinite(ap50):
+            curves[name] = precision[0, :, k]
+    return {**dict(zip(SUMMARY, summary, strict=True)), "per_class": per_class, "curves": curves}
+
+
+def _annotations(image, boxes, labels, areas, crowd):
+    return [
+        dict(image_id=image, category_id=int(label) + 1, bbox=box, area=float(area), iscrowd=crowd)
+        for box, label, area in zip(boxes.tolist(), labels, areas, strict=True)
+    ]
+
+
+def xywh(boxes):
+    """Corners x1, y1, x2, y2 as COCO's x, y, width, height: (N, 4) float64."""
+    boxes = np.asarray(boxes, "float64").reshape(-1, 4)
+    return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
+
+
+def load_detect(path):
+    """(detect function for `evaluate`, class names) of a detector in a .keras or a .tflite file."""
+    if str(path).endswith(".tflite"):
+        from ...tflite.device.detect import Detector as DeviceDetector
+
+        device = DeviceDetector(path)
+
+        def detect(images, **thresholds):
+            return [device.detect(image, **thresholds) for image in images]
+
+        return detect, tuple(device.labels)
+    from ...saving import load_detector
+
+    model = load_detector(path)
+    return model.detect, model.class_names

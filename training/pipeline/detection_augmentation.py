@@ -1,0 +1,102 @@
+"""Augmentation of a detector's images with albumentations, boxes carried along."""
+
+import cv2
+import numpy as np
+
+from ...detection.anchors import STRIDES
+from ...detection.images import FILL
+from .composes import BLUR, A, Composes, check_probabilities
+from .mosaic import COUNT
+
+SMALLEST = 0.3  # a box of which a random crop leaves less is dropped; of a mosaic every part stays
+
+
+class Augmentation:
+    """The training augmentation of a detector; any number of threads may call it.
+
+    Args:
+        size: (height, width) of the result in pixels.
+        mosaic: probability that four images are joined in one.
+        mixup: probability that a further image is mixed in, half and half, with the boxes of both, as YOLOX does.
+        crop: probability of a random crop of 30 to 100 % of the area; otherwise the image is letterboxed.
+        flip: probability of mirroring left and right.
+        color: probability of a change in brightness, contrast, saturation and hue.
+        blur: probability of a Gaussian blur of 0.5 to 2 pixels.
+        multiscale: 1, or the factor by which `shape` goes up and down. Darknet (`random=1`, its factor 1.4) changes the
+            network's input every ten batches. Ours has a fixed input, and fixed anchors on its grid: the images are
+            augmented in the other shape, then padded with grey or cut, at a random place, to `size`. Objects get the
+            same sizes in pixels; what is larger than the input shows in part.
+
+    Raises:
+        ValueError: for a probability outside 0..1 or a factor below 1.
+    """
+
+    def __init__(self, size, *, mosaic=0.5, mixup=0.0, crop=0.5, flip=0.5, color=0.5, blur=0.0, multiscale=1.0):
+        check_probabilities(mosaic=mosaic, mixup=mixup, crop=crop, flip=flip, color=color, blur=blur)
+        if not 1 <= multiscale < 8:
+            raise ValueError(f"multiscale must be from 1 to 8. Received: multiscale={multiscale}")
+        self.size, self.mosaic, self.mixup, self.multiscale = tuple(size), mosaic, mixup, multiscale
+        self._composes = Composes(lambda shape: _compose(self.size, shape, crop, flip, color, blur))
+
+    @property
+    def most(self):
+        """The largest number of images that one result shows."""
+        return (COUNT if self.mosaic else 1) + (1 if self.mixup else 0)
+
+    def others(self, rng):
+        """Decide whether a result is made of a mosaic, and whether another image is mixed in; two truth values."""
+        return rng.random() < self.mosaic, rng.random() < self.mixup
+
+    def shape(self, rng):
+        """Draw a (height, width): `size` by a factor within `multiscale`, in multiples of the coarsest stride."""
+        if self.multiscale == 1:
+            return self.size
+        scale, stride = rng.uniform(1 / self.multiscale, self.multiscale), STRIDES[-1]
+        return tuple(max(stride, round(side * scale / stride) * stride) for side in self.size)
+
+    def __call__(self, seed, picture, mixed=None, shape=None):
+        """Augment an image, reproducibly.
+
+        Args:
+            seed: a non-negative integer.
+            image: (image, boxes, labels), of one image or of a mosaic; boxes in pixels.
+            mixed: another one to mix in, or None.
+            shape: as the method gives; None for `size`.
+
+        Returns:
+            (image, boxes, labels), boxes in pixels of the result.
+        """
+        shape = shape or self.size
+        image, boxes, labels = self._transformed(seed, picture, shape)
+        if mixed is None:
+            return image, boxes, labels
+        other, other_boxes, other_labels = self._transformed(seed + 1, mixed, shape)
+        image = cv2.addWeighted(image, 0.5, other, 0.5, 0)
+        return image, np.concatenate([boxes, other_boxes]), np.concatenate([labels, other_labels])
+
+    def _transformed(self, seed, picture, shape):
+        image, boxes, labels = picture
+        out = self._composes(shape, seed, image=image, bboxes=boxes, labels=labels)
+        boxes = np.asarray(out["bboxes"], "float32").reshape(-1, 4)
+        return out["image"], boxes, np.asarray(out["labels"], "int64").reshape(-1)
+
+
+def _compose(size, shape, crop, flip, color, blur):
+    height, width = shape
+    letterbox = A.Sequential(
+        [
+            A.LongestMaxSize(max_size_hw=shape, interpolation=cv2.INTER_AREA),
+            A.PadIfNeeded(height, width, border_mode=cv2.BORDER_CONSTANT, fill=FILL),
+        ]
+    )
+    cropped = A.RandomResizedCrop(shape, scale=(0.3, 1.0), ratio=(0.75 * width / height, 1.333 * width / height))
+    jitter = dict(brightness=(0.7, 1.3), contrast=(0.7, 1.3), saturation=(0.5, 1.5), hue=(-0.05, 0.05))
+    transforms = [A.OneOrOther(cropped, letterbox, p=crop), A.HorizontalFlip(p=flip), A.ColorJitter(**jitter, p=color)]
+    transforms.append(A.GaussianBlur(**BLUR, p=blur))
+    if shape != size:
+        transforms += [
+            A.PadIfNeeded(*size, position="random", border_mode=cv2.BORDER_CONSTANT, fill=FILL),
+            A.RandomCrop(*size),
+        ]
+    boxes = dict(min_visibility=SMALLEST, min_width=2, min_height=2, clip=True, filter_invalid_bboxes=True)
+    return A.Compose(transforms, bbox_params=A.BboxParams(format="pascal_voc", label_fields=["labels"], **boxes))

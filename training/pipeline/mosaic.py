@@ -1,0 +1,76 @@
+"""Four images in one, around a random point: a detector's mosaic, as albumentations has it, in a tenth of the time.
+
+It is drawn before the images are decoded, no more of them than it shows.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+COUNT = 4  # images
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A quarter of a mosaic; its image covers the mosaic when scaled, and shows the corner that is opposite the cell.
+
+    Attributes:
+        shape: the mosaic's (height, width) in pixels.
+        place: (left, top, right, bottom) of the cell.
+    """
+
+    shape: tuple
+    place: tuple
+
+    def window(self, picture):
+        """The (left, top, right, bottom) that the cell shows of an image of (width, height)."""
+        (height, width), (left, top, right, bottom) = self.shape, self.place
+        scale = max(width / picture[0], height / picture[1])
+        window = width - right, height - bottom, width - left, height - top
+        return tuple(side / scale for side in window)
+
+    def __call__(self, pixels, boxes):
+        """What the cell shows, and where.
+
+        Args:
+            pixels: `Pixels` of at least the window.
+            boxes: (N, 4) in pixels of the image in full resolution.
+
+        Returns:
+            ((bottom - top, right - left, 3) uint8 image, (N, 4) boxes in the mosaic's pixels, cut at the cell's edges).
+        """
+        left, top, right, bottom = self.place
+        inside = np.subtract(self.window(pixels.size), pixels.corner * 2) / pixels.factor
+        end = np.array(pixels.array.shape[1::-1])
+        first = np.minimum(np.rint(inside[:2]).astype(int), end - 1)  # of the smallest image one pixel is left
+        last = np.maximum(np.minimum(np.rint(inside[2:]).astype(int), end), first + 1)
+        size = right - left, bottom - top
+        image = cv2.resize(pixels.array[first[1] : last[1], first[0] : last[0]], size)
+        boxes = (boxes - np.tile(pixels.corner, 2)) / pixels.factor
+        boxes = (boxes - np.tile(first, 2)) * np.tile(size / (last - first), 2) + np.tile(self.place[:2], 2)
+        return image, np.clip(boxes, self.place[:2] * 2, self.place[2:] * 2)
+
+
+def cells(rng, shape):
+    """The four cells of a mosaic of (height, width), in random order, around a point in its middle two fifths."""
+    height, width = shape
+    x, y = int(width * rng.uniform(0.3, 0.7)), int(height * rng.uniform(0.3, 0.7))
+    places = (0, 0, x, y), (x, 0, width, y), (0, y, x, height), (x, y, width, height)
+    return [Cell(shape, places[i]) for i in rng.permutation(COUNT)]
+
+
+def join(parts):
+    """Join the cells to (image, boxes, labels).
+
+    Args:
+        parts: (cell, `Pixels`, boxes, labels) of each cell.
+    """
+    image, boxes, labels = np.empty((*parts[0][0].shape, 3), "uint8"), [], []
+    for cell, pixels, places, kinds in parts:
+        left, top, right, bottom = cell.place
+        image[top:bottom, left:right], places = cell(pixels, places)
+        shown = (places[:, 2:] > places[:, :2]).all(axis=1)
+        boxes.append(places[shown])
+        labels.append(kinds[shown])
+    return image, np.concatenate(boxes), np.concatenate(labels)
