@@ -9,6 +9,7 @@ from ...files import write_json
 from ...reports.page import (
     RUN_COLOURS,
     cell,
+    figure,
     form,
     hint,
     legend,
