@@ -4,30 +4,14 @@ import os
 import subprocess
 import sys
 from functools import cache
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from conftest import small_detector
-from small_backbones import SMALL, small_backbone
-
-DETECTOR = "Detector"
-BOXES = [[[0.1, 0.1, 0.5, 0.6], [0.4, 0.3, 0.9, 0.9]], [[0.3, 0.3, 0.36, 0.38], [0, 0, 0, 0]]]
-TARGETS = {"boxes": np.array(BOXES, "float32"), "labels": np.array([[0, 1], [2, -1]], "int32")}
+from one_step import DETECTOR, build, outputs, train
+from small_networks import SMALL
 
 each = pytest.mark.parametrize("name", [*SMALL, DETECTOR])
-
-
-def build(name):
-    """A classifier that gives logits of 3 classes, or a detector of as many."""
-    if name == DETECTOR:
-        return small_detector()
-    return small_backbone(name, classifier_activation=None)
-
-
-def images():
-    return np.random.default_rng(0).random((2, 64, 64, 3), "float32")
 
 
 @cache
@@ -41,37 +25,9 @@ def network(name):
     return model
 
 
-def outputs(function):
-    """The outputs for `images`, as one array in single precision."""
-    maps = keras.tree.flatten(function(keras.ops.convert_to_tensor(images())))
-    return np.concatenate([np.ravel(keras.ops.convert_to_numpy(x)).astype("float32") for x in maps])
-
-
-def train(model, name, optimizer, **options):
-    """The loss and the weights' changes, as one array, of a training step on `images`."""
-    target, loss = np.array([0, 2]), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    if name == DETECTOR:
-        target, loss = TARGETS, None
-    model.compile(optimizer, loss, **options)
-    before = [keras.ops.convert_to_numpy(weight) for weight in model.trainable_weights]
-    history = model.fit(images(), target, batch_size=2, verbose=0).history
-    changes = [keras.ops.convert_to_numpy(w) - old for w, old in zip(model.trainable_weights, before, strict=True)]
-    return history["loss"][0], np.concatenate([np.ravel(change) for change in changes])
-
-
 def assert_close(found, expected):
     """Equal but for rounding: within 1e-4 of the range."""
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.ptp(expected))
-
-
-def jax_side(folder):
-    """What `test_jax_gives_and_learns_the_same` compares with, as {network's name}.npz."""
-    for name in (*SMALL, DETECTOR):
-        model = build(name)
-        model.load_weights(Path(folder, f"{name}.weights.h5"))
-        given = outputs(model.predict_on_batch)
-        loss, step = train(model, name, keras.optimizers.SGD(0.01))
-        np.savez(Path(folder, name), outputs=given, loss=loss, step=step)
 
 
 @pytest.fixture(scope="module")
@@ -80,12 +36,11 @@ def under_jax(tmp_path_factory):
     folder = tmp_path_factory.mktemp("jax")
     for name in (*SMALL, DETECTOR):
         network(name).save_weights(folder / f"{name}.weights.h5")
-    code = "import sys; sys.modules['tensorflow'] = None; from test_backends import jax_side; jax_side(sys.argv[1])"
+    code = "import sys; sys.modules['tensorflow'] = None; from one_step import jax_side; jax_side(sys.argv[1])"
     quick = {"JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
     done = subprocess.run(
         [sys.executable, "-c", code, str(folder)],
         env={**os.environ, **quick, "KERAS_BACKEND": "jax"},
-        cwd=Path(__file__).parent,
         capture_output=True,
         text=True,
     )

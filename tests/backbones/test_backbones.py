@@ -1,81 +1,25 @@
 """What every backbone has to keep, tried on a small network of each kind; `test_published.py` has the whole ones."""
 
 import re
-from functools import cache
 
 import keras
 import numpy as np
 import pytest
 from keras import layers
+from small_networks import KINDS, build_kind, classifier
 
 from cspkeras import backbones
 from cspkeras.analysis import complexity
-from cspkeras.backbones import (
-    darknet,
-    darknet_tiny,
-    densenet,
-    densenet_elastic,
-    mobilenet,
-    peleenet,
-    resnet,
-    timm_layout,
-)
 from cspkeras.cross_stage import FUSIONS
 from cspkeras.layers import Shortcut
 
-ONE, WIDTHS = (1, 1, 1, 1), (16, 16, 32, 32)
-DARKNET, CHANNELS = ((1,) * 5, (8, 8, 16, 16, 32)), ((8,), (8, 8), (8, 16), (16,), (24,))
-SMALL = {
-    "pelee": (peleenet, peleenet.PeleeSpec((1, 2, 1, 1), True, stem=8, growth_rate=8, bottleneck=(4, 4, 8, 8))),
-    "resnet": (resnet, resnet.ResNetSpec((1, 2, 1, 1), WIDTHS, squeeze=4, stem=8)),
-    "resnet basic": (resnet, resnet.ResNetSpec(ONE, WIDTHS, squeeze=None, stem=8)),
-    "resnet basic csp": (resnet, resnet.ResNetSpec(ONE, WIDTHS, squeeze=None, cross_stage=True, expansion=2, stem=8)),
-    "resnext csp": (
-        resnet,
-        resnet.ResNetSpec((2, 1, 1, 1), WIDTHS, squeeze=1, groups=4, cross_stage=True, expansion=2, stem=8),
-    ),
-    "resnext elastic": (
-        resnet,
-        resnet.ResNetSpec(ONE, WIDTHS, squeeze=1, groups=4, cross_stage=True, elastic=True, stem=8),
-    ),
-    "darknet csp": (darknet, darknet.DarknetSpec(*DARKNET, cross_stage=True, stem=8)),
-    "darknet elastic": (darknet, darknet.DarknetSpec(*DARKNET, cross_stage=True, elastic=True, stem=8)),
-    "darknet tiny": (darknet_tiny, darknet_tiny.DarknetTinySpec((8, 16, 16), 32, stem=8)),
-    "densenet csp": (
-        densenet,
-        densenet.DenseNetSpec((1, 2, 1, 1), (16, 24, 32), cross_stage=True, stem=8, growth_rate=8, bottleneck=8),
-    ),
-    "densenet elastic csp": (
-        densenet_elastic,
-        densenet_elastic.DenseNetElasticSpec((1, 1, 2, 1), cross_stage=True, stem=8, growth_rate=16, bottleneck=8),
-    ),
-    "mobilenet": (mobilenet, mobilenet.MobileNetV2Spec(CHANNELS, 2, 1, cross_stage=False, top=32, stem=8)),
-    "mobilenet csp": (mobilenet, mobilenet.MobileNetV2Spec(CHANNELS, 2, 2, cross_stage=True, top=32, stem=16)),
-    "timm resnext": (
-        timm_layout,
-        timm_layout.TimmSpec("cspresnext50", ONE, WIDTHS, WIDTHS, WIDTHS, groups=4, resnet=True, stem=8),
-    ),
-    "timm darknet csp": (timm_layout, timm_layout.TimmSpec("cspdarknet53", *DARKNET, DARKNET[1], (8, 8, 8, 16, 16))),
-}
-CROSS_STAGE = [kind for kind, (_, spec) in SMALL.items() if getattr(spec, "cross_stage", False)]  # in various ways
+CROSS_STAGE = [kind for kind, (_, spec) in KINDS.items() if getattr(spec, "cross_stage", False)]  # in various ways
 WEIGHTS = (
-    "weights must be None or a .keras, .weights.h5 or Darknet .weights file, for CSPDarknet53, CSPResNeXt50, "
-    'CSPResNet50, Darknet53 also timm\'s: "imagenet", "imagenet@REVISION" or a .safetensors file. Received: weights='
+    "weights must be None or a .keras, .weights.h5 or Darknet .weights file, for networks with a `layout` "
+    'argument also timm\'s: "imagenet", "imagenet@REVISION" or a .safetensors file. Received: weights='
 )
 
-each_kind = pytest.mark.parametrize("kind", SMALL)
-
-
-def build(kind, input_shape=(64, 64, 3), **options):
-    family, spec = SMALL[kind]
-    return family.build(spec, input_shape=input_shape, **options)
-
-
-@cache
-def classifier(kind):
-    """One of 7 classes that no test may change."""
-    keras.utils.set_random_seed(1)
-    return build(kind, classes=7)
+each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 def images(*shape):
@@ -85,7 +29,7 @@ def images(*shape):
 @each_kind
 @pytest.mark.parametrize("pooling", [None, "avg", "max"])
 def test_without_the_top(kind, pooling):
-    model = build(kind, (64, 128, 3), include_top=False, pooling=pooling, name="net")
+    model = build_kind(kind, (64, 128, 3), include_top=False, pooling=pooling, name="net")
     last = backbones.pyramid(model)["P5"]
     assert last.shape[:3] == (None, 2, 4)
     assert model.output_shape == (last.shape if pooling is None else (None, last.shape[-1]))
@@ -100,7 +44,7 @@ def test_without_the_top(kind, pooling):
 def test_the_classifier_and_its_logits(kind):
     model = classifier(kind)
     assert model.output_shape == (None, 7)
-    logits = build(kind, classes=7, classifier_activation=None)
+    logits = build_kind(kind, classes=7, classifier_activation=None)
     logits.set_weights(model.get_weights())
     x = images(2, 64, 64, 3)
     found = np.asarray(model(x))
@@ -110,7 +54,7 @@ def test_the_classifier_and_its_logits(kind):
 
 @each_kind
 def test_any_size_gives_the_same_as_the_fixed_one(kind):
-    model = build(kind, (None, None, 3), classes=7)
+    model = build_kind(kind, (None, None, 3), classes=7)
     model.set_weights(classifier(kind).get_weights())
     x = images(1, 64, 64, 3)
     np.testing.assert_allclose(model(x), classifier(kind)(x), atol=1e-5)
@@ -120,7 +64,7 @@ def test_any_size_gives_the_same_as_the_fixed_one(kind):
 @each_kind
 def test_building_upon_a_tensor(kind):
     image = layers.Input((64, 64, 1), name="grey")
-    model = build(kind, None, input_tensor=layers.Concatenate()([image] * 3), classes=7)
+    model = build_kind(kind, None, input_tensor=layers.Concatenate()([image] * 3), classes=7)
     model.set_weights(classifier(kind).get_weights())
     x = images(2, 64, 64, 1)
     assert model.input is image
@@ -136,7 +80,7 @@ def test_save_load_clone_and_weights(kind, tmp_path):
     loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
     clone = keras.models.clone_model(model)
     clone.set_weights(model.get_weights())
-    others = [build(kind, classes=7, weights=tmp_path / file) for file in ("model.keras", "model.weights.h5")]
+    others = [build_kind(kind, classes=7, weights=tmp_path / file) for file in ("model.keras", "model.weights.h5")]
     for other in (loaded, clone, *others):
         assert [layer.name for layer in other.layers] == [layer.name for layer in model.layers]
         order = [layer.name for layer in backbones.darknet_order(other)]
@@ -146,7 +90,7 @@ def test_save_load_clone_and_weights(kind, tmp_path):
 
 @each_kind
 def test_the_activation_is_that_of_all_convolutions(kind):
-    model = build(kind, activation="mish", include_top=False)
+    model = build_kind(kind, activation="mish", include_top=False)
     activations = [layer for layer in model.layers if layer.name.endswith("_act")]
     assert {layer.activation for layer in activations} == {keras.activations.mish}
 
@@ -162,7 +106,7 @@ def channels_crossing(model):
 @pytest.mark.parametrize("kind", CROSS_STAGE)
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_fusion_reaches_every_stage(kind, fusion):
-    model = build(kind, include_top=False, fusion=fusion)
+    model = build_kind(kind, include_top=False, fusion=fusion)
     stages = len(backbones.pyramid(model))
     assert len(channels_crossing(model)) == stages
     names = [layer.name for layer in model.layers]
@@ -178,7 +122,7 @@ def test_fusion_reaches_every_stage(kind, fusion):
 
 @pytest.mark.parametrize("kind", CROSS_STAGE)
 def test_gamma_reaches_every_stage(kind):
-    few, half, most = (build(kind, include_top=False, gamma=gamma) for gamma in (0.1, 0.5, 0.9))
+    few, half, most = (build_kind(kind, include_top=False, gamma=gamma) for gamma in (0.1, 0.5, 0.9))
     for widths in zip(*map(channels_crossing, (few, half, most)), strict=True):
         assert widths[0] < widths[1] < widths[2] or kind == "mobilenet csp" and widths[0] <= widths[1] < widths[2]
     for model in (few, most):
@@ -189,7 +133,7 @@ def test_gamma_reaches_every_stage(kind):
 def test_half_precision(kind):
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        model = build(kind, include_top=False)
+        model = build_kind(kind, include_top=False)
     finally:
         keras.config.set_dtype_policy("float32")
     assert {weight.dtype for weight in model.trainable_weights} == {"float32"}
@@ -200,7 +144,7 @@ def test_half_precision(kind):
 @pytest.mark.slow
 @each_kind
 def test_a_training_step_changes_every_weight(kind):
-    model = build(kind, classes=7)
+    model = build_kind(kind, classes=7)
     model.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
     before = [np.array(weight) for weight in model.trainable_weights]
     model.fit(images(4, 64, 64, 3), np.arange(4), batch_size=4, verbose=0)
@@ -257,8 +201,8 @@ def test_resnets_shortcuts_span_resolutions():
 )
 def test_wrong_arguments_are_named_in_one_line(kind, options, error):
     with pytest.raises(ValueError) as caught:
-        build(kind, **options)
-    error = error.replace("{stride}", str(SMALL[kind][1].stride))
+        build_kind(kind, **options)
+    error = error.replace("{stride}", str(KINDS[kind][1].stride))
     assert str(caught.value).endswith(error) and "\n" not in str(caught.value)
 
 
@@ -268,4 +212,4 @@ def test_wrong_arguments_are_named_in_one_line(kind, options, error):
 )
 def test_wrong_ways_to_divide_a_stage_are_named(option, error):
     with pytest.raises(ValueError, match=error):
-        build("pelee", **option)
+        build_kind("pelee", **option)

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from test_backbones import build, classifier
+from small_networks import build_kind, classifier
 
 
 @pytest.mark.parametrize("ending", [".keras", ".weights.h5"])
@@ -19,7 +19,7 @@ def test_weights_that_cannot_be_read_are_an_error_naming_the_file(content, error
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(FileNotFoundError if content is None else ValueError) as caught:
-        build("pelee", include_top=False, weights=path)
+        build_kind("pelee", include_top=False, weights=path)
     assert str(caught.value).startswith(f"{path}: {error}") and "\n" not in str(caught.value)
 
 
@@ -37,7 +37,7 @@ def test_weights_of_other_shapes_are_an_error_naming_the_layer(tmp_path, ending,
     (classifier("pelee").save if ending == ".keras" else classifier("pelee").save_weights)(path)
     options, message = MISFITS[misfit]
     with pytest.raises(ValueError, match=rf"seven{ending}: holds no weights for this peleenet .*{message}") as caught:
-        build("pelee", weights=path, **options)
+        build_kind("pelee", weights=path, **options)
     assert "\n" not in str(caught.value)
 
 
@@ -48,12 +48,12 @@ def test_another_classifier_can_be_skipped_and_nothing_else(tmp_path, ending):
     source = classifier("darknet csp")
     (source.save if ending == ".keras" else source.save_weights)(path)
     keras.utils.set_random_seed(5)
-    fresh = build("darknet csp", classes=8)
+    fresh = build_kind("darknet csp", classes=8)
     keras.utils.set_random_seed(5)
-    model = build("darknet csp", classes=8, weights=path, skip_mismatch=True)
+    model = build_kind("darknet csp", classes=8, weights=path, skip_mismatch=True)
     for found, expected in zip(model.get_weights(), source.get_weights()[:-2] + fresh.get_weights()[-2:], strict=True):
         np.testing.assert_array_equal(found, expected)
-    whole = build("darknet csp", classes=7, weights=path, skip_mismatch=True)
+    whole = build_kind("darknet csp", classes=7, weights=path, skip_mismatch=True)
     np.testing.assert_array_equal(whole.get_weights()[-2], source.get_weights()[-2])
     with pytest.raises(ValueError, match="holds no weights for this"):
-        build("resnet basic", classes=8, weights=path, skip_mismatch=True)
+        build_kind("resnet basic", classes=8, weights=path, skip_mismatch=True)

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import COLORS
+from small_data import COLORS
 
 from cspkeras.commands.main import main
 
@@ -16,15 +16,15 @@ USAGE = {
     "unknown argument": ((*TRAIN, "--speed", "9"), "unrecognized arguments: --speed 9"),
     "no data": (("train",), "the following arguments are required: --data"),
     "no model": (("evaluate", "--data", "voc"), "the following arguments are required: --model"),
-    "a size that is no multiple of 32": (
+    "a size that is not a multiple of 32": (
         (*TRAIN, "--size", "100"),
         "argument --size: must be a multiple of 32, received 100",
     ),
     "size 0": ((*TRAIN, "--size", "0"), "argument --size: must be at least 1, received 0"),
-    "size no number": ((*TRAIN, "--size", "big"), "argument --size: "),
+    "size not a number": ((*TRAIN, "--size", "big"), "argument --size: must be a whole number, received big"),
     "negative epochs": ((*TRAIN, "--epochs", "-3"), "argument --epochs: must be at least 1, received -3"),
-    "epochs no number": ((*TRAIN, "--epochs", "many"), "argument --epochs: invalid number value: 'many'"),
-    "half an epoch": ((*TRAIN, "--epochs", "0.5"), "argument --epochs: invalid number value: '0.5'"),
+    "epochs not a number": ((*TRAIN, "--epochs", "many"), "argument --epochs: must be a whole number, received many"),
+    "half an epoch": ((*TRAIN, "--epochs", "0.5"), "argument --epochs: must be a whole number, received 0.5"),
     "batch of none": ((*TRAIN, "--batch-size", "0"), "argument --batch-size: must be at least 1, received 0"),
     "negative rate": ((*TRAIN, "--learning-rate", "-1"), "argument --learning-rate: must be at least 0.0, received -1"),
     "rate NaN": ((*TRAIN, "--learning-rate", "nan"), "argument --learning-rate: must be at least 0.0, received nan"),
@@ -56,7 +56,7 @@ def test_wrong_arguments(case, one_error, tmp_path, monkeypatch):
 def test_a_reader_that_leaves_ends_it_quietly(flush, capsys, monkeypatch):
     reading, writing = os.pipe()
     os.close(reading)
-    monkeypatch.setattr("cspkeras.commands.main._models", lambda options: print("a line", flush=flush))
+    monkeypatch.setattr("cspkeras.commands.models.run", lambda _: print("a line", flush=flush))
     with open(writing, "w") as pipe:  # which flushes again at its end
         monkeypatch.setattr("sys.stdout", pipe)
         assert main(["models"]) == 141
@@ -114,7 +114,7 @@ def test_a_damaged_tflite_file(models, one_error):
 
 def test_the_missing_reference_of_a_check(models, one_error, tmp_path):
     line = one_error("check", models / "bare.tflite", "--reference", tmp_path / "missing.keras")
-    assert line == f"cspkeras: {tmp_path}/missing.keras: no such file, expected a .keras model"
+    assert line == f"cspkeras: {tmp_path}/missing.keras: missing; expected a .keras file with the reference model"
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_the_table_of_models(capsys):
 
 def test_models_that_are_not_there(one_error):
     line = one_error("models", "Alex*")
-    assert line.startswith("cspkeras: no model's name matches 'Alex*'; there are CSPDarknet53, ")
+    assert line.startswith("cspkeras: no network's name matches 'Alex*'; there are CSPDarknet53, ")
 
 
 def test_int8_without_data(models, one_error, tmp_path):
@@ -187,11 +187,11 @@ def interrupt(*_, **__):
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("state, message", ((False, "interrupted"), (True, "interrupted; go on with --resume")))
+@pytest.mark.parametrize("state, message", ((False, "interrupted"), (True, "interrupted; continue with --resume")))
 @pytest.mark.parametrize("command", (("train",), ("quantize", "--model", "missing.keras")))
 def test_interrupted(command, state, message, one_error, tmp_path, monkeypatch):
     for reads in ("read", "splits"):
-        monkeypatch.setattr(f"cspkeras.training.data.examples.{reads}", interrupt)
+        monkeypatch.setattr(f"cspkeras.training.data.reading.{reads}", interrupt)
     monkeypatch.setattr("cspkeras.saving.load_network", interrupt)
     if state:
         (tmp_path / "last.npz").touch()
@@ -201,7 +201,9 @@ def test_interrupted(command, state, message, one_error, tmp_path, monkeypatch):
 
 def test_an_interrupted_demo(one_error, tmp_path, monkeypatch):
     monkeypatch.setattr("cspkeras.demo.run.demo", interrupt)
-    assert one_error("demo", "--run", tmp_path) == "cspkeras: interrupted; the same command goes on"
+    assert one_error("demo", "--run", tmp_path) == "cspkeras: interrupted; the same command resumes it"
+    line = one_error("demo", "--run", tmp_path, "--overwrite")
+    assert line == "cspkeras: interrupted; the same command without --overwrite resumes it"
 
 
 def test_a_missing_extra(one_error, monkeypatch):

@@ -1,16 +1,31 @@
-"""`cspkeras train`: which detector it begins with, and what is refused."""
+"""`cspkeras train`: which network it begins with, and what is refused."""
 
 import csv
+import functools
 
 import keras
 import numpy as np
 import pytest
-from conftest import COLORS, small_detector
+from small_data import COLORS
+from small_networks import small_detector
 
 from cspkeras.backbones import peleenet
 from cspkeras.commands.main import main
+from cspkeras.registry import NETWORKS
 from cspkeras.training import ClassificationData, LabelledImage, Recipe, load_recipe
 from cspkeras.training.run import tasks, trainer
+
+
+@pytest.fixture
+def replace_build(monkeypatch):
+    """A function that replaces the constructors of all networks; the new one gets the network's name first."""
+
+    def replace(build):
+        for name, network in NETWORKS.items():
+            stub = functools.wraps(network.build)(functools.partial(build, name))  # with the real one's signature
+            monkeypatch.setitem(NETWORKS, name, network._replace(build=stub))
+
+    return replace
 
 
 def test_a_size_against_the_weights(models, one_error, make_voc):
@@ -31,7 +46,7 @@ def test_a_size_against_the_weights(models, one_error, make_voc):
         (("--model", "YOLOXNano", "--weights", "nowhere/x.onnx"), "nowhere/x.onnx: missing; expected a .onnx file"),
         (
             ("--model", "YOLOv4Tiny", "--weights", "{models}/detector.keras"),
-            "--model YOLOv4Tiny: {models}/detector.keras is a detector of its own; leave --model out",
+            "--model YOLOv4Tiny: {models}/detector.keras is a whole detector; leave --model out",
         ),
         (
             ("--model", "YOLOXNano", "--weights", "{models}/some.weights"),
@@ -58,12 +73,12 @@ def test_models_and_weights_that_cannot_be_trained(arguments, message, models, c
         (("--model", "YOLOv4Tiny", "--weights", "x.conv.29"), "YOLOv4Tiny", None),
     ],
 )
-def test_what_train_builds(arguments, build, anchors, monkeypatch, capsys, make_voc, tmp_path):
+def test_what_train_builds(arguments, build, anchors, replace_build, monkeypatch, capsys, make_voc, tmp_path):
     built = []
-    monkeypatch.setattr("cspkeras.registry.get_detector", lambda *a, **k: built.append((a, k)))
+    replace_build(lambda name, **options: built.append((name, options)))
     monkeypatch.setattr(trainer, "fit", lambda *_, **__: None)
     assert main(["train", "--data", str(make_voc(train=16)), "--run", str(tmp_path), *arguments]) == 0
-    ((name,), options) = built[0]
+    ((name, options),) = built
     assert (name, options["classes"], options["input_shape"]) == (build, tuple(COLORS), (416, 416, 3))
     assert len(options["anchors"]) == anchors if anchors else "anchors" not in options
     expected = {"weights": "x.conv.29", "skip_mismatch": True} if "--weights" in arguments else {}
@@ -71,11 +86,10 @@ def test_what_train_builds(arguments, build, anchors, monkeypatch, capsys, make_
 
 
 @pytest.fixture
-def quick_fit(monkeypatch):
+def quick_fit(replace_build, monkeypatch):
     """`train` with a small detector that is not trained, up to the first file."""
-    built = "cspkeras.registry.get_detector"
-    monkeypatch.setattr(built, lambda _, classes, **options: small_detector(classes=classes))
-    monkeypatch.setattr(tasks, "batches", lambda *_, **__: pytest.fail("the folder is looked at first"))
+    replace_build(lambda _, classes, **options: small_detector(classes=classes))
+    monkeypatch.setattr(tasks, "batches", lambda *_, **__: pytest.fail("the folder is checked first"))
 
 
 def test_a_file_in_the_place_of_the_run(quick_fit, capsys, make_voc, tmp_path):
@@ -95,10 +109,10 @@ CATS = ("cat", "dog")
 
 
 @pytest.fixture
-def fitted(monkeypatch):
+def fitted(replace_build, monkeypatch):
     """`train` up to `fit`: a function of arguments to the recipe and the model."""
     calls = []
-    monkeypatch.setattr("cspkeras.registry.get_detector", lambda name, **options: (name, options))
+    replace_build(lambda name, **options: (name, options))
     monkeypatch.setattr(trainer, "fit", lambda model, train, val, folder, recipe, **_: calls.append((recipe, model)))
 
     def run(*arguments):
@@ -132,20 +146,20 @@ def test_a_recipe_changed_by_settings_and_then_by_flags(fitted, make_voc, tmp_pa
         (("--set", "model.activatoin=mish"), "unknown key model.activatoin, did you mean model.activation?"),
         (
             ("--recipe", "quantisation"),
-            "recipe must be a .toml file or one of ours, such as quantization. Received: quantisation",
+            "recipe must be a .toml file or one of the package's, such as quantization. Received: quantisation",
         ),
         (("--recipe", "nowhere.toml"), "nowhere.toml: missing; expected a recipe"),
         (("--overwrite", "--resume"), "--resume and --overwrite: a run goes on or is replaced, not both"),
     ],
 )
-def test_wrong_recipes_are_told_before_the_data_is_read(arguments, message, one_error, monkeypatch, tmp_path):
+def test_wrong_recipes_are_reported_before_the_data_is_read(arguments, message, one_error, monkeypatch, tmp_path):
     monkeypatch.setattr("cspkeras.training.data.reading.read", lambda *_: pytest.fail("the data is read"))
     assert one_error("train", "--data", tmp_path, "--run", tmp_path / "run", *arguments) == f"cspkeras: {message}"
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("command", (("train",), ("quantize", "--model", "missing.keras")))
-def test_the_folder_is_looked_at_first(command, one_error, tmp_path):
+def test_the_folder_is_checked_first(command, one_error, tmp_path):
     (tmp_path / "last.npz").touch()
     line = one_error(*command, "--data", "nowhere", "--run", tmp_path)
     assert line == f"cspkeras: {tmp_path}: holds a run already; --resume goes on with it, --overwrite replaces it"
@@ -153,13 +167,12 @@ def test_the_folder_is_looked_at_first(command, one_error, tmp_path):
     assert line == f"cspkeras: {tmp_path}/x/last.npz: missing; there is no run to resume"
 
 
-def test_a_classifier(capsys, monkeypatch, tmp_path):
+def test_a_classifier(capsys, replace_build, monkeypatch, tmp_path):
     rng = np.random.default_rng(0)
     images = [LabelledImage(rng.integers(256, size=(40, 40, 3), dtype="uint8"), i % 2) for i in range(4)]
     monkeypatch.setattr("cspkeras.commands.train.read_splits", lambda *_: [ClassificationData(images, CATS)] * 2)
     spec = peleenet.PeleeSpec(blocks=(1, 1, 1, 1), cross_stage=True, stem=8, growth_rate=8, bottleneck=(8, 8, 8, 8))
-    build = lambda _, **options: peleenet.build(spec, **options)  # noqa: E731
-    monkeypatch.setattr("cspkeras.registry.get_model", build)
+    replace_build(lambda _, **options: peleenet.build(spec, **options))
     command = ["train", "--data", str(tmp_path), "--run", str(tmp_path / "run"), "--model", "CSPPeleeNet"]
     assert main([*command, "--size", "32", "--epochs", "1", "--batch-size", "2"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == f"best model: {tmp_path}/run/best.keras"
@@ -170,7 +183,7 @@ def test_a_classifier(capsys, monkeypatch, tmp_path):
     assert model.input_shape == (None, 32, 32, 3) and model.output_shape == (None, 2)
 
 
-def test_a_detector_on_pictures_sorted_by_class(capsys, monkeypatch, tmp_path):
+def test_a_detector_on_images_sorted_by_class(capsys, monkeypatch, tmp_path):
     images = [LabelledImage(np.zeros((9, 9, 3), "uint8"), i % 2) for i in range(4)]
     monkeypatch.setattr("cspkeras.commands.train.read_splits", lambda *_: [ClassificationData(images, CATS)] * 2)
     assert main(["train", "--data", str(tmp_path), "--run", str(tmp_path / "run"), "--size", "32"]) == 1

@@ -9,9 +9,9 @@ import sys
 import mediapipe as mp
 from mediapipe.tasks.python import BaseOptions, vision
 
-task, model, picture, score = sys.argv[1:]
+task, model, path, score = sys.argv[1:]
 options = {"base_options": BaseOptions(model_asset_path=model), "score_threshold": float(score)}
-image = mp.Image.create_from_file(picture)
+image = mp.Image.create_from_file(path)
 if task == "detect":
     with vision.ObjectDetector.create_from_options(vision.ObjectDetectorOptions(**options)) as detector:
         found = [

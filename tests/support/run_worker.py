@@ -1,4 +1,4 @@
-"""A run of a small detector, alone or as one of several workers: what test_distribution.py starts."""
+"""A run of a small detector, alone or as one of several workers: what test_workers.py starts."""
 
 import json
 import os
@@ -13,6 +13,7 @@ from cspkeras.detection import Detector
 from cspkeras.training import Recipe, fit, read_voc
 from cspkeras.training.distribution.workers import worker
 from cspkeras.training.run.callback import Run
+from cspkeras.training.run.state import BEST, LAST
 
 folder, voc, workers, rank, changes, dies_at = sys.argv[1:]
 recipe = {"epochs": 20, "batch_size": 8, "evaluate_every": 20, "optimizer": "sgd", "learning_rate": 2e-5}
@@ -29,7 +30,8 @@ def save_and_die(run):
 
 Run.save = save_and_die
 resume = (Path(folder) / "last.npz").exists()
-place = worker(workers, int(rank), folder, recipe.batch_size, resume=resume) if workers else nullcontext(folder)
+needed = (LAST, BEST) if resume else ()
+place = worker(workers, int(rank), folder, recipe.batch_size, needed) if workers else nullcontext(folder)
 spec = peleenet.PeleeSpec(blocks=(1, 1, 1, 1), cross_stage=True, stem=8, growth_rate=8, bottleneck=(8, 8, 8, 8))
 with place as own:
     backbone = peleenet.build(spec, include_top=False, input_shape=(64, 64, 3))

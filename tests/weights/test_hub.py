@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from huggingface_hub import constants
-from test_timm import SMALL, save
+from small_timm import SMALL, save
 
 from cspkeras.backbones import timm_layout
 from cspkeras.weights.hub import fetch

@@ -3,41 +3,19 @@
 import builtins
 import json
 import runpy
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+from small_timm import NAMES, SMALL, build, save
 
 import cspkeras
 from cspkeras.analysis import complexity
 from cspkeras.backbones import timm_layout
-from cspkeras.weights.timm import PUBLISHED, timm_tensors
+from cspkeras.weights.timm import timm_tensors
 
 COUNTS = {"CSPDarknet53": 27_642_184, "CSPResNeXt50": 20_569_896, "CSPResNet50": 21_616_168, "Darknet53": 41_609_928}
-ONE, WIDTHS = (1, 1, 1, 1), (16, 16, 32, 32)
-SMALL = {
-    "resnet": timm_layout.TimmSpec(
-        PUBLISHED["CSPResNet50"], (1, 2, 1, 1), WIDTHS, WIDTHS, WIDTHS, groups=4, resnet=True, stem=8
-    ),
-    "darknet csp": timm_layout.TimmSpec(PUBLISHED["CSPDarknet53"], (*ONE, 2), (4, *WIDTHS), (8, *WIDTHS), (8, *WIDTHS)),
-    "darknet": timm_layout.TimmSpec(PUBLISHED["Darknet53"], (*ONE, 2), (4, *WIDTHS), (8, *WIDTHS)),
-}
-
-
-def build(kind="resnet", input_shape=(32, 32, 3), **options):
-    return timm_layout.build(SMALL[kind], input_shape=input_shape, **options)
-
-
-def save(model, path, change=None):
-    """The weights of a model as a file of timm's, its tensors changed by a function."""
-    tensors = {
-        name: np.ascontiguousarray(np.transpose(np.asarray(variable), np.argsort(axes)))
-        for name, (_, variable, axes) in timm_tensors(model).items()
-    }
-    if change:
-        change(tensors)
-    save_file(tensors, path)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -118,10 +96,10 @@ def test_the_slope_and_the_stems_pooling_are_timms(kind):
 @pytest.mark.parametrize("variant", COUNTS)
 def test_a_file_of_any_number_of_classes_by_timms_name(monkeypatch, tmp_path, variant):
     kind = {"Darknet53": "darknet", "CSPDarknet53": "darknet csp"}.get(variant, "resnet")
-    monkeypatch.setitem(timm_layout.VARIANTS, variant, SMALL[kind])
+    monkeypatch.setitem(timm_layout.VARIANTS, variant, replace(SMALL[kind], timm=NAMES[variant]))
     source = build(kind, classes=5)
     path = save(source, tmp_path / "x.safetensors", lambda tensors: tensors.update(counter(), **half(tensors)))
-    for name in (PUBLISHED[variant], PUBLISHED[variant].partition(".")[0]):
+    for name in (NAMES[variant], NAMES[variant].partition(".")[0]):
         model = cspkeras.from_timm(name, path)
         assert model.output_shape == (None, 5) and model.layers[-1].activation.__name__ == "softmax"
         assert equal(model, source)
@@ -260,7 +238,7 @@ def test_a_missing_package_is_named(monkeypatch, file, module):
         ("CSPResNeXt50", {"layout": "timm", "gamma": 0.25}, "Received: fusion='csp', gamma=0.25"),
         ("CSPResNet50", {"weights": "imagenet", "fusion": "fusion_last"}, "Received: fusion='fusion_last', gamma=0.5"),
         ("CSPDarknet53", {"layout": "timm", "activation": "gelu"}, "Received: activation='gelu'"),
-        ("ResNet50", {"weights": "imagenet"}, "for CSPDarknet53, CSPResNeXt50, CSPResNet50, Darknet53 also timm's"),
+        ("ResNet50", {"weights": "imagenet"}, "for networks with a `layout` argument also timm's"),
         ("ResNet50", {"weights": "x.safetensors"}, "Received: weights='x.safetensors'"),
     ],
     ids=str,

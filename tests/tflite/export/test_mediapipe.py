@@ -11,9 +11,10 @@ import pytest
 from cell_detector import LABELS, drawn_image, networks, settings
 from PIL import Image
 
+from cspkeras.tflite import convert
 from cspkeras.tflite.device import detect
-from cspkeras.tflite.export import convert, metadata
-from cspkeras.tflite.export import mediapipe as tasks_metadata
+from cspkeras.tflite.export import mediapipe as mediapipe_metadata
+from cspkeras.tflite.export import metadata
 from cspkeras.tflite.export.flatbuffer import pack, unpack
 
 THRESHOLD = 0.5
@@ -29,7 +30,7 @@ def mediapipe(tmp_path_factory):
 
     def run(task, model, image):
         Image.fromarray(image).save(folder / "image.png")
-        script = Path(__file__).with_name("mediapipe_tasks.py")
+        script = Path(__file__).parents[2] / "support" / "mediapipe_tasks.py"
         command = [python, "-I", script, task, model, folder / "image.png", str(THRESHOLD)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr[-1000:]
@@ -41,7 +42,7 @@ def mediapipe(tmp_path_factory):
 def embedded(content, about):
     """A file's bytes with MediaPipe's metadata."""
     model = unpack(content)
-    tasks_metadata.embed(model, about, LABELS)
+    mediapipe_metadata.embed(model, about, LABELS)
     return pack(model)
 
 

@@ -5,12 +5,11 @@ from xml.etree import ElementTree
 
 import cell_detector
 import pytest
-from conftest import small_detector
+from small_networks import small_detector
 
 from cspkeras.commands.main import main
 from cspkeras.reports.bar_chart import bar_chart
-from cspkeras.tflite.export import convert
-from cspkeras.tflite.proof import benchmark
+from cspkeras.tflite import benchmark, convert
 from cspkeras.tflite.proof.benchmark import WEIGHTED, _layer, _named
 
 SVG = "{http://www.w3.org/2000/svg}"

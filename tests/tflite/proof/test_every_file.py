@@ -1,20 +1,21 @@
 """Every network as a file: on the GPU whole in float16; all kinds of layers in five precisions; and docs/files.json."""
 
-import importlib.util
 import json
 from pathlib import Path
 
+import files
 import keras
 import numpy as np
 import pytest
 from norms import left_norms, lone_norms
-from small_backbones import small_backbone
-from untrained import settle
+from small_networks import small_backbone
+from untrained import calibrate_norms
 
 import cspkeras
 from cspkeras.registry import NETWORKS
+from cspkeras.tflite import convert
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 IMAGES = np.random.default_rng(0).random((4, 64, 64, 3), "float32")
 KINDS = "float32", "float16", "dynamic", "int8 PTQ", "int8 QAT"
 RATIOS = {"float16": 0.51, "int8 PTQ": 0.27, "int8 QAT": 0.27}  # of the float32 file's bytes, at most
@@ -38,26 +39,16 @@ def detector(neck, **options):
     return cspkeras.Detector(backbone, neck, 3, neck_options=options)
 
 
-@pytest.fixture(scope="module")
-def files():
-    """The script that proves all networks at full size."""
-    spec = importlib.util.spec_from_file_location("files", ROOT / "benchmarks" / "files.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def network(name):
-    """A settled network by its name."""
+def calibrated(name):
+    """A network by its name, its norms calibrated."""
     keras.utils.set_random_seed(0)
     if name in SMALL:
-        return settle(SMALL[name](), IMAGES)
-    get = cspkeras.get_detector if name in DETECTORS else cspkeras.get_model
+        return calibrate_norms(SMALL[name](), IMAGES)
     options = {"CSPPeleeNetEFM": {"spp": True}}.get(name, {})
-    return settle(get(name, classes=3, input_shape=IMAGES.shape[1:], **options), IMAGES)
+    return calibrate_norms(NETWORKS[name].build(classes=3, input_shape=IMAGES.shape[1:], **options), IMAGES)
 
 
-def prove(files, model, folder, kinds):
+def prove(model, folder, kinds):
     """Check a network's files; floats agree, and quantized values do but for what untrained layers make of rounding."""
     found = {}
     for kind, path, checked in files.prove(model, IMAGES, folder, kinds):
@@ -76,33 +67,33 @@ def prove(files, model, folder, kinds):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in cspkeras.list_models() if name not in INSIDE] + DETECTORS)
-def test_a_networks_float16_file_is_delegated_whole(name, files, tmp_path):
+def test_a_networks_float16_file_is_delegated_whole(name, tmp_path):
     if name not in FIVE:
-        prove(files, network(name), tmp_path, ["float16"])
+        prove(calibrated(name), tmp_path, ["float16"])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FIVE)
-def test_all_five_files_are_delegated_whole(name, files, tmp_path):
-    prove(files, network(name), tmp_path, KINDS)
+def test_all_five_files_are_delegated_whole(name, tmp_path):
+    prove(calibrated(name), tmp_path, KINDS)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RELU6)
-def test_relu6_is_part_of_the_convolutions(name, files, tmp_path):
-    model = settle(small_backbone(name, activation="relu6"), IMAGES)
-    for checked in prove(files, model, tmp_path, ["float16", "int8 QAT"]).values():
+def test_relu6_is_part_of_the_convolutions(name, tmp_path):
+    model = calibrate_norms(small_backbone(name, activation="relu6"), IMAGES)
+    for checked in prove(model, tmp_path, ["float16", "int8 QAT"]).values():
         assert not [kind for kind in checked.operations if "RELU" in kind]
 
 
-def test_a_norm_without_a_convolution_is_told(tmp_path):
+def test_a_norm_without_a_convolution_is_reported(tmp_path):
     image = keras.Input((8, 8, 4))
     x = keras.layers.BatchNormalization(name="folded")(keras.layers.Conv2D(4, 1)(image))
     y = keras.layers.Add()([x, keras.layers.Activation("swish")(x)])
     model = keras.Model(image, keras.layers.BatchNormalization(name="lone")(y))
-    settle(model, np.random.default_rng(0).random((4, 8, 8, 4), "float32"))
+    calibrate_norms(model, np.random.default_rng(0).random((4, 8, 8, 4), "float32"))
     assert lone_norms(model) == ["lone"]
-    assert len(left_norms(cspkeras.tflite.export.convert(model, tmp_path / "x.tflite"))) == 2
+    assert len(left_norms(convert(model, tmp_path / "x.tflite"))) == 2
 
 
 def test_the_files_of_the_docs_keep_their_bounds():

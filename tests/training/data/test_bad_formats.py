@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_bad_input import BOX, GOOD, SIZE, TRUNCATED, UNREADABLE, truncated
+from small_data import BOX, GOOD, SIZE, TRUNCATED, UNREADABLE, truncated
 
 from cspkeras.training import evaluate, inspect, pack, read, training_batches
 

@@ -5,68 +5,11 @@ import json
 import cv2
 import numpy as np
 import pytest
-from conftest import ANNOTATION, OBJECT
-from PIL import Image
+from small_data import ANNOTATION, BOX, GOOD, OBJECT, SIZE, TRUNCATED, UNREADABLE, truncated, turned
 
 from cspkeras.tflite.device import detect
 from cspkeras.training import DetectionData, Example, evaluate, read_voc, training_batches
-from cspkeras.training.data.images import ORIENTATION
 from cspkeras.training.evaluation.mistakes import assess
-
-SIZE, BOX = (60, 40), (6, 8, 30, 32)  # width, height; x1, y1, x2, y2 of the red object
-# Pillow's operations that an image of each EXIF orientation has gone through, seen from the upright one.
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
-
-
-def scene():
-    image = Image.new("RGB", SIZE, (90, 90, 90))
-    image.paste((220, 30, 30), BOX)
-    return image
-
-
-def turned(path, orientation=6):
-    exif = Image.Exif()
-    exif[ORIENTATION] = orientation
-    image = scene() if orientation == 1 else scene().transpose(TURNS[orientation])
-    image.save(path, exif=exif, quality=95)
-
-
-def truncated(path):
-    Image.effect_noise(SIZE, 90).save(path)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-def transparent(path):
-    image = scene().convert("RGBA")
-    image.putpixel((0, 0), (0, 0, 0, 0))
-    image.save(path)
-
-
-GOOD = {
-    "whole.jpg": lambda path: scene().save(path, quality=95),
-    "pixel.png": lambda path: Image.new("RGB", (1, 1), (220, 30, 30)).save(path),
-    "deep.png": lambda path: Image.fromarray(np.asarray(scene().convert("L")).astype("uint16") * 257).save(path),
-    "grey.png": lambda path: scene().convert("L").save(path),
-    "palette.png": lambda path: scene().quantize(8).save(path),
-    "rgba.png": transparent,
-    "cmyk.jpg": lambda path: scene().convert("CMYK").save(path, quality=95),
-    "turned.jpg": turned,
-}
-IDENTIFY = "not a readable image (cannot identify"
-UNREADABLE = {  # writer, what the reader reports, what the device's script says
-    "missing.jpg": (lambda path: None, "missing, image left out", "No such file or directory"),
-    "empty.jpg": (lambda path: path.touch(), IDENTIFY, "cannot identify"),
-    "text.jpg": (lambda path: path.write_text("no image"), IDENTIFY, "cannot identify"),
-}
-TRUNCATED = "truncated.jpg"  # whose header is whole: it shows when the pixels are needed
 
 
 @pytest.fixture
@@ -168,7 +111,7 @@ def test_the_devices_script(album, monkeypatch, capsys, tmp_path):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_boxes_are_those_of_the_upright_picture_as_opencv_reads_it(tmp_path, orientation):
+def test_boxes_are_those_of_the_upright_image_as_opencv_reads_it(tmp_path, orientation):
     path = tmp_path / "a.jpg"
     turned(path, orientation)
     pixels = Example(path, None, None).pixels()
@@ -185,7 +128,7 @@ def test_an_annotation_cut_off_in_the_middle(album):
     assert [example.image.name for example in data.examples] == [*list(GOOD)[1:], TRUNCATED]
 
 
-def test_thousands_of_boxes_in_one_picture(album):
+def test_thousands_of_boxes_in_one_image(album):
     rng, count = np.random.default_rng(0), 3000
     corners = rng.uniform(0, 30, (count, 2))
     boxes = np.hstack([corners, corners + rng.uniform(2, 10, (count, 2))])
@@ -206,7 +149,7 @@ def test_thousands_of_boxes_in_one_picture(album):
     assert assessment.metrics["AR_100"] == pytest.approx(100 / count, abs=1e-3)  # COCO looks at a hundred
 
 
-def test_pictures_without_objects(album):
+def test_images_without_objects(album):
     empty = DetectionData([Example(np.zeros((40, 60, 3), "uint8"), np.zeros((0, 4)), np.zeros(0, int))] * 2, ("red",))
     batches = training_batches(empty, (64, 64), 2).take(2).as_numpy_iterator()
     assert all((target["labels"] == -1).all() for _, target in batches)

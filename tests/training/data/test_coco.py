@@ -7,8 +7,8 @@ import re
 
 import numpy as np
 import pytest
-from conftest import COLORS
 from faster_coco_eval import COCO, COCOeval_faster
+from small_data import COLORS
 
 from cspkeras.training import read, read_coco, read_voc
 from cspkeras.training.evaluation.detection import SUMMARY, coco_metrics
@@ -114,7 +114,7 @@ def test_the_same_data_in_both_formats(make_coco):
 
 
 @pytest.mark.parametrize("place", (".", "images", "elsewhere", "coco", "coco/images"))
-def test_where_the_pictures_are(make_coco, tmp_path, place):
+def test_where_the_images_are(make_coco, tmp_path, place):
     path = make_coco(lambda stored: [entry.update(file_name=entry["file_name"][11:]) for entry in stored["images"]][:0])
     voc, new = read(path.parent, "train"), tmp_path / "new"
     target = new / {"coco": "val2017", "coco/images": "images/val2017"}.get(place, place)

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from conftest import COLORS
 from PIL import Image
+from small_data import COLORS
 
 from cspkeras.training import read, read_voc, read_yolo, splits
 
@@ -102,14 +102,14 @@ def test_a_polygon_becomes_the_box_around_it(yolo):
     np.testing.assert_array_equal(example.labels, [1, 0])
 
 
-def test_key_points_behind_a_box(yolo):
+def test_key_points_after_a_box(yolo):
     (yolo / "data.yaml").write_text(YAML + "kpt_shape: [2, 3]\n")
     put(yolo, "1 .5 .5 .5 .5 .4 .4 2 .6 .6 2\n")
     np.testing.assert_allclose(read(yolo, "train").examples[1].boxes, [[16, 12, 48, 36]])
 
 
 @pytest.mark.parametrize("text", ("", "\n \n", None))
-def test_a_picture_without_objects(yolo, text):
+def test_an_image_without_objects(yolo, text):
     path = put(yolo, text or "")
     if text is None:
         path.unlink()
@@ -124,9 +124,9 @@ LINES = {
     "class out of range": ("3 .5 .5 .1 .1", "class 3 is none of 0 to 2, left out"),
     "class below zero": ("-1 .5 .5 .1 .1", "class -1 is none of 0 to 2, left out"),
     "half a class": ("0.5 .5 .5 .1 .1", "class 0.5 is none of 0 to 2, left out"),
-    "too few numbers": ("1 .5 .5 .1", "3 numbers behind the class, expected 4 or a polygon's, left out"),
-    "odd polygon": ("1 .5 .5 .1 .1 .2 .2 .3", "7 numbers behind the class, expected 4 or a polygon's, left out"),
-    "class alone": ("1", "0 numbers behind the class"),
+    "too few numbers": ("1 .5 .5 .1", "3 numbers after the class, expected 4 or a polygon's, left out"),
+    "odd polygon": ("1 .5 .5 .1 .1 .2 .2 .3", "7 numbers after the class, expected 4 or a polygon's, left out"),
+    "class alone": ("1", "0 numbers after the class"),
     "words": ("red .5 .5 .1 .1", "'red .5 .5 .1 .1' is not all numbers, left out"),
     "commas": ("1,.5,.5,.1,.1", "is not all numbers, left out"),
     "no width": ("1 .5 .5 0 .1", "of 'green' has no area within 64x48, left out"),
@@ -164,7 +164,7 @@ def test_thousands_of_boxes_and_bytes_that_are_no_text(yolo):
     assert len(data.examples[1].boxes) == 1 and data.problems[0].startswith(f"{path}:1: ")
 
 
-def test_broken_pictures_are_left_out(yolo):
+def test_broken_images_are_left_out(yolo):
     (yolo / "images/train/train1.png").write_bytes(b"nonsense")
     Image.new("RGB", (1, 1)).save(yolo / "images/train/train2.png")
     data = read(yolo, "train")

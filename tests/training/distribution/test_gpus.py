@@ -3,21 +3,21 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import keras
 import pytest
-from conftest import small_voc
+from small_data import small_voc
 
 from cspkeras.training.distribution.gpus import mirrored
 
-TRAIN = f"""
-import json, sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+TRAIN = """
+import json, sys
 import keras, numpy as np, tensorflow as tf
-from conftest import small_detector
-from cspkeras.detection.detector import load_detector
-from cspkeras.training import DetectionData, Recipe, fit, gpus, read_voc
+from small_networks import small_detector
+from cspkeras.saving import load_detector
+from cspkeras.training import DetectionData, Recipe, fit, read_voc
+from cspkeras.training.distribution import gpus
 voc, folder = sys.argv[1:]
 cpu, = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -34,7 +34,7 @@ for count in (1, 2):
         model = small_detector(width=32)
         losses += [row["loss"] for row in fit(model, train, val, own, recipe)]
         assert len(model.predict_on_batch(np.zeros((3, 64, 64, 3), "float32"))[0]) == 3
-weights = [load_detector(f"{{folder}}{{count}}/best.keras").get_weights() for count in (1, 2)]
+weights = [load_detector(f"{folder}{count}/best.keras").get_weights() for count in (1, 2)]
 far = max(float(np.abs(a - b).max()) for a, b in zip(*weights, strict=True))
 print(json.dumps([*losses, far]))
 """
@@ -61,7 +61,7 @@ def test_two_halves_train_as_the_whole_does(tmp_path):
     ],
 )
 @pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="is about TensorFlow")
-def test_gpus_that_are_not_there_are_told_before_the_data_is_read(arguments, message, one_error, monkeypatch, tmp_path):
+def test_missing_gpus_are_an_error_before_the_data_is_read(arguments, message, one_error, monkeypatch, tmp_path):
     monkeypatch.setattr("cspkeras.training.data.reading.read", lambda *_: pytest.fail("the data is read"))
     line = one_error("train", "--data", tmp_path, "--run", tmp_path / "run", *arguments)
     assert line.startswith(f"cspkeras: {message}")
@@ -78,5 +78,7 @@ def test_a_batch_that_can_not_be_shared_out(batch_size, monkeypatch):
 
 def test_another_backend(monkeypatch):
     monkeypatch.setattr(keras.config, "backend", lambda: "jax")
-    with pytest.raises(ValueError, match="^--gpus: TensorFlow's; on JAX, --workers take all"):
+    with pytest.raises(
+        ValueError, match="^--gpus needs the TensorFlow backend; on JAX use --workers. Received: backend 'jax'$"
+    ):
         mirrored(2, "run", 4)

@@ -13,17 +13,17 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from conftest import small_voc
+from small_data import small_voc
 
 from cspkeras.commands.main import main
 from cspkeras.saving import load_detector
 from cspkeras.tflite.export import convert
 from cspkeras.training import read_voc, training_batches
 from cspkeras.training.distribution import workers as distribution
-from cspkeras.training.distribution.workers import agreed, check_workers, share
-from cspkeras.training.pipeline.detection import images
+from cspkeras.training.distribution.workers import broadcast_metrics, check_workers, share
+from cspkeras.training.pipeline.detection import letterboxed
 
-SCRIPT = Path(__file__).with_name("run_worker.py")
+SCRIPT = Path(__file__).parents[2] / "support" / "run_worker.py"
 LIMIT = 300  # seconds for a run
 TWO = "localhost:5000,localhost:5001"
 QUICK = {  # to compile
@@ -45,7 +45,7 @@ QUICK = {  # to compile
         ("localhost:0,localhost:5001", 0, 4, "--workers: expected host:port. Received: 'localhost:0'"),
         ("localhost:70000,b:1", 0, 4, "--workers: expected host:port. Received: 'localhost:70000'"),
         ("localhost:5000,no-such-host.invalid:5001", 0, 4, "--workers: no-such-host.invalid:5001 does not resolve ("),
-        (None, 1, 4, "--rank 1: of which --workers? Expected both or none"),
+        (None, 1, 4, "--rank needs --workers, the addresses of all workers. Received: --rank 1"),
     ],
 )
 def test_workers_that_can_not_train_together(addresses, rank, batch_size, message, monkeypatch):
@@ -64,7 +64,7 @@ def test_another_backend_is_refused_before_any_work(tmp_path, capsys):
 
 
 def test_a_first_worker_that_is_not_there(monkeypatch):
-    monkeypatch.setattr(distribution, "PATIENCE", -1)
+    monkeypatch.setattr(distribution, "START_TIMEOUT", -1)
     first = two_addresses().split(",")[0]
     with pytest.raises(OSError, match=f"^--workers: {first}, rank 0, is not there after -1 seconds"):
         distribution._wait_for(first)
@@ -72,7 +72,7 @@ def test_a_first_worker_that_is_not_there(monkeypatch):
 
 def test_who_is_alone_has_it_all():
     assert share() == (0, 1)
-    assert agreed({"mAP": 0.1}) == {"mAP": 0.1}
+    assert broadcast_metrics({"mAP": 0.1}) == {"mAP": 0.1}
 
 
 def test_the_workers_parts_are_the_batch(tmp_path):
@@ -143,13 +143,13 @@ def test_two_workers_train_as_one_does_also_after_a_death(voc, tmp_path):
     with np.load(both / "best.npz") as best:
         for i, weight in enumerate(model.weights):
             np.testing.assert_array_equal(weight, best[f"weight{i}"])
-    pictures = images(read_voc(voc, "train"), model.inputs[0].shape[1:3])
-    convert(model, tmp_path / "int8.tflite", "int8", pictures, refine_steps=1)  # quantization-aware training as well
+    calibration = letterboxed(read_voc(voc, "train"), model.inputs[0].shape[1:3])
+    convert(model, tmp_path / "int8.tflite", "int8", calibration, refine_steps=1)  # quantization-aware training as well
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="needs jax")
-def test_workers_with_different_recipes_are_told(voc, tmp_path):
+def test_workers_with_different_recipes_are_an_error(voc, tmp_path):
     workers = two_addresses()
     processes = [start(tmp_path, voc, workers=workers, rank=rank, epochs=(2, 3)[rank]) for rank in (0, 1)]
     (first, _), (second, output) = ended(processes)

@@ -3,7 +3,7 @@
 import numpy as np
 import plain_overlaps
 import pytest
-from conftest import COLORS
+from small_data import COLORS
 
 from cspkeras.training import DetectionData, Example, evaluate, read_voc
 from cspkeras.training.evaluation.detection import SUMMARY, coco_metrics, load_detect

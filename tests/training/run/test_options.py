@@ -9,13 +9,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import COLORS, small_detector
 from html_page import Page
+from small_data import COLORS
+from small_networks import small_detector
 
 from cspkeras.precision import policy
 from cspkeras.training import ClassificationData, LabelledImage, Recipe, fit
 from cspkeras.training.recipes.freezing import frozen
-from cspkeras.training.recipes.optimizers import optimizer
+from cspkeras.training.recipes.optimizers import make_optimizer
 from cspkeras.training.run import batch_size as batch
 from cspkeras.training.run.tasks import Classification, cross_entropy, task_of
 from cspkeras.training.run.throughput import Throughput
@@ -219,7 +220,7 @@ def test_norms_and_biases_do_not_decay(name, kind):
     weights = model.trainable_variables
     for weight in weights:
         weight.assign(np.ones(weight.shape))
-    made = optimizer(model, Recipe(optimizer=name, learning_rate=0.1, weight_decay=0.5))
+    made = make_optimizer(model, Recipe(optimizer=name, learning_rate=0.1, weight_decay=0.5))
     made.build(weights)
     made.apply_gradients([(tf.zeros(weight.shape), weight) for weight in weights])
     for weight in weights:
@@ -230,7 +231,7 @@ def test_automatic_batch_sizes(monkeypatch):
     model = tiny()
     data = colours(200)
     task = task_of(model, data, data, Recipe())
-    model.compile(optimizer=optimizer(model, Recipe()), loss=task.loss())
+    model.compile(optimizer=make_optimizer(model, Recipe()), loss=task.loss())
     model.optimizer.build(model.trainable_variables)
     assert batch.resolve(task) == batch.ON_CPU == 16
     assert batch.resolve(task_of(model, colours(9), data, Recipe())) == 4  # half of the examples

@@ -8,21 +8,20 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from conftest import small_voc
+from small_data import small_voc
 
 from cspkeras.training import ClassificationData, LabelledImage, Recipe, fit
 from cspkeras.training.run.callback import Run
 
 SPEED = {"images_per_second", "data_wait"}  # what no two runs have in common
-TRAIN = f"""
-import sys; sys.path.insert(0, {str(Path(__file__).parent.parent)!r})
+TRAIN = """
+import sys
 import keras, numpy as np, tensorflow as tf
-from conftest import small_detector
+from small_networks import small_detector
 from cspkeras.training import ClassificationData, LabelledImage, Recipe, fit, read_voc
 tf.config.experimental.enable_op_determinism()
 keras.utils.set_random_seed(0)

@@ -9,11 +9,10 @@ import subprocess
 import sys
 import time
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import small_voc
+from small_data import small_voc
 
 from cspkeras.saving import load_detector
 from cspkeras.training import Recipe, fit, read_voc
@@ -160,10 +159,10 @@ def test_quantization_aware_training_by_the_same_code(data, make_detector, tmp_p
         assert state["optimizer0"] == 4
 
 
-PATH = f"import sys; sys.path.insert(0, {str(Path(__file__).parent.parent)!r})"
-COMMAND = f"""{PATH}
-import cspkeras.cli, cspkeras.detection.registry
-from conftest import small_detector
+COMMAND = """
+import sys
+import cspkeras.commands.main, cspkeras.registry
+from small_networks import small_detector
 cspkeras.registry.get_detector = lambda _, classes, **__: small_detector(classes=classes)
 sys.exit(cspkeras.commands.main.main(sys.argv[1:]))
 """

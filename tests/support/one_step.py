@@ -1,0 +1,50 @@
+"""One training step of each small network, on either backend: what test_backends.py compares."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+from small_networks import SMALL, small_backbone, small_detector
+
+DETECTOR = "Detector"
+BOXES = [[[0.1, 0.1, 0.5, 0.6], [0.4, 0.3, 0.9, 0.9]], [[0.3, 0.3, 0.36, 0.38], [0, 0, 0, 0]]]
+TARGETS = {"boxes": np.array(BOXES, "float32"), "labels": np.array([[0, 1], [2, -1]], "int32")}
+
+
+def build(name):
+    """A classifier that gives logits of 3 classes, or a detector of as many."""
+    if name == DETECTOR:
+        return small_detector()
+    return small_backbone(name, classifier_activation=None)
+
+
+def images():
+    return np.random.default_rng(0).random((2, 64, 64, 3), "float32")
+
+
+def outputs(function):
+    """The outputs for `images`, as one array in single precision."""
+    maps = keras.tree.flatten(function(keras.ops.convert_to_tensor(images())))
+    return np.concatenate([np.ravel(keras.ops.convert_to_numpy(x)).astype("float32") for x in maps])
+
+
+def train(model, name, optimizer, **options):
+    """The loss and the weights' changes, as one array, of a training step on `images`."""
+    target, loss = np.array([0, 2]), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    if name == DETECTOR:
+        target, loss = TARGETS, None
+    model.compile(optimizer, loss, **options)
+    before = [keras.ops.convert_to_numpy(weight) for weight in model.trainable_weights]
+    history = model.fit(images(), target, batch_size=2, verbose=0).history
+    changes = [keras.ops.convert_to_numpy(w) - old for w, old in zip(model.trainable_weights, before, strict=True)]
+    return history["loss"][0], np.concatenate([np.ravel(change) for change in changes])
+
+
+def jax_side(folder):
+    """Write what `test_jax_gives_and_learns_the_same` compares with, as {network's name}.npz."""
+    for name in (*SMALL, DETECTOR):
+        model = build(name)
+        model.load_weights(Path(folder, f"{name}.weights.h5"))
+        given = outputs(model.predict_on_batch)
+        loss, step = train(model, name, keras.optimizers.SGD(0.01))
+        np.savez(Path(folder, name), outputs=given, loss=loss, step=step)
