@@ -1,10 +1,10 @@
-"""Builds the Android demo without Google's tools: from Maven Central, Debian's packages and a JDK.
+"""Build the Android demo without Google's tools: from Maven Central, Debian's packages and a JDK.
 
     python android_demo/build.py          an APK, signed with a debug key: android_demo/build/cspkeras-demo.apk
     python android_demo/build.py test     the same, then the JUnit tests
 
-A model has to lie in the application's assets; without one, the small detector of blood cells that comes with cspkeras
-is exported to there. Debian's packages: maven default-jdk-headless aapt android-framework-res zipalign apksigner.
+The application needs a model in its assets; without one, the small detector of blood cells that comes with cspkeras is
+exported there. Debian's packages: maven default-jdk-headless aapt android-framework-res zipalign apksigner.
 """
 
 import argparse
@@ -33,12 +33,12 @@ SETS = {
 # Byte code that dx understands: no invokedynamic.
 KOTLIN = "-no-stdlib -no-reflect -nowarn -jvm-target 1.8 -Xjdk-release=1.8 -api-version 1.7 -Xlambdas=class"
 KOTLIN += " -Xsam-conversions=class -Xstring-concat=inline"
-# Its jar says of more things than the SDK's that they may be null.
+# Its jar marks more things as nullable than the SDK's.
 KOTLIN += " -Xnullability-annotations=@android.annotation:ignore"
 
 
 def run(*command, **options):
-    """Runs a command; its output is shown where it fails."""
+    """Run a command; show its output if it fails."""
     command = [str(part) for part in command]
     done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
     if done.returncode:
@@ -47,7 +47,7 @@ def run(*command, **options):
 
 
 def fresh(folder):
-    """An empty folder."""
+    """Return an empty folder."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
@@ -58,7 +58,7 @@ def join(paths):
 
 
 def artifacts(name):
-    """The files of a set, in Maven's local repository, with what they depend on."""
+    """Return the files of a set, in Maven's local repository, with their dependencies."""
     catalogue = tomllib.loads((DEMO / "gradle/libs.versions.toml").read_text())
     entries = ""
     for alias in SETS[name]:
@@ -92,7 +92,7 @@ def named(paths, start):
 
 
 def export_model():
-    """Sees to it that the assets have a model."""
+    """Export a model into the assets if there is none."""
     if not list((ASSETS / "models").glob("*.tflite")):
         print("== Exporting a model into the assets", flush=True)
         run(
@@ -109,7 +109,7 @@ def export_model():
 
 
 def link_resources():
-    """Resources, manifest and assets as an APK without code, and the class of their numbers."""
+    """Link resources, manifest and assets into an APK without code, and generate the class of their numbers."""
     generated = fresh(BUILD / "generated")
     run("aapt2", "compile", "--dir", MAIN / "res", "-o", BUILD / "resources.zip")
     manifest = (MAIN / "AndroidManifest.xml").read_text()  # Gradle puts in the package, aapt2 needs it there
@@ -129,7 +129,7 @@ def compile_kotlin(sources, classpath, output):
 
 
 def compile_application():
-    """The application's classes; returns their folder and all that they were compiled with."""
+    """Compile the application; return its classes' folder and its class path."""
     given = artifacts("application")
     libraries = fresh(BUILD / "libraries")
     classpath = [path for path in given if path.suffix == ".jar"]
@@ -148,7 +148,7 @@ def compile_application():
 
 
 def make_dex(classes, classpath):
-    """The application and its libraries for Android's virtual machine."""
+    """Compile the application and its libraries for Android's virtual machine."""
     merged = BUILD / "merged.jar"
     with zipfile.ZipFile(merged, "w", zipfile.ZIP_STORED) as archive:
         for path in classes.rglob("*.class"):
@@ -166,7 +166,7 @@ def make_dex(classes, classpath):
 
 
 def make_apk(resources, dex):
-    """All in one file, aligned and signed with a debug key, which is made where there is none."""
+    """Pack all into one file, aligned and signed with a debug key, which is made if there is none."""
     whole, aligned, target = BUILD / "whole.apk", BUILD / "aligned.apk", BUILD / "cspkeras-demo.apk"
     shutil.copy(resources, whole)
     with zipfile.ZipFile(whole, "a", zipfile.ZIP_DEFLATED) as apk:
@@ -184,7 +184,7 @@ def make_apk(resources, dex):
 
 
 def run_tests(classes, classpath, resources):
-    """Compiles the tests, lets Python write their vectors, runs them; returns JUnit's output."""
+    """Compile the tests, write their vectors by vectors.py, run them; return JUnit's output."""
     run(sys.executable, DEMO / "vectors.py", BUILD / "vectors")
     output, given = BUILD / "test-classes", artifacts("test")
     android = named(classpath, "android-all")
@@ -196,7 +196,7 @@ def run_tests(classes, classpath, resources):
                 path.write_bytes(aar.read("classes.jar"))
         libraries.append(path)
     compile_kotlin([TEST / "kotlin"], [classes, *libraries, android], output)
-    # How Robolectric is told where the application's resources lie.
+    # Tells Robolectric where the application's resources are.
     config = output / "com/android/tools/test_config.properties"
     config.parent.mkdir(parents=True)
     config.write_text(

@@ -1,7 +1,7 @@
-"""What the JUnit tests compare the application's Kotlin with, computed by Python: python vectors.py FOLDER
+"""Compute in Python what the JUnit tests compare the application's Kotlin with: python vectors.py FOLDER
 
-Made-up outputs of networks with the boxes that tflite/detect.py makes of them; images with the inputs it makes of
-them; frames of cameras with their images; files with settings, and files without. Seed: 0, the case's number added.
+Made-up outputs of networks with the boxes that tflite/device/detect.py makes of them; images with the inputs it makes
+of them; camera frames with their images; files with settings, and files without. A case's number is its seed.
 """
 
 import base64
@@ -17,12 +17,12 @@ CASES, IMAGES = 240, 24
 SIZES = ((64, 64), (96, 64), (64, 96), (416, 416))  # height, width
 KINDS = ((np.float32, 0.0, 0), (np.int8, 1 / 255, -128), (np.uint8, 1 / 255, 0))
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tflite"))  # as on a device, where nothing is installed
+sys.path.insert(0, str(Path(__file__).parents[1] / "tflite/device"))  # as on a device, where nothing is installed
 import detect  # noqa: E402
 
 
 def packed(array):
-    """An array's bytes as text."""
+    """Encode an array's bytes as text."""
     return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
 
 
@@ -45,7 +45,7 @@ def quantized(values, kind):
 
 
 def detector(how, classes, inputs, outputs):
-    """A `detect.Detector` whose network's outputs are given: inputs and outputs are (array, kind)."""
+    """Make a `detect.Detector` whose network's outputs are given: inputs and outputs are (array, kind)."""
     made = detect.Detector.__new__(detect.Detector)
     made.settings, made.labels, made.times = how, [f"class {i}" for i in range(classes)], {}
     tensors = [array for array, _ in outputs]
@@ -58,7 +58,7 @@ def detector(how, classes, inputs, outputs):
 
 
 def case(number):
-    """Boxes around a few spots, so that they overlap, some beyond the image; scores mostly low."""
+    """Make boxes around a few spots, so that they overlap, some beyond the image; scores mostly low."""
     rng = np.random.default_rng(number)
     classes, size = int(rng.integers(1, 8)), SIZES[number % len(SIZES)]
     rows = 3549 if number % 12 == 11 else int(rng.integers(1, 300))
@@ -90,7 +90,7 @@ def case(number):
 
 
 def preprocessed(number):
-    """An image and the network's input of it."""
+    """Make an image and the network's input of it."""
     rng = np.random.default_rng(number)
     size, kind = SIZES[number % 3], KINDS[number // 2 % 3]
     height, width = (int(side) for side in rng.integers(1, 200, 2))
@@ -103,7 +103,7 @@ def preprocessed(number):
 
 
 def frame(number):
-    """A camera's frame, its planes apart or interleaved, and the upright image by JPEG's formulas."""
+    """Make a camera's frame, its planes apart or interleaved, and the upright image by JPEG's formulas."""
     rng = np.random.default_rng(number)
     height, width = (int(2 * side) for side in rng.integers(1, 20, 2))
     rotation, interleaved, pad = 90 * (number % 4), number // 4 % 2, int(rng.integers(0, 5))
@@ -125,7 +125,7 @@ def frame(number):
 
 
 def write_files(folder):
-    """A file with settings, and some that can't be used."""
+    """Write a file with settings, and some that can't be used."""
     start = b"\x1c\0\0\0TFL3" + bytes(100)
     how = settings((64, 96))
 

@@ -48,18 +48,18 @@ def measure(network, libraries, settings, rounds, patience):
     """Run a network and its peers of `libraries` in turn.
 
     Returns:
-        {library: {"name", "parameters", "versions", each task: [seconds a step, one a round], "load": [share of the
+        {library: {"name", "parameters", "versions", each task: [seconds per step, one per round], "load": [share of the
         cores]} or {"name", "error"}}.
     """
     names = {"cspkeras": network} | {one: name for one, name in NETWORKS[network].items() if one in libraries}
     if "timm" in names:
         names |= dict.fromkeys(LAYOUTS, names["timm"])
     peers = {library: Peer(library, name, settings) for library, name in names.items()}
-    results = {library: {"name": names[library], **peer.told} for library, peer in peers.items()}
+    results = {library: {"name": names[library], **peer.report} for library, peer in peers.items()}
     for _ in range(rounds):
         for task in TASKS:
             for library, peer in peers.items():
-                if "error" in peer.told:
+                if "error" in peer.report:
                     continue
                 seconds, load = patience.undisturbed(partial(peer.measure, task))
                 results[library].setdefault(task, []).append(seconds)
@@ -70,7 +70,7 @@ def measure(network, libraries, settings, rounds, patience):
 
 
 def compare(ours, theirs, task):
-    """The median of each and of the rounds' ratios: of speeds in training and inference, of seconds in building."""
+    """Return each one's median and the rounds' ratios: of speeds in training and inference, of seconds in building."""
     ratios = [t / o for o, t in zip(ours[task], theirs[task], strict=True)]
     if task == "building":
         ratios = [1 / ratio for ratio in ratios]
@@ -78,7 +78,7 @@ def compare(ours, theirs, task):
 
 
 def cells(ours, candidates, task, batch_size):
-    """Two cells of the table; of several candidates the fastest counts."""
+    """Format two cells of the table; of several candidates the fastest counts."""
     theirs = min(candidates, key=lambda candidate: statistics.median(candidate[task]))
     our_seconds, their_seconds, ratios = compare(ours, theirs, task)
     if task == "building":
@@ -89,7 +89,7 @@ def cells(ours, candidates, task, batch_size):
 
 
 def rows(network, results, batch_size):
-    """The lines of the table for one network."""
+    """Print the lines of the table for one network."""
     ours = results["cspkeras"]
     for library, name in NETWORKS[network].items():
         if library not in results:
@@ -125,9 +125,9 @@ def main():
         results[network] = measure(network, args.beside, settings, args.rounds, patience)
         rows(network, results[network], args.batch_size)
     machine = machine_line(results)
-    loads = [
-        load for libraries in results.values() for told in libraries.values() for load in told.get("load", [])
-    ] or [0]
+    loads = [load for libraries in results.values() for one in libraries.values() for load in one.get("load", [])] or [
+        0
+    ]
     print(
         f"\nOurs : theirs, medians of {args.rounds} rounds; in brackets the range of the rounds' ratios. Batches of "
         f"{args.batch_size}, {args.size}x{args.size}, float32, threads: {args.threads}, clock: {args.clock}. "
@@ -143,11 +143,11 @@ def main():
 
 
 def machine_line(results):
-    """One line: processor, cores and the versions of all that was measured."""
+    """Return one line: processor, cores and the versions of all that was measured."""
     versions = {"python": platform.python_version()}
     for libraries in results.values():
-        for told in libraries.values():
-            versions |= told.get("versions", {})
+        for one in libraries.values():
+            versions |= one.get("versions", {})
     versions = ", ".join(f"{package} {version}" for package, version in versions.items())
     return f"{platform.machine()} {_processor()}, {os.cpu_count()} cores; {versions}."
 

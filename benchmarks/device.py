@@ -10,7 +10,7 @@
 Each runs in a process of its own; they take turns, A B C A B C, so that what else the machine does meets all alike. A
 figure is the median of the rounds, a ratio the median of the rounds' ratios, with its range. Measurements wait for a
 quiet machine and are repeated where it was not, as long as `--patience` lasts. The files are made once, in some
-minutes, and kept in `--files`. That the runtimes compute the same is told by the largest difference to our float32.
+minutes, and kept in `--files`. The largest difference to our float32 shows that the runtimes compute the same.
 """
 
 import argparse
@@ -34,12 +34,12 @@ HEADER = """\
 
 
 def measure(files, settings, rounds, patience):
-    """Run files in turn: {(runtime, precision): path} -> {(runtime, precision): what its process told, "seconds"}."""
+    """Run files in turn: {(runtime, precision): path} -> {(runtime, precision): its report, "seconds"}."""
     peers = {key: Peer(key[0], path, settings, runtimes.serve) for key, path in files.items()}
-    results = {key: {**peer.told, "seconds": [], "load": []} for key, peer in peers.items()}
+    results = {key: {**peer.report, "seconds": [], "load": []} for key, peer in peers.items()}
     for _ in range(rounds):
         for key, peer in peers.items():
-            if "error" not in peer.told:
+            if "error" not in peer.report:
                 seconds, load = patience.undisturbed(partial(peer.measure, "inference"))
                 results[key]["seconds"].append(seconds)
                 results[key]["load"].append(load)
@@ -49,7 +49,7 @@ def measure(files, settings, rounds, patience):
 
 
 def rows(network, results, ours):
-    """The table's lines: each file of ours beside each of the others."""
+    """Yield the table's lines: each file of ours beside each of the others."""
     for key in ours:
         for other, theirs in results.items():
             if other in ours:
@@ -67,7 +67,7 @@ def rows(network, results, ours):
 
 
 def differences(results):
-    """How far the floats of the other runtimes are from ours at most."""
+    """Yield how far the floats of each other runtime are from ours at most."""
     ours = results["LiteRT", "float32"].get("output")
     for key, result in results.items():
         if ours is not None and key != ("LiteRT", "float32") and key[1] == "float32" and "output" in result:
@@ -97,7 +97,7 @@ def main():
     parser.add_argument("--output", help="JSON file of all measured seconds")
     args = parser.parse_args()
     settings = Settings(batch_size=1, size=0, threads=args.threads, seconds=args.seconds, clock="wall")
-    patience, told = Patience(args.patience), {}
+    patience, networks = Patience(args.patience), {}
 
     print(HEADER, flush=True)
     for network in args.models:
@@ -111,12 +111,12 @@ def main():
         made = {key: path for key, path in (files | beside).items() if key not in failed}
         results = measure(made, settings, args.rounds, patience)
         results |= {key: {"error": why} for key, why in failed.items()}
-        told[network] = results
+        networks[network] = results
         print("\n".join(rows(network, results, ours)), flush=True)
         if network == device_files.CLASSIFIER:
             print(f"| | largest difference to our float32 | {', '.join(differences(results))} | |", flush=True)
-    loads = [load for results in told.values() for one in results.values() for load in one.get("load", [])] or [0]
-    machine = machine_line(told)
+    loads = [load for results in networks.values() for one in results.values() for load in one.get("load", [])] or [0]
+    machine = machine_line(networks)
     print(
         f"\nMedians of {args.rounds} rounds; in brackets the range of the rounds' ratios. Batch 1, threads: "
         f"{args.threads}. Other programs used {statistics.median(loads):.0%} of the cores, at most {max(loads):.0%}. "
@@ -129,7 +129,7 @@ def main():
 
         plain = {
             network: {" ".join(key): {k: v for k, v in one.items() if k != "output"} for key, one in results.items()}
-            for network, results in told.items()
+            for network, results in networks.items()
         }
         with replacing(args.output) as path:
             path.write_text(json.dumps({"machine": machine, "settings": vars(settings), "results": plain}, indent=1))

@@ -1,8 +1,8 @@
 """The files that device.py measures: our networks as .tflite, and the first as .onnx and for ncnn as well.
 
 All come from the same Keras model with the same weights, as initialized: speed does not depend on them. The .onnx is
-tf2onnx's, the quantized one ONNX Runtime's static QDQ, a scale a channel, 8-bit weights and activations without a sign,
-as its documentation advises for x86. A file that is there is not made again.
+tf2onnx's, the quantized one ONNX Runtime's static QDQ, with a scale per channel, int8 weights and uint8 activations, as
+its documentation advises for x86. A file that exists is not made again.
 """
 
 import re
@@ -18,7 +18,7 @@ PRECISIONS = {CLASSIFIER: ("float32", "dynamic", "int8")}  # of the others int8 
 
 
 def names(folder, network):
-    """{(runtime, precision): path} of a network's files."""
+    """Return {(runtime, precision): path} of a network's files."""
     stem = Path(folder) / f"{network}_{NETWORKS[network]}"
     files = {("LiteRT", p): Path(f"{stem}_{p}.tflite") for p in PRECISIONS.get(network, ("int8",))}
     if network == CLASSIFIER:
@@ -29,7 +29,7 @@ def names(folder, network):
 
 
 def make(folder, network):
-    """Make what is missing; gives {(runtime, precision): why it could not be made}."""
+    """Make what is missing; return {(runtime, precision): why it could not be made}."""
     files, failed = names(folder, network), {}
     Path(folder).mkdir(parents=True, exist_ok=True)
     model = None
@@ -62,7 +62,7 @@ def _noise(shape, count=4):
 def _make(key, path, model, files):
     runtime, precision = key
     if runtime == "LiteRT":
-        from cspkeras.tflite.export import convert
+        from cspkeras.tflite import convert
 
         convert(model, path, precision, _noise((1, *model.input_shape[1:])) if precision == "int8" else None)
     elif runtime == "ncnn":
@@ -120,7 +120,7 @@ def _to_ncnn(onnx, path):
     done = subprocess.run(command, capture_output=True, text=True, cwd=path.parent, timeout=600)
     if done.returncode or not path.exists():
         raise RuntimeError(f"pnnx ends with {done.returncode}")
-    # pnnx leaves ONNX's Pad as it is. The one here puts 64 channels of zeros behind Darknet's narrow shortcut.
+    # pnnx leaves ONNX's Pad as it is. The one here puts 64 channels of zeros after Darknet's narrow shortcut.
     path.write_text(re.sub(r"^Pad( .*)$", r"Padding\1 8=64", path.read_text(), flags=re.M))
     for other in path.parent.glob(f"{onnx.stem}[._]pnnx*"):
         other.unlink()

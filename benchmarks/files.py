@@ -3,9 +3,10 @@
     pip install -e '.[all]'
     python benchmarks/files.py --size 64 --output docs/files.json
 
-Backbones have their classifier of 1,000 classes, detectors 80 classes. Weights are random ones, settled so that signals
-live (untrained.py): sizes, operations and agreement are told here, no accuracies. Every file is run on
-LiteRT's CPU, and on its GPU delegate where there is a Vulkan driver. Killed at any moment, the same command goes on.
+Backbones have their classifier of 1,000 classes, detectors 80 classes. Weights are random, with norms calibrated so
+that signals stay in a realistic range (untrained.py): this measures sizes, operations and agreement, not accuracies.
+Every file is run on LiteRT's CPU, and on its GPU delegate if there is a Vulkan driver. Killed at any moment, the same
+command resumes.
 
     float32, float16 (weights), dynamic (int8 weights)
     int8 PTQ    post-training quantization: calibrated on four images
@@ -32,20 +33,17 @@ PACKAGES = ("keras", "tensorflow", "tensorflow-model-optimization", "ai-edge-lit
 
 
 def build(name, size=None, **options):
-    """A settled network, at its published size or another, and the images that it is settled on."""
+    """Build a network at its published size or another; return it and the images that its norms are calibrated on."""
     import keras
-    from untrained import settle
+    from untrained import calibrate_norms
 
-    from cspkeras import registry as backbones
-    from cspkeras.detection import registry as detectors
+    from cspkeras.registry import NETWORKS
 
     keras.utils.set_random_seed(0)
-    get, known = backbones.get_model, backbones.VARIANTS
-    if name not in known:
-        get, known = detectors.get_detector, detectors.VARIANTS
-    size = size or known[name].published.size
+    network = NETWORKS[name]
+    size = size or network.spec.published.size
     images = np.random.default_rng(0).random((IMAGES, size, size, 3), "float32")
-    return settle(get(name, input_shape=(size, size, 3), **options), images), images
+    return calibrate_norms(network.build(input_shape=(size, size, 3), **options), images), images
 
 
 def prove(model, images, folder, kinds=tuple(PRECISIONS)):
@@ -54,9 +52,8 @@ def prove(model, images, folder, kinds=tuple(PRECISIONS)):
     Yields:
         (kind, file's path, `Check`). What is trained comes last and is compared to the trained model.
     """
-    from cspkeras.tflite.export import convert
+    from cspkeras.tflite import check, convert
     from cspkeras.tflite.export.convert import reference
-    from cspkeras.tflite.proof import check
 
     quantized = None
     for kind in kinds:
@@ -75,11 +72,13 @@ def prove(model, images, folder, kinds=tuple(PRECISIONS)):
 
 
 def train(quantized, images):
-    """Some steps of quantization-aware training on made-up labels; eagerly, which begins at once."""
+    """Train some quantization-aware steps on made-up labels; eagerly, which starts at once."""
     import tf_keras
 
+    from cspkeras.graph import is_detector
+
     rng, optimizer = np.random.default_rng(1), tf_keras.optimizers.SGD(RATE)
-    if hasattr(quantized, "anchors"):
+    if is_detector(quantized):
         labels = rng.integers(0, len(quantized.class_names), (IMAGES, 2))
         boxes = np.tile(np.array([[0.1, 0.1, 0.5, 0.6], [0.4, 0.3, 0.9, 0.9]], "float32"), (IMAGES, 1, 1))
         answers = {"boxes": boxes, "labels": labels.astype("int32")}
@@ -92,17 +91,17 @@ def train(quantized, images):
 
 
 def measure(name, size):
-    """What is told of one network: its size, its lone norms, its operations in floats, and figures of each file."""
+    """Measure one network: its size, its lone norms, its operations in floats, and figures of each file."""
     from norms import left_norms, lone_norms
 
     start = time.perf_counter()
     model, images = build(name, size)
-    told = {"size": images.shape[1], "lone_norms": len(lone_norms(model)), "files": {}}
+    row = {"size": images.shape[1], "lone_norms": len(lone_norms(model)), "files": {}}
     with tempfile.TemporaryDirectory() as folder:
         for kind, path, found in prove(model, images, folder):
             if kind == "float32":
-                told |= {"operations": found.operations, "gpu": found.gpu_note}
-            told["files"][kind] = {
+                row |= {"operations": found.operations, "gpu": found.gpu_note}
+            row["files"][kind] = {
                 "bytes": found.size_bytes,
                 "operations": sum(found.operations.values()),
                 "left_norms": len(left_norms(path)),
@@ -113,25 +112,25 @@ def measure(name, size):
                 "faults": found.faults,
             }
             print(f"{name} {kind}: {found.size_bytes:,} bytes, {time.perf_counter() - start:.0f} s", flush=True)
-    return told
+    return row
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", metavar="NAME", help="[all]")
     parser.add_argument("--size", type=int, help="side of the input in pixels [each one's published size]")
-    parser.add_argument("--output", type=Path, required=True, help="the JSON file to write, or to go on with")
+    parser.add_argument("--output", type=Path, required=True, help="the JSON file to write or resume")
     args = parser.parse_args()
-    import cspkeras
     from cspkeras.files import write_json
+    from cspkeras.registry import list_detectors, list_models
 
-    names = [*cspkeras.list_models(), *cspkeras.list_detectors()]
+    names = [*list_models(), *list_detectors()]
     if unknown := set(args.models or ()) - set(names):
         parser.error(f"unknown network {', '.join(sorted(unknown))}; there are {', '.join(names)}")
     setting = {"size": args.size, **{package: version(package) for package in PACKAGES}}
     results = json.loads(args.output.read_text()) if args.output.exists() else {"setting": setting, "networks": {}}
     if results["setting"] != setting:
-        parser.error(f"{args.output}: of another setting, {results['setting']}. Received: {setting}")
+        parser.error(f"{args.output}: measured with other settings, {results['setting']}. Received: {setting}")
     for name in args.models or names:
         if name not in results["networks"]:
             # A process each: what TensorFlow keeps of one network would add up.

@@ -7,7 +7,7 @@ Small networks learn scikit-learn's handwritten digits: a 3x3 convolution, one s
 The stage has the same six dense layers everywhere; what enters it has 32 channels, which
 
     dense           all run through the layers
-    dense, divided  do so too, behind the two dividing 1x1 convolutions of a CSP stage: a control
+    dense, divided  do so too, after the two dividing 1x1 convolutions of a CSP stage: a control
     csp             are divided: 16 cross the stage, 16 run through the layers (the paper's partial dense block)
     fusion_first, fusion_last  likewise, without one of the two transitions
 
@@ -28,7 +28,7 @@ EPOCHS, BATCH, RATE, PROBED = 3, 64, 1e-3, 128
 
 
 def build(kind):
-    """The network of one of `KINDS`."""
+    """Build the network of one of `KINDS`."""
     import keras
     from keras import layers
 
@@ -55,7 +55,7 @@ def build(kind):
 
 
 def measured(model, kind, images, labels):
-    """The figures of one moment: {name: value}."""
+    """Measure the figures of one moment: {name: value}."""
     from cspkeras.analysis.gradients import correlation, effective_rank, gradients_at
 
     entering = ["stem_act"] if kind == "dense" else ["stage_part1_act", "stage_part2_act"]
@@ -75,7 +75,7 @@ def measured(model, kind, images, labels):
 
 
 def run(kind, seed):
-    """Train one network; gives {"accuracy": on the digits it learns from, "epochs": a dict of figures an epoch}."""
+    """Train one network; return {"accuracy": on the digits it learns from, "epochs": a dict of figures per epoch}."""
     import keras
     from sklearn.datasets import load_digits
 
@@ -95,7 +95,7 @@ def run(kind, seed):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=5, help="how many [%(default)s]")
+    parser.add_argument("--seeds", type=int, default=5, help="number of seeds [%(default)s]")
     parser.add_argument("--output", type=Path, required=True, help="the JSON file to write")
     args = parser.parse_args()
     from cspkeras.files import write_json

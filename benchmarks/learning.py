@@ -6,9 +6,9 @@
 
 The data is `keras.datasets.cifar10`, or with --data any folder with train/CLASS/ and test/CLASS/ that `cspkeras train`
 reads. Every network gets the same images, enlarged to 64x64, by the same recipe, in each seed; what counts is the
-accuracy on the test images after the last epoch, which decided nothing. Killed at any moment, the same command goes
-on. The networks are those of the paper with their first stages and a fraction of their width, so that a run takes a few
-minutes of one processor core.
+accuracy on the test images after the last epoch; nothing was chosen by it. Killed at any moment, the same command
+resumes. The networks are those of the paper with their first stages and a fraction of their width, so that a run takes
+a few minutes of one processor core.
 """
 
 import argparse
@@ -33,7 +33,7 @@ PACKAGES = ("keras", "tensorflow", "ai-edge-litert", "numpy")
 
 
 def networks():
-    """{name: function that builds it}: bases, their CSP networks, and for one of these the paper's other fusions."""
+    """Return {name: function that builds it}: bases, their CSP networks, and one of these with the other fusions."""
     from cspkeras.backbones import densenet, peleenet, resnet
 
     pelee = dict(stem=16, growth_rate=16, bottleneck=(8, 16, 32))
@@ -57,7 +57,7 @@ def networks():
 
 
 def chosen_networks(parser, names):
-    """`networks` of these names, all for None; an unknown one is the parser's error."""
+    """Return the `networks` of these names, all for None; an unknown one is the parser's error."""
     builders = networks()
     if unknown := set(names or ()) - set(builders):
         parser.error(f"unknown network {', '.join(unknown)}; there are {'; '.join(builders)}")
@@ -65,7 +65,7 @@ def chosen_networks(parser, names):
 
 
 def read_data(folder):
-    """The training and the test images, and a line that says what they are."""
+    """Read the training and the test images; return them and a line that describes them."""
     from cspkeras.training import ClassificationData, LabelledImage, read
 
     if folder is not None:
@@ -85,7 +85,7 @@ def read_data(folder):
 
 
 def recipe_of(epochs, seed):
-    """The one recipe of all."""
+    """Return the recipe that all networks share."""
     from cspkeras.training import Recipe
 
     augment = dict(rescale=RESCALE, angle=0.0, hue=0.0, saturation=1.0, exposure=1.0, aspect=1.0)
@@ -94,7 +94,7 @@ def recipe_of(epochs, seed):
 
 
 def train(build, seed, data, folder, epochs):
-    """Train a network, or go on with it; gives {"top1", "top5", "loss"} on the test images."""
+    """Train a network, or resume its training; return {"top1", "top5", "loss"} on the test images."""
     import keras
 
     from cspkeras.training import fit
@@ -107,11 +107,11 @@ def train(build, seed, data, folder, epochs):
 
 
 def measure(builders, data, run, seed, rounds, patience):
-    """{network: {"images_per_second", "int8_ms"}}, medians of rounds in which the networks take turns; the loads."""
+    """Measure the networks in turn; return {network: {"images_per_second", "int8_ms"}}, rounds' medians; and loads."""
     import keras
     import numpy as np
 
-    from cspkeras.tflite.export import convert
+    from cspkeras.tflite import convert
     from cspkeras.tflite.runtime.litert import run_cpu
     from cspkeras.training import evaluation_batches
 
@@ -191,10 +191,10 @@ def main():
     output = args.output or args.run / "learning.json"
     setting = {"data": source, "epochs": args.epochs, "size": SIZE, "batch_size": BATCH}
     if (known := read_results(output, setting)["setting"]) != setting:
-        parser.error(f"{output}: of another setting, {known}. Received: {setting}")
+        parser.error(f"{output}: measured with other settings, {known}. Received: {setting}")
 
     def keep(part, values):
-        """Others may have added theirs meanwhile."""
+        """Add values to the file, which other processes may have changed meanwhile."""
         results = read_results(output, setting)
         for key, value in values.items():
             results[part][key] = {**results[part].get(key, {}), **value}

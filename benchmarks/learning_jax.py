@@ -4,7 +4,7 @@
     KERAS_BACKEND=jax python benchmarks/learning_jax.py --epochs 20 --output docs/learning_long.json
 
 Data as learning.py takes it. The recipe is learning.py's with larger batches; the images are enlarged, moved and
-mirrored on the accelerator, and each step is one call of Keras' stateless functions. Killed, the same command goes on
+mirrored on the accelerator, and each step is one call of Keras' stateless functions. Killed, the same command resumes
 with the next run.
 """
 
@@ -24,7 +24,7 @@ BUILDING = Lock()  # Keras' seed is the whole program's
 
 
 def pixels(data):
-    """Images as uint8 (N, 32, 32, 3), classes as int32 (N,)."""
+    """Return the images as uint8 (N, 32, 32, 3), the classes as int32 (N,)."""
     import numpy as np
 
     from cspkeras.tflite.device.frames import load_image
@@ -38,7 +38,7 @@ def pixels(data):
 
 
 def augment(key, images):
-    """Each image rescaled to 64 to 80 pixels, a random window of 64, mirrored half of the time; in 0..1."""
+    """Rescale each image to 64 to 80 pixels, take a random window of 64, mirror half of them; in 0..1."""
     import jax
     import jax.numpy as jnp
 
@@ -54,22 +54,22 @@ def augment(key, images):
 
 
 def compiled(build, recipe, train, test):
-    """The network's epoch and its evaluation as compiled functions, and one that gives a seed's first state."""
+    """Compile the network's epoch and its evaluation; return both and a function of a seed to its first state."""
     import jax
     import jax.numpy as jnp
     import keras
 
-    from cspkeras.training.recipes.optimizers import optimizer
+    from cspkeras.training.recipes.optimizers import make_optimizer
 
     with BUILDING:
         model = build()
-        rule = optimizer(model, recipe)
+        rule = make_optimizer(model, recipe)
         rule.build(model.trainable_variables)
     rate_at = next(i for i, v in enumerate(rule.variables) if v is rule._learning_rate)
     crossentropy = keras.losses.CategoricalCrossentropy()
 
     def first(seed):
-        """Keras' initial weights of a seed; the optimizer begins anew."""
+        """Return Keras' initial weights of a seed, with a fresh optimizer."""
         with BUILDING:
             keras.utils.set_random_seed(seed)
             fresh = build()
@@ -119,15 +119,17 @@ def compiled(build, recipe, train, test):
 
 
 def run(functions, recipe, seed, train, test):
-    """Train from a seed's first weights; gives learning.py's figures of the test images after the last epoch."""
+    """Train from a seed's first weights; return learning.py's figures of the test images after the last epoch."""
     import jax
     import numpy as np
 
-    from cspkeras.training.recipes.schedules import rate
+    from cspkeras.training.recipes.schedules import learning_rate
 
     epoch, evaluate, first = functions
     steps = len(train[0]) // recipe.batch_size
-    rates = np.array([rate(recipe, i, steps) for i in range(recipe.epochs * steps)], "float32").reshape(-1, steps)
+    rates = np.array([learning_rate(recipe, i, steps) for i in range(recipe.epochs * steps)], "float32").reshape(
+        -1, steps
+    )
     state = first(seed)
     for key, part in zip(jax.random.split(jax.random.key(seed), recipe.epochs), rates, strict=True):
         state, loss = epoch(state, key, part, *train)
@@ -148,7 +150,7 @@ def main():
     import keras
 
     if keras.config.backend() != "jax":
-        parser.error("it runs on JAX: set KERAS_BACKEND=jax")
+        parser.error("this script needs the JAX backend: set KERAS_BACKEND=jax")
     import jax
 
     from cspkeras.files import write_json
@@ -161,7 +163,7 @@ def main():
     setting["machine"] = f"{jax.devices()[0].device_kind}; keras {keras.__version__}, jax {jax.__version__}"
     known = json.loads(args.output.read_text()) if args.output.exists() else {"setting": setting, "runs": {}}
     if known["setting"] != setting:
-        parser.error(f"{args.output}: of another setting, {known['setting']}. Received: {setting}")
+        parser.error(f"{args.output}: measured with other settings, {known['setting']}. Received: {setting}")
 
     def missing(name):
         return [seed for seed in args.seeds if f"{name}, seed {seed}" not in known["runs"]]

@@ -1,4 +1,4 @@
-"""What other programs take of the processor, as Linux tells; elsewhere nothing is known and it counts as none."""
+"""The share of the processor that other programs use, on Linux; on other systems it is not known and counts as zero."""
 
 import os
 import time
@@ -7,7 +7,7 @@ TOLERATED = 0.03  # share of all cores
 
 
 def _busy():
-    """Processor seconds that all programs have used since the machine started."""
+    """Return the processor seconds that all programs have used since the machine started."""
     try:
         with open("/proc/stat") as f:
             user, nice, system, _, _, irq, softirq, steal = map(int, f.readline().split()[1:9])
@@ -17,30 +17,30 @@ def _busy():
 
 
 def _own():
-    """Those of this process and of its children that have ended."""
+    """Return those of this process and of its children that have ended."""
     return sum(os.times()[:4])
 
 
 class Load:
-    """Counts from when it is made."""
+    """A counter of other programs' use of the processor, from its creation on."""
 
     def __init__(self):
         self.busy, self.own, self.start = _busy(), _own(), time.perf_counter()
 
     def others(self):
-        """The share of all cores that programs other than this process and its ended children have used since."""
+        """Return the share of all cores that others than this process and its ended children have used since."""
         used = _busy() - self.busy - (_own() - self.own)
         return max(used, 0) / (time.perf_counter() - self.start) / os.cpu_count()
 
 
 class Patience:
-    """The seconds that may be spent on waiting for others to be quiet and on measuring anew."""
+    """The seconds that may be spent on waiting for other programs to be quiet and on measuring again."""
 
     def __init__(self, seconds):
         self.left = seconds
 
     def undisturbed(self, measure):
-        """Call `measure`, which returns a result and the others' load, until they were quiet or the patience ended."""
+        """Call `measure`, which returns a result and the others' load, until they were quiet or the time is used up."""
         while True:
             while self.left > 0:
                 load = Load()

@@ -1,7 +1,7 @@
 """The batch-norms that are left in a .tflite file as a multiplication and an addition of each channel.
 
-A norm behind a convolution becomes part of its kernel and bias, and costs nothing. One that has none before it, as in
-DenseNet's pre-activated layers, has to stay.
+A norm after a convolution becomes part of its kernel and bias, and costs nothing. One without a convolution before it,
+as in DenseNet's pre-activated layers, has to stay.
 """
 
 from pathlib import Path
@@ -9,14 +9,14 @@ from pathlib import Path
 import keras
 from tensorflow.lite.python import schema_py_generated as schema
 
-from cspkeras.graph import followers
+from cspkeras.graph import followers, operation_of
 from cspkeras.tflite.export.flatbuffer import operator_kind, unpack
 
 KINDS = (schema.BuiltinOperator.MUL, schema.BuiltinOperator.ADD, schema.BuiltinOperator.SUB)
 
 
 def left_norms(path):
-    """The names of the tensors that a file computes by adding or multiplying a constant to each channel of a map."""
+    """List the tensors that a file computes by adding or multiplying a constant to each channel of a map."""
     model = unpack(Path(path).read_bytes())
     return [name for graph in model.subgraphs for name in _channelwise(model, graph)]
 
@@ -39,12 +39,12 @@ def _channelwise(model, graph):
 
 
 def lone_norms(model):
-    """The names of a Keras 3 model's batch-norms that no convolution can take in: theirs is none, or has others too."""
+    """List a Keras 3 model's batch-norms that no convolution can take in: it has other users too, or there is none."""
     users = followers(model)
     lone = []
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
-            before = layer.input._keras_history.operation
+            before = operation_of(layer.input)
             kernel = hasattr(before, "kernel") or hasattr(before, "depthwise_kernel")
             if not kernel or len(users[before]) > 1:
                 lone.append(layer.name)

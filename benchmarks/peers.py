@@ -18,7 +18,7 @@ CLASSES = 1000
 LEARNING_RATE, MOMENTUM = 1e-3, 0.9
 TASKS = ("training", "inference", "building")
 CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
-VERSIONS = {  # the packages whose versions matter, a library
+VERSIONS = {  # each library's packages whose versions matter
     "cspkeras": ("cspkeras", "keras", "tensorflow"),
     "keras-hub": ("keras-hub", "keras", "tensorflow"),
     "keras.applications": ("keras", "tensorflow"),
@@ -132,7 +132,7 @@ class TimmNetwork:
 
 
 def serve(pipe, library, name, settings):
-    """Build the network, warm it up, tell of it, then time each task that is asked for, until None is."""
+    """Build the network, warm it up, report it, then time each task that is requested, until None is."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: settings.threads])
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # Keras alone would take a GPU, and XLA with it
@@ -170,7 +170,7 @@ class Peer:
     """The process of one network, seen from outside.
 
     Attributes:
-        told: what it said when it was ready: {"parameters", "versions"} or {"error"}.
+        report: what it sent when it was ready: {"parameters", "versions"} or {"error"}.
     """
 
     def __init__(self, library, name, settings, serve=serve):
@@ -180,16 +180,16 @@ class Peer:
         self.process.start()
         theirs.close()
         try:
-            self.told = self.pipe.recv()
+            self.report = self.pipe.recv()
         except EOFError:
-            self.told = {"error": "its process died"}
+            self.report = {"error": "its process died"}
 
     def measure(self, task):
-        """Time a task, such as one of `TASKS`: seconds a step, and the share of the cores that others used."""
+        """Time a task, such as one of `TASKS`: seconds per step, and the share of the cores that others used."""
         self.pipe.send(task)
         return self.pipe.recv()
 
     def close(self):
-        if "error" not in self.told:
+        if "error" not in self.report:
             self.pipe.send(None)
         self.process.join()

@@ -1,15 +1,15 @@
-"""Speed of the data pipelines beside what their users would write without them.
+"""Speed of the data pipelines beside what one would write without them.
 
     pip install -e '.[training]' && pip install -r benchmarks/requirements.txt
     python benchmarks/pipelines.py --data VOC --output pipelines.json
 
-* detection: mosaics of four images with boxes, crop, flip and colours, beside PyTorch's DataLoader with a worker a
+* detection: mosaics of four images with boxes, crop, flip and colours, beside PyTorch's DataLoader with a worker per
   core that does the same by albumentations and OpenCV;
-* classification: the paper's augmentation, beside OpenCV alone in a thread a core: decoded and resized, nothing else.
+* classification: the paper's augmentation, beside OpenCV alone in a thread per core: decoded and resized, nothing else.
 
 All work on the same files and cores and give float32 batches in 0..1, but for OpenCV alone. Each runs in a process of
 its own; they take turns, A B A B, so that what else the machine does meets all alike. A figure is the median of the
-rounds, a ratio the median of the rounds' ratios, with its range. What is counted begins when a pipeline runs and its
+rounds, a ratio the median of the rounds' ratios, with its range. Counting starts when a pipeline runs and its
 buffers are filled.
 """
 
@@ -37,7 +37,7 @@ PACKAGES = ("tensorflow", "torch", "albumentations", "opencv-python-headless", "
 
 @dataclass(frozen=True)
 class Settings:
-    """What everything is measured on."""
+    """The data and sizes that everything is measured on."""
 
     examples: list  # of cspkeras.training.Example
     class_names: tuple
@@ -126,7 +126,7 @@ def collate(side, found):
 def without_threads(_):
     import cv2
 
-    cv2.setNumThreads(0)  # a worker a core is enough
+    cv2.setNumThreads(0)  # a worker per core is enough
 
 
 def torch_detection(settings):
@@ -176,7 +176,7 @@ def pin(threads):
 
 
 def rate(make, settings, seconds):
-    """Images a second of a pipeline made anew, and the share of the cores that others used meanwhile."""
+    """Return a new pipeline's images per second, and the share of the cores that others used meanwhile."""
     load = Load()
     batches = make(settings)
     for _ in range(WARM):
@@ -192,7 +192,7 @@ def rate(make, settings, seconds):
 
 
 def measure(task, settings, seconds, rounds, patience):
-    """{pipeline: [images a second, one a round]}, and the loads."""
+    """Return {pipeline: [images per second in each round]}, and the loads."""
     context = multiprocessing.get_context("spawn")
     processes = {
         name: ProcessPoolExecutor(1, mp_context=context, initializer=pin, initargs=(settings.threads,))

@@ -92,7 +92,7 @@ RUNTIMES = {"LiteRT": LiteRT, "ONNX Runtime": OnnxRuntime, "ncnn": Ncnn, "OpenCV
 
 
 def image(shape):
-    """The same noise in 0..1 for all, channels last."""
+    """Return the same noise in 0..1 for all, channels last."""
     return np.random.default_rng(0).random(shape, dtype=np.float32)
 
 
@@ -102,13 +102,13 @@ def channels_first(shape):
 
 
 def side(path):
-    """The input's size out of a file's name, NAME_SIDE…, where its runtime doesn't tell."""
+    """Return the input's size by the file's name, NAME_SIDE…, for a runtime that doesn't report it."""
     size = int(Path(path).name.split("_")[1].split(".")[0])
     return size, size
 
 
 def serve(pipe, runtime, path, settings):
-    """Load the file, warm it up, tell of it, then time "inference" whenever asked, until None is."""
+    """Load the file, warm it up, report it, then time "inference" at each request, until None is sent."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: settings.threads])
     try:

@@ -1,7 +1,7 @@
-"""Untrained networks made as lively as trained ones, so that their files have something to agree on.
+"""Give untrained networks activations in a realistic range, so that there is something to compare in their files.
 
 As initialized, a network's raw outputs hardly differ, and its norms pass most values where activations are linear or
-dead. Behind a hundred such layers rounding is all that is left to compare.
+dead. After a hundred such layers rounding is all that is left to compare.
 """
 
 import keras
@@ -10,11 +10,11 @@ RAW = {"_boxes": 0.5, "_scores": 2.0, "_classes": 2.0, "_objectness": 2.0}  # a 
 LOGITS = 4.0  # a classifier's: some of a thousand classes stand out
 
 
-def settle(model, images):
-    """Give a network's norms the statistics of a batch of images and a shift of one, then `enliven` it.
+def calibrate_norms(model, images):
+    """Give a network's norms the statistics of a batch of images and a shift of one, then `spread_outputs`.
 
     With that shift most values lie where activations are linear: where they are not, the smallest error grows to a
-    result of its own behind a hundred random layers.
+    result of its own after a hundred random layers.
 
     Args:
         model: a `Detector`, a classifier or any other Keras 3 model; its weights are changed.
@@ -31,13 +31,13 @@ def settle(model, images):
     model(images, training=True)
     for norm, before in zip(norms, momentum, strict=True):
         norm.momentum = before
-    return enliven(model, images)
+    return spread_outputs(model, images)
 
 
-def enliven(model, images):
+def spread_outputs(model, images):
     """Spread an untrained network's raw outputs, a detector's or a classifier's, as widely as a trained one's.
 
-    Args and returns are those of `settle`.
+    Args and Returns: as in `calibrate_norms`.
     """
     for layer in model.layers:
         wanted = next((spread for end, spread in RAW.items() if layer.name.endswith(end)), None)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cspkeras.tflite.device.detect import read_settings
+from cspkeras.tflite.device.detect import Detector
 
 DEMO = Path(__file__).resolve().parents[1] / "android_demo"
 SOURCES = DEMO / "app/src/main/kotlin"
@@ -85,7 +85,7 @@ def test_the_apk_has_all_it_needs(built, tmp_path):
         assert models and all(re.fullmatch(r"assets/models/\w+\.tflite", name) for name in models)
         for name in models:
             apk.extract(name, tmp_path)
-            assert read_settings(tmp_path / name)[1]  # labels
+            assert Detector.read_settings(tmp_path / name)[1]  # labels
         apk.extract("classes.dex", tmp_path)
     classes = set(re.findall(r"Class descriptor +: 'L(.*);'", run("dexdump", tmp_path / "classes.dex")))
     sources = {f"cspkeras/demo/{path.stem}" for path in SOURCES.glob("*/*/[A-Z]*.kt")} - {"cspkeras/demo/Images"}

@@ -1,4 +1,4 @@
-"""TFLite files: conversion, metadata, proof on LiteRT, and the device's script."""
+"""TFLite files: conversion, metadata, proof on LiteRT, and the device's scripts."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""A detector of red, green and blue that needs no training: it averages cells. As .tflite files."""
+"""A detector of red, green and blue that needs no training, since it averages cells; as .tflite files."""
 
 import tempfile
 from functools import lru_cache
@@ -22,7 +22,7 @@ def settings(**changes):
 
 
 def cells():
-    """A box a cell, then a smaller one within each: (48, 4) centre y, centre x, height, width in 0..1."""
+    """Return a box per cell, then a smaller one within each: (48, 4) centre y, centre x, height, width in 0..1."""
     y, x = np.mgrid[CELL / 2 : HEIGHT : CELL, CELL / 2 : WIDTH : CELL].reshape(2, -1)
     boxes = [np.stack([y, x, np.full_like(y, side), np.full_like(x, side)], axis=1) for side in (16, 12)]
     return (np.concatenate(boxes) / [HEIGHT, WIDTH, HEIGHT, WIDTH]).astype(np.float32)
@@ -30,7 +30,7 @@ def cells():
 
 @lru_cache
 def networks():
-    """The detector as the bytes of two .tflite files without settings: float32, and int8 in and out."""
+    """Convert the detector to the bytes of two .tflite files without settings: float32, and int8 in and out."""
     import tensorflow as tf
 
     class Cells(tf.Module):
@@ -38,7 +38,7 @@ def networks():
         def serve(self, image):
             colors = tf.reshape(tf.nn.avg_pool2d(image, CELL, CELL, "VALID"), (1, -1, 3))
             scores = tf.concat([colors, 0.9 * colors], axis=1)
-            # Always the cells; but a constant output would not be the network's.
+            # Always the cells, but not as a constant, which would not be an output of the network.
             return {"boxes": tf.minimum(cells()[None], 2 + tf.reduce_mean(scores)), "scores": scores}
 
     def samples():
@@ -57,13 +57,13 @@ def networks():
 
 
 def write(path, precision="float32", labels=LABELS, **changes):
-    """Writes the .tflite file of a precision with changed settings; gives its path."""
+    """Write the .tflite file of a precision with changed settings; return its path."""
     path.write_bytes(metadata.attach(networks()[precision], settings(**changes), labels))
     return path
 
 
 def drawn_image(width, height, box=(0, 0, 0, 0), color=RED):
-    """A black image with a rectangle: uint8 (height, width, 3)."""
+    """Draw a rectangle on a black image: uint8 (height, width, 3)."""
     image = np.zeros((height, width, 3), np.uint8)
     image[box[1] : box[3], box[0] : box[2]] = color
     return image

@@ -1,4 +1,4 @@
-"""A reader of the HTML pages that are written here."""
+"""A parser of the HTML pages that the library writes."""
 
 from html.parser import HTMLParser
 
@@ -6,7 +6,7 @@ VOID = {"meta", "img", "path", "link", "br"}
 
 
 class Page(HTMLParser):
-    """Checks that tags nest and collects them, with the table's text."""
+    """A page whose tags must nest; it collects them, and the table's text."""
 
     def __init__(self, text):
         super().__init__()

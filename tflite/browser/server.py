@@ -1,4 +1,4 @@
-"""A page on this computer that runs a .tflite detector in the browser, by LiteRT.js."""
+"""Serve a page on this computer that runs a .tflite detector in the browser, by LiteRT.js."""
 
 import contextlib
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..export import metadata
 
-VERSION = "2.5.3"  # of @litertjs/core and @litertjs/wasm-utils that this was tried with
+VERSION = "2.5.3"  # of @litertjs/core and @litertjs/wasm-utils, with which this was tested
 CDN = f"https://cdn.jsdelivr.net/npm/@litertjs/{{}}@{VERSION}/dist/index.js"
 PACKAGES = ("core", "wasm-utils")
 # A page that is isolated from others may use threads; it can't load them from elsewhere.
@@ -18,18 +18,19 @@ ISOLATED = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-
 
 
 def make_server(path, port: int = 8000, litert=None, images=None) -> ThreadingHTTPServer:
-    """A server of the page on 127.0.0.1; `serve_forever` runs it, `server_port` is its port.
+    """Make a server of the page on 127.0.0.1; `serve_forever` runs it, `server_port` is its port.
 
     Args:
-        path: the .tflite, by `cspkeras.tflite.export.convert`. Read at every request, so that a new one needs only a reload.
-        port: 0 for any that is free.
-        litert: the folder node_modules/@litertjs of `npm install @litertjs/core`, for a computer without the internet,
-            and for more than one thread. By default the browser loads LiteRT.js from a public network.
+        path: a .tflite by `cspkeras.tflite.convert`. It is read at every request, so that a new one needs only a
+            reload.
+        port: 0 for any free port.
+        litert: the folder node_modules/@litertjs of `npm install @litertjs/core`, for a computer without internet
+            access, and for more than one thread. By default the browser loads LiteRT.js from a public network.
         images: a folder whose images the page may open, by `?image=images/NAME`.
 
     Raises:
-        OSError: the port is taken, or a file or folder isn't there.
-        ValueError: no .tflite with a detector's settings.
+        OSError: the port is taken, or a file or folder is missing.
+        ValueError: the file is not a .tflite with a detector's settings.
     """
     settings, _ = metadata.read(path)
     if settings.get("task") != "detection":
@@ -62,12 +63,12 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {"Content-Type": kind or "application/octet-stream", "Content-Length": str(len(content))}
         for header in (headers | ISOLATED if self.folders["litert"] else headers).items():
             self.send_header(*header)
-        with contextlib.suppress(ConnectionError):  # of a page that was left
+        with contextlib.suppress(ConnectionError):  # of a page that was closed
             self.end_headers()
             self.wfile.write(content)
 
     def find(self, name):
-        """The bytes of what a path names; an OSError or ValueError for what is not to be had."""
+        """Return the bytes of what a path names; raise an OSError or ValueError if there is nothing to serve."""
         if name == "model.tflite":
             return self.model.read_bytes()
         folder, _, rest = name.partition("/")
@@ -83,7 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
         return content
 
     def log_message(self, *arguments):
-        """Requests are not told."""
+        """Requests are not logged."""
 
 
 def _refuse(name):

@@ -1,0 +1,1 @@
+"""What is copied to a device; it imports nothing of cspkeras."""

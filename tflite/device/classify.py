@@ -1,6 +1,6 @@
-"""Classifies images with a classifier exported by cspkeras: what a device needs, with detect.py and frames.py.
+"""Classify images with a classifier exported by cspkeras.
 
-Copy all three next to the model. They want what detect.py wants:
+This folder is all that a device needs, beside the model and the packages in requirements.txt (and OpenCV for videos):
 
     python classify.py classifier.tflite photo.jpg holidays/ "frames/*.png" film.mp4 --json classes.json
     find . -name "*.jpg" | python classify.py classifier.tflite - > classes.jsonl
@@ -10,47 +10,70 @@ Or in a program:
     found = Classifier("classifier.tflite").classify(image)  # a uint8 RGB array -> [(label, score), ...]
 """
 
+from __future__ import annotations
+
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-try:
-    from .detect import Network, dequantize, go_through, make_parser, network_of, status_of
-except ImportError:  # as a script
-    from detect import Network, dequantize, go_through, make_parser, network_of, status_of
+if __package__ or TYPE_CHECKING:
+    from .command import load_network, make_parser, process_images, run_script
+    from .network import Network, dequantize
+else:  # as a script
+    from command import load_network, make_parser, process_images, run_script
+    from network import Network, dequantize
 
 TOP = 5  # classes
 
 
 class Classifier(Network):
-    """A classifier in a .tflite file."""
+    """A classifier in a .tflite file.
 
-    USUAL = dict(input=dict(mean=0, scale=1 / 255, resize="crop", fill=0))
-    KNOWN = dict(
+    Example:
+        >>> classifier = Classifier("classifier.tflite")  # doctest: +SKIP
+        >>> classifier.classify(np.zeros((240, 320, 3), np.uint8), top=2)  # doctest: +SKIP
+        [('night', 0.91), ('tunnel', 0.05)]
+    """
+
+    DEFAULTS = dict(input=dict(mean=0, scale=1 / 255, resize="crop", fill=0))
+    ACCEPTED = dict(
         task=["classification"], format=[1], scores=[None, "probabilities", "logits"], colors=["RGB"], resize=["crop"]
     )
 
     def _take_outputs(self, path, outputs):
         if len(outputs) != 1:
-            raise ValueError(f"{path}: needs one output, a score a class. Found: {sorted(outputs)}")
+            raise ValueError(f"{path}: needs one output, a score for each class. Found: {sorted(outputs)}")
         (self._scores,) = outputs.values()
 
-    def scores(self, image):
-        """The classes' probabilities, (classes,) float32; for a file without settings what its network gives.
+    def scores(self, image: np.ndarray | tuple) -> np.ndarray:
+        """Return the classes' probabilities; for a file without settings, whatever its network returns.
 
         Args:
-            image: uint8 RGB array, (height, width, 3), of any size, whose middle is looked at; or what `prepare` made
-                of it.
+            image: uint8 RGB array, (height, width, 3), of any size, of which the middle is taken; or what `prepare`
+                made of it.
+
+        Returns:
+            (classes,) float32.
+
+        Raises:
+            ValueError: the image is not such an array.
         """
         return self._run(image, lambda image_size: self._probabilities())
 
-    def classify(self, image, top=TOP):
-        """The likeliest classes of an image, (label, score) each, best first.
+    def classify(self, image: np.ndarray | tuple, top: int = TOP) -> list[tuple[str, float]]:
+        """Return the likeliest classes of an image.
 
         Args:
-            image: as `scores`.
+            image: as in `scores`.
             top: how many.
+
+        Returns:
+            (label, score) pairs, best first.
+
+        Raises:
+            ValueError: `top` is below 1, or the image is not such an array.
         """
         if top < 1:
             raise ValueError(f"top must be at least 1. Received: {top}")
@@ -66,23 +89,23 @@ class Classifier(Network):
 
 
 def classify_files(options):
-    """Does what the command line asks: a line an image, and the list of them all."""
-    classifier = network_of(options, Classifier, lambda made, image: made.classify(image, options.top))
+    """Do what the command line asks: print a line for each image, write the list of all."""
+    classifier = load_network(options, Classifier, lambda made, image: made.classify(image, options.top))
 
-    def answer(values, picture, name, number):
+    def answer(values, image, name, number):
         found = classifier.classify(values, options.top)
-        shown = ", ".join(f"{label} {score:.2f}" for label, score in found)
-        return {"classes": [{"label": label, "score": round(score, 4)} for label, score in found]}, shown
+        text = ", ".join(f"{label} {score:.2f}" for label, score in found)
+        return {"classes": [{"label": label, "score": round(score, 4)} for label, score in found]}, text
 
-    go_through(options, classifier, answer, options.json)
+    process_images(options, classifier, answer, options.json)
 
 
 def main(arguments=None):
-    """The command line; returns the exit status."""
+    """Run the command line; return the exit status."""
     parser = make_parser(__doc__)
-    parser.add_argument("--top", type=int, default=TOP, help="classes an image (%(default)s)")
-    parser.add_argument("--json", type=Path, help="the file for all images' classes (else none)")
-    return status_of("classify.py", classify_files, parser.parse_args(arguments))
+    parser.add_argument("--top", type=int, default=TOP, help="number of classes for each image [%(default)s]")
+    parser.add_argument("--json", type=Path, help="file of all images' classes [none]")
+    return run_script("classify.py", classify_files, parser.parse_args(arguments))
 
 
 if __name__ == "__main__":

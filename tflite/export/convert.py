@@ -1,18 +1,23 @@
-"""Models to .tflite files for phones.
+"""Convert models to .tflite files for phones.
 
-A detector's file takes one image (1, H, W, 3), RGB in 0..1, and gives "boxes" (1, P, 4), centre y, centre x, height
-and width in parts of the input, and "scores" (1, P, C) in 0..1: two tensors, since one would share one quantization
-scale. The decoding is inside the file, in floats behind the int8 network; suppression is outside, where no GPU delegate
-minds. Any other model's file gives its outputs as they are.
+A detector's file takes one image (1, H, W, 3), RGB in 0..1, and returns "boxes" (1, P, 4), centre y, centre x, height
+and width as fractions of the input, and "scores" (1, P, C) in 0..1: two tensors, since one would share one quantization
+scale. Boxes are decoded inside the file, in floats after the int8 network; suppression is left to the device, since GPU
+delegates don't support it. Any other model's file returns the model's outputs unchanged.
 
-Detectors' files, and classifiers' with `labels`, carry what it takes to use them, for the device's script and for
-MediaPipe Tasks' ObjectDetector and ImageClassifier.
+Detectors' files, and classifiers' with `labels`, carry the settings that the device's scripts and MediaPipe Tasks'
+ObjectDetector and ImageClassifier need.
 """
 
+from __future__ import annotations
+
 import logging
+import os
 import tempfile
+from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -31,39 +36,53 @@ from ...precision import plain
 from ...saving import gives_logits
 from ...training.quantization.flattening import flattened
 from ..runtime import litert
-from . import mediapipe as tasks_metadata
-from . import merged_groups as grouped
-from . import metadata
+from . import mediapipe, metadata
 from .flatbuffer import pack, shorten_names, unpack
+from .merged_groups import merge_groups
 from .tensorflow_process import convert_saved_model
+
+if TYPE_CHECKING:
+    import tf_keras
 
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
 
 
-def convert(model, path, precision="float32", calibration=None, refine_steps=0, labels=None, layout="darknet"):
+def convert(
+    model: keras.Model | tf_keras.Model,
+    path: os.PathLike[str] | str,
+    precision: str = "float32",
+    calibration: Iterable[np.ndarray] | None = None,
+    refine_steps: int = 0,
+    labels: Sequence[str] | None = None,
+    layout: str = "darknet",
+) -> Path:
     """Write a model as a .tflite file; it is loaded and run before it gets its name.
 
     Args:
-        model: a Keras 3 model with a fixed input size, in mixed precision too, or what `quantize_aware` made of one
-            (int8 then).
-        path: the file to write; it is replaced where it exists.
+        model: a Keras 3 model with a fixed input size, possibly in mixed precision, or a model from `quantize_aware`
+            (int8 only).
+        path: the file to write; an existing one is replaced.
         precision: "float32", "float16" (weights), "dynamic" (int8 weights, floats between) or "int8".
-        calibration: for "int8" from a Keras 3 model: iterable of input batches (N, H, W, 3) in 0..1, or whatever the
-            model takes, some dozens of real images; see `cspkeras.training.calibrate`.
+        calibration: for "int8" from a Keras 3 model: batches of the model's input, (N, H, W, 3) in 0..1 for networks of
+            this library, some dozens of real images; see `cspkeras.training.calibrate`.
         refine_steps: for "int8" from a Keras 3 model: steps of `cspkeras.training.refine` after the calibration, on the
-            same images; some hundred where calibration alone loses accuracy.
-        labels: of a classifier, its class names: the file then carries them, and how its input is prepared. None takes
-            those that it has, if any, of a file that `cspkeras train` wrote.
-        layout: of a classifier, as in `preprocess_input`: "darknet", or "timm" for a normalized input.
+            same images; some hundreds if calibration alone loses accuracy.
+        labels: for a classifier: its class names; the file then carries them and its preprocessing. None: the names
+            that `cspkeras train` wrote into the model, if any.
+        layout: for a classifier, as in `preprocess_input`: "darknet", or "timm" for a normalized input.
 
     Returns:
-        The file's `pathlib.Path`.
+        The path of the file.
 
     Raises:
-        ValueError: for an unknown precision, int8 without calibration or with what can't be, or a model without a fixed
-            input size.
-        RuntimeError: where TensorFlow can't convert the model, or the written file does not run.
-        ModuleNotFoundError: where LiteRT is not installed.
+        ValueError: unknown precision, missing or wrong calibration, or a model without a fixed input size.
+        RuntimeError: TensorFlow can't convert the model, or the written file does not run.
+        ModuleNotFoundError: LiteRT is not installed.
+
+    Example:
+        >>> model = cspkeras.CSPPeleeNetEFM(classes=3)  # doctest: +SKIP
+        >>> cspkeras.tflite.convert(model, "detector.tflite", "float16")  # doctest: +SKIP
+        PosixPath('detector.tflite')
     """
     path = Path(path)
     if precision not in PRECISIONS:
@@ -81,19 +100,19 @@ def convert(model, path, precision="float32", calibration=None, refine_steps=0, 
         labels = getattr(model, "class_names", None)
     about = _settings(model, precision, labels, layout)
     litert.require()
-    with replacing(path) as aside:  # before all work: a folder that can't be written is told at once
+    with replacing(path) as aside:  # first, so that a folder that can't be written is reported before the work
         if isinstance(model, keras.Model):
             model = plain(model) if is_detector(model) else flattened(model)
             if precision == "int8":
                 model = _quantized(model, calibration, refine_steps)
         file = unpack(_to_flatbuffer(model, precision))
-        grouped.merge_groups(file)
+        merge_groups(file)
         shorten_names(file)
         if about:
-            tasks_metadata.embed(file, about, labels)
+            mediapipe.embed(file, about, labels)
         content = pack(file)
         if about:
-            content = metadata.attach(content, about, labels)
+            content = metadata.attach(content, about, labels or ())
         aside.write_bytes(content)
         litert.run_cpu(aside)
     return path
@@ -112,13 +131,13 @@ def _quantized(model, calibration, refine_steps):
 
 
 def reference(model):
-    """What a model's file should answer, computed by Keras: a function of a batch (1, H, W, 3) to {name: array}."""
+    """Return a function of a batch (1, H, W, 3) to {name: array}: the file's outputs, computed by Keras."""
     serve = _exported(model)
     return lambda x: {name: np.asarray(value) for name, value in serve(ops.convert_to_tensor(x, "float32")).items()}
 
 
 def _exported(model):
-    """The function that the file computes: of a KerasTensor or tf.Tensor to {output's name: tensor}."""
+    """Return the function that the file computes: of a KerasTensor or tf.Tensor to {output's name: tensor}."""
     if not is_detector(model):
         names = [f"output_{i}" for i in range(len(model.outputs))]
         return lambda x: dict(zip(names, keras.tree.flatten(model(x, training=False)), strict=True))
@@ -154,7 +173,7 @@ def _to_flatbuffer(model, precision):
     signature = [tf.TensorSpec(shape, tf.float32, "image")]
     module.serve = tf.function(serve, input_signature=signature, autograph=False)
     with tempfile.TemporaryDirectory() as folder, _without_gradients():
-        # Of a quantized model each rounding has a gradient of its own; to trace them takes minutes and none is used.
+        # Each rounding of a quantized model has a custom gradient; tracing them takes minutes and none is used.
         plain_save = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
         tf.saved_model.save(module, folder, signatures=module.serve, options=plain_save)
         try:
@@ -165,21 +184,21 @@ def _to_flatbuffer(model, precision):
 
 @contextmanager
 def _without_gradients():
-    """TensorFlow warns that gradients were not saved, which is meant."""
+    """Silence TensorFlow's warning that gradients were not saved, which is expected here."""
     logger = logging.getLogger("absl")
-    logger.addFilter(_tells_of_else)
+    logger.addFilter(_is_other_warning)
     try:
         yield
     finally:
-        logger.removeFilter(_tells_of_else)
+        logger.removeFilter(_is_other_warning)
 
 
-def _tells_of_else(record):
+def _is_other_warning(record):
     return "unsaved custom gradients" not in record.getMessage()
 
 
 def _settings(model, precision, labels, layout):
-    """What the file says of its use; None for a model that is neither a detector nor a classifier with labels."""
+    """Return the settings that the file carries; None for a model that is neither a detector nor has labels."""
     height, width = model.inputs[0].shape[1:3]
     how = {"height": height, "width": width, "colors": "RGB", "mean": 0.0, "scale": 1 / 255}
     about = {"model": model.name, "precision": precision}

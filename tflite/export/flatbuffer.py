@@ -1,11 +1,11 @@
-"""A .tflite file's bytes as TFLite's objects, and back."""
+"""Convert a .tflite file's bytes to TFLite's objects, and back."""
 
 import flatbuffers
 from tensorflow.lite.python import schema_py_generated as schema
 
 
 class Builder(flatbuffers.Builder):
-    """Aligns buffers to 16 bytes, as TFLite's schema wants it, and writes numbers that are alike once.
+    """A builder that aligns buffers to 16 bytes, as TFLite's schema requires, and writes equal arrays once.
 
     A quantized file has a zero point of eight bytes for each channel of each kernel and bias, all of them 0.
     """
@@ -25,12 +25,12 @@ class Builder(flatbuffers.Builder):
 
 
 def unpack(content):
-    """The bytes of a .tflite file as a `schema.ModelT`."""
+    """Unpack the bytes of a .tflite file into a `schema.ModelT`."""
     return schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
 
 
 def pack(model):
-    """A `schema.ModelT` as the bytes of a .tflite file, without the contents of buffers that nothing refers to."""
+    """Pack a `schema.ModelT` into the bytes of a .tflite file, without buffers that nothing refers to."""
     used = {tensor.buffer for graph in model.subgraphs for tensor in graph.tensors}
     used |= {entry.buffer for entry in model.metadata or ()}
     for index, buffer in enumerate(model.buffers):
@@ -42,7 +42,7 @@ def pack(model):
 
 
 def shorten_names(model):
-    """Leave a tensor the first of the operations that its name lists, all of which were fused into one."""
+    """Shorten each tensor's name to the first of the operations that it lists, which were fused into one."""
     for graph in model.subgraphs:
         for index, tensor in enumerate(graph.tensors):
             if index not in graph.inputs and index not in graph.outputs:
@@ -50,6 +50,6 @@ def shorten_names(model):
 
 
 def operator_kind(model, operator):
-    """One of `schema.BuiltinOperator`."""
+    """Return an operator's kind, one of `schema.BuiltinOperator`."""
     code = model.operatorCodes[operator.opcodeIndex]
-    return max(code.builtinCode, code.deprecatedBuiltinCode)  # files before 2020 have but the latter
+    return max(code.builtinCode, code.deprecatedBuiltinCode)  # files before 2020 have only the latter

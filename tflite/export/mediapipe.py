@@ -1,4 +1,4 @@
-"""MediaPipe Tasks' metadata, inside the flatbuffer: what its ObjectDetector and ImageClassifier ask a file for.
+"""MediaPipe Tasks' metadata, inside the flatbuffer: what its ObjectDetector and ImageClassifier need in a file.
 
 `TABLES` are the tables of MediaPipe's metadata_schema.fbs and object_detector_metadata_schema.fbs that are used here,
 their fields in order: a field's place is its slot in the flatbuffer. The labels are the archive's `labels.txt`
@@ -44,9 +44,9 @@ def embed(model, settings, labels):
     """Put MediaPipe's metadata into a .tflite file.
 
     Args:
-        model: the file's `schema.ModelT`; it is changed.
+        model: the file's `schema.ModelT`, which is changed.
         settings: of a detector or classifier, as in `cspkeras.tflite.export.metadata`.
-        labels: a name a class.
+        labels: a name per class.
     """
     names = {output.tensorIndex: output.name.decode() for output in model.signatureDefs[0].outputs}
     graph = model.subgraphs[0]
@@ -85,7 +85,7 @@ def _model(settings, classes, outputs):
         process_units=[_unit(THRESHOLDING, threshold)],
         associated_files=[_table("AssociatedFile", name=LABELS_ENTRY, type=AXIS_LABELS)],
     )
-    # The corners' order and type are what MediaPipe insists on; how boxes are decoded stands in the options.
+    # The corners' order and type are what MediaPipe insists on; how boxes are decoded is in the options.
     box = _table("BoundingBoxProperties", index=np.arange(4, dtype=np.uint32), type=BOUNDARIES)
     known = {"boxes": _table("TensorMetadata", name="location", content=_content(BOUNDING_BOX, box)), "scores": scores}
     tensors = [known[name] for name in outputs] if detection else [scores]
@@ -106,7 +106,7 @@ def _unit(kind, options):
 
 
 def _detector_options(boxes, classes):
-    """Boxes are decoded already: relative to an anchor that is the whole image they stay as they are."""
+    """The options of a detector whose boxes are decoded already: relative to the whole image they stay the same."""
     one = np.float32(1)
     anchor = _table("FixedAnchor", width=one, height=one)  # its centre is 0, the default
     counts = dict(num_classes=classes, num_boxes=boxes, num_coords=4, num_values_per_keypoint=2)
@@ -124,12 +124,12 @@ def _detector_options(boxes, classes):
 
 def _flatbuffer(table, identifier):
     builder = Builder(1024)
-    builder.Finish(_written(builder, table, {}), identifier)
+    builder.Finish(_write(builder, table, {}), identifier)
     return bytes(builder.Output())
 
 
-def _written(builder, value, known):
-    """Writes a string, bytes, an array, a list of tables or a table; gives its place. A table is written once."""
+def _write(builder, value, known):
+    """Write a string, bytes, an array, a list of tables or a table; return its place. A table is written once."""
     if isinstance(value, str):
         return builder.CreateString(value)
     if isinstance(value, bytes):
@@ -137,20 +137,20 @@ def _written(builder, value, known):
     if isinstance(value, np.ndarray):
         return builder.CreateNumpyVector(np.ascontiguousarray(value))
     if isinstance(value, list):
-        places = [_written(builder, item, known) for item in value]
+        places = [_write(builder, item, known) for item in value]
         builder.StartVector(4, len(places), 4)
         for place in reversed(places):
             builder.PrependUOffsetTRelative(place)
         return builder.EndVector()
     if id(value) not in known:
-        known[id(value)] = _written_table(builder, *value, known)
+        known[id(value)] = _write_table(builder, *value, known)
     return known[id(value)]
 
 
-def _written_table(builder, kind, fields, known):
+def _write_table(builder, kind, fields, known):
     slots = TABLES[kind].split()
     numbers = {name: value for name, value in fields.items() if isinstance(value, np.generic)}
-    places = {name: _written(builder, value, known) for name, value in fields.items() if name not in numbers}
+    places = {name: _write(builder, value, known) for name, value in fields.items() if name not in numbers}
     builder.StartObject(len(slots))
     for name, place in places.items():
         builder.PrependUOffsetTRelative(place)

@@ -1,10 +1,10 @@
-"""Grouped convolutions in the form that the GPU delegate computes.
+"""Bring grouped convolutions into the form that the GPU delegate computes correctly.
 
-It holds channels by fours, and has a grouped convolution right only where every group has a multiple of four channels,
-in and out. Others, such as CSPMobileNetV2's of two channels to one, it accepts and computes wrongly, or fails on. So
-groups are merged, as many as needed, into one whose kernel is zero between them: the numbers stay the same.
+The delegate holds channels in fours, and computes a grouped convolution correctly only if every group has a multiple of
+four channels, in and out. Others, such as CSPMobileNetV2's of two channels to one, it accepts and computes wrongly, or
+fails on. So groups are merged, as many as needed, into one whose kernel is zero between them; results stay the same.
 
-This is done to the finished file, where the kernels of all precisions look alike: a quantized zero is a zero.
+The finished file is changed, where the kernels of all precisions look alike: a quantized zero is a zero.
 """
 
 import numpy as np
@@ -20,21 +20,21 @@ DTYPES = {
 
 
 def merge_groups(model):
-    """Merge the groups of a file's convolutions where the GPU delegate needs it, in its `schema.ModelT`."""
+    """Merge the groups of a file's convolutions where the GPU delegate needs it; its `schema.ModelT` is changed."""
     for graph in model.subgraphs:
         for operator in graph.operators:
             _merge_kernel(model, graph, operator)
 
 
 def merged(kernel, groups):
-    """The kernel of a grouped convolution for fewer groups, each of a multiple of four channels.
+    """Widen the kernel of a grouped convolution for fewer groups, each of a multiple of four channels.
 
     Args:
-        kernel: (filters, height, width, channels of a group), TFLite's order.
-        groups: how many.
+        kernel: (filters, height, width, channels of a group), as in TFLite.
+        groups: their number.
 
     Returns:
-        The wider kernel, for as many groups as can be, at worst for one; `kernel` itself where it serves as it is.
+        The wider kernel, for as many groups as possible, at worst one; `kernel` itself if nothing has to be merged.
     """
     filters, height, width, inner = kernel.shape
     outer = filters // groups

@@ -1,8 +1,8 @@
 """What it takes to use a .tflite file - preprocessing, thresholds, class names - carried inside the file.
 
-The settings lie in a zip archive appended behind the flatbuffer, TFLite's way of carrying associated files:
+The settings lie in a zip archive appended after the flatbuffer, TFLite's way of carrying associated files:
 the runtimes read the file from its front and ignore the archive, unzip reads it from its end and ignores the
-network. Two entries are ours, `cspkeras.json` (the settings) and `labels.txt` (a class a line); others stay.
+network. Two entries are ours, `cspkeras.json` (the settings) and `labels.txt` (a class per line); others stay.
 
 The settings of a detector:
 
@@ -31,18 +31,18 @@ INPUT_KEYS = ("height", "width", "colors", "mean", "scale", "resize", "fill")
 
 
 def attach(model: bytes, settings: dict, labels: Sequence[str]) -> bytes:
-    """Appends settings and class names to a .tflite file; those it carried before are replaced.
+    """Append settings and class names to a .tflite file; earlier ones are replaced.
 
     Args:
         model: the bytes of a .tflite file, with or without settings.
         settings: what JSON can hold, as in the module's docstring.
-        labels: a name a class, in the order of the network's scores.
+        labels: a name per class, in the order of the network's scores.
 
     Returns:
         The bytes of the file with its settings; the same arguments give the same bytes.
 
     Raises:
-        ValueError: `model` is no .tflite file, a detector's settings lack a key, or a label is empty or spans
+        ValueError: `model` is not a .tflite file, a detector's settings lack a key, or a label is empty or spans
             several lines.
     """
     _check_tflite(model[:8], "model")
@@ -60,7 +60,7 @@ def attach(model: bytes, settings: dict, labels: Sequence[str]) -> bytes:
     }
     flatbuffer, others = _split(model)
     file = io.BytesIO(flatbuffer)
-    # Mode "a" puts the archive behind what is there. Stored, not deflated: MediaPipe reads labels in place.
+    # Mode "a" puts the archive after what is there. Stored, not deflated: MediaPipe reads labels in place.
     with zipfile.ZipFile(file, "a", zipfile.ZIP_STORED) as archive:
         for name, content in {**others, **ours}.items():
             archive.writestr(zipfile.ZipInfo(name), content)  # ZipInfo's date is fixed: same bytes every time
@@ -68,17 +68,17 @@ def attach(model: bytes, settings: dict, labels: Sequence[str]) -> bytes:
 
 
 def read(path: str | os.PathLike) -> tuple[dict, list[str]]:
-    """Reads the settings and the class names that a .tflite file carries.
+    """Read the settings and the class names that a .tflite file carries.
 
     Args:
-        path: a .tflite file written by `cspkeras.tflite.export.convert`.
+        path: a .tflite file written by `cspkeras.tflite.convert`.
 
     Returns:
         The settings as in the module's docstring, and the class names.
 
     Raises:
         OSError: the file can't be read.
-        ValueError: it is no .tflite file, or carries no settings, or settings of another format.
+        ValueError: it is not a .tflite file, or carries no settings, or settings of another format.
     """
     with open(path, "rb") as file:
         _check_tflite(file.read(8), path)
@@ -87,13 +87,11 @@ def read(path: str | os.PathLike) -> tuple[dict, list[str]]:
                 settings = dict(json.loads(archive.read(SETTINGS_ENTRY)))
                 labels = archive.read(LABELS_ENTRY).decode().splitlines()
         except (zipfile.BadZipFile, KeyError) as error:
-            raise ValueError(
-                f"{path}: carries no cspkeras settings; export it with cspkeras.tflite.export.convert"
-            ) from error
+            raise ValueError(f"{path}: carries no cspkeras settings; export it with cspkeras.tflite.convert") from error
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path}: its cspkeras settings are damaged: {error}") from error
     if settings.get("format") != FORMAT:
-        raise ValueError(f"{path}: its settings have format {settings.get('format')}; {FORMAT} is readable")
+        raise ValueError(f"{path}: its settings have format {settings.get('format')}; expected {FORMAT}")
     return settings, labels
 
 
@@ -103,7 +101,7 @@ def _check_tflite(head: bytes, name: str | os.PathLike) -> None:
 
 
 def _split(model: bytes) -> tuple[bytes, dict[str, bytes]]:
-    """The flatbuffer alone, and the entries of the archive behind it (none if there is no archive)."""
+    """Split a file into the flatbuffer and the entries of the archive after it (none if there is no archive)."""
     try:
         with zipfile.ZipFile(io.BytesIO(model)) as archive:
             entries = archive.infolist()

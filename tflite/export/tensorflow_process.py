@@ -1,8 +1,11 @@
-"""TensorFlow's converter in a process of its own, from a SavedModel to a .tflite file's bytes.
+"""Run TensorFlow's converter in a process of its own, from a SavedModel to a .tflite file's bytes.
 
 In the caller's process it would keep the memory of what it converted, and now and then, on a busy machine, it ends its
-process by a segmentation fault, after which the same model converts. The process waits for further models, as it takes
+process by a segmentation fault; tried again, the same model converts. The process waits for further models, as it takes
 seconds to start, but not for long. It imports nothing of cspkeras, to start quickly.
+
+`concurrent.futures.ProcessPoolExecutor` is not used since a process that it spawns imports the caller's `__main__`
+again: a user's script without `if __name__ == "__main__":` would convert, and train, once more in it.
 """
 
 import json
@@ -14,13 +17,20 @@ from contextlib import suppress
 from pathlib import Path
 
 TRIES = 2
-MODELS, PATIENCE = 8, 20  # that a process converts, and the seconds that it waits for one, before it ends
+MODELS, PATIENCE = 8, 20  # models that a process converts, and seconds that it waits for one, before it ends
 
 _lock, _idle = threading.Lock(), None
 
 
 def convert_saved_model(folder, precision):
-    """The bytes of a SavedModel's .tflite file, "float32", "float16", "dynamic" or, of a quantized model, "int8".
+    """Convert a SavedModel to a .tflite file.
+
+    Args:
+        folder: the SavedModel.
+        precision: "float32", "float16", "dynamic" or, for a quantized model, "int8".
+
+    Returns:
+        The bytes of the file.
 
     Raises:
         RuntimeError: the converter's reason in one line.
@@ -46,7 +56,7 @@ def convert_saved_model(folder, precision):
 
 
 class _Converter:
-    """The process, seen from outside."""
+    """The converter's process, seen from the caller's."""
 
     def __init__(self):
         environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}  # the caller may hold all of a GPU's memory
@@ -55,10 +65,11 @@ class _Converter:
         self.asked = 0
 
     def waits(self):
+        """Return whether the process runs, waiting for a model."""
         return self._process.poll() is None
 
     def ask(self, *arguments):
-        """Why it can't convert a model; "" where it did, None where it ended."""
+        """Convert a model; return the reason for a failure, "" for success, None if the process ended."""
         self.asked += 1
         try:
             print(json.dumps(arguments), file=self._process.stdin, flush=True)
@@ -68,7 +79,7 @@ class _Converter:
         return json.loads(answer) if answer else None
 
     def end(self):
-        """Let it end; gives its status."""
+        """Let the process end; return its status."""
         with suppress(OSError):
             self._process.stdin.close()
         self._process.stdout.close()
@@ -92,7 +103,7 @@ def _convert(folder, precision, output):
 
 def _main():
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what TensorFlow prints is no answer
+    os.dup2(2, 1)  # what TensorFlow prints is not an answer
     while True:
         patience = threading.Timer(PATIENCE, os._exit, [0])
         patience.start()

@@ -1,0 +1,1 @@
+"""Whether .tflite files work, and how fast."""

@@ -1,18 +1,19 @@
-"""How large and how fast .tflite files are on LiteRT's CPU, and which operations take the time.
+"""Measure the size and speed of .tflite files on LiteRT's CPU, and which operations take the time.
 
-`print(benchmark("detector.tflite").table())`. Each measurement runs in a process of its own.
+Each measurement runs in a process of its own.
 """
 
 import os
 import re
 import tempfile
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ..runtime import profiler as measuring
-from ..runtime.litert import LiteRTError, run_cpu, start
+from ..runtime import profiler
+from ..runtime.litert import LiteRTError, run_cpu, run_script
 
 PROFILED_RUNS = 20
 # Operations with weights: they come in the file's order in XNNPACK's profile too, by these kernels' names there.
@@ -24,10 +25,13 @@ NAMES = {"Invalid Unary Op": "Unary function by table (X8)"}
 
 @dataclass(frozen=True)
 class Latency:
-    """One run of a file: its median and 90th percentile, in milliseconds, on so many threads.
+    """The time of a run of a file.
 
     Attributes:
-        memory_bytes: what loading and running it added to its process at most, weights included; None off Linux.
+        threads: of the CPU.
+        median_ms: the runs' median, in milliseconds.
+        p90_ms: their 90th percentile.
+        memory_bytes: the most that loading and running it added to its process, weights included; None except on Linux.
     """
 
     threads: int
@@ -38,11 +42,11 @@ class Latency:
 
 @dataclass(frozen=True)
 class Operation:
-    """What one operation of a run took.
+    """The time of one operation of a run.
 
     Attributes:
-        kernel: XNNPACK's name of it, or TFLite's where it is no operation of XNNPACK's.
-        layer: the layer it belongs to, "after" one where it has no weights, "" where that is not known.
+        kernel: its name in XNNPACK, or in TFLite if XNNPACK does not run it.
+        layer: the layer that it belongs to, "after LAYER" if it has no weights, "" if unknown.
         milliseconds: its median.
         delegated: whether XNNPACK runs it.
     """
@@ -55,17 +59,17 @@ class Operation:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What was measured of a .tflite file.
+    """The measurements of a .tflite file.
 
     Attributes:
         path: the file.
         size_bytes: its size.
         precision: "float32", "float16", "int8" (integer activations) or "dynamic" (integer weights alone).
         arena_bytes: the memory between operations as TFLite plans it for its own kernels. XNNPACK plans its own.
-        runs: timed runs a latency.
+        runs: timed runs for each latency.
         latencies: a `Latency` for each number of threads.
         operations: of the last number of threads, in the order of execution; empty without a profile.
-        note: why there is no profile; empty where there is.
+        note: why there is no profile; empty if there is one.
     """
 
     path: str
@@ -78,17 +82,17 @@ class Benchmark:
     note: str
 
     def to_json(self) -> dict:
-        """All of it as a plain dictionary."""
+        """Return all of it as a plain dictionary."""
         return asdict(self)
 
     def slowest(self, count: int) -> list[tuple[Operation, float]]:
-        """The operations that take longest, and their share of all."""
+        """Return the operations that take longest, and their share of all."""
         whole = sum(operation.milliseconds for operation in self.operations) or 1.0
         ordered = sorted(self.operations, key=lambda operation: -operation.milliseconds)
         return [(operation, operation.milliseconds / whole) for operation in ordered[:count]]
 
     def kernels(self) -> list[tuple[str, int, float, float]]:
-        """The kinds of operation, slowest first: name, how many, milliseconds and share of all."""
+        """Return the kinds of operation, slowest first: name, number, milliseconds and share of all."""
         sums: dict[str, list[float]] = {}
         for operation in self.operations:
             sums.setdefault(operation.kernel, []).append(operation.milliseconds)
@@ -97,7 +101,7 @@ class Benchmark:
         return sorted(rows, key=lambda row: -row[2])
 
     def table(self, slowest: int = 10) -> str:
-        """All of it as text for a terminal."""
+        """Return all of it as text for a terminal."""
         head = f"{self.path}: {self.precision}, {self.size_bytes / 1e6:.2f} MB, arena {self.arena_bytes / 1e6:.2f} MB"
         lines = [head, f"{'threads':>9}{'median, ms':>13}{'90th, ms':>11}{'memory, MB':>13}"]
         for one in self.latencies:
@@ -107,20 +111,22 @@ class Benchmark:
             return "\n".join([*lines, self.note])
         threads = self.latencies[-1].threads
         lines.append(f"{'ms':>9}{'share':>7}  slowest operations on {threads} thread{'s' * (threads > 1)}")
-        for one, share in self.slowest(slowest):
-            kernel = one.kernel if one.delegated else f"{one.kernel} (not XNNPACK's)"
-            lines.append(f"{one.milliseconds:>9.3f}{share:>7.1%}  {kernel:<42}{one.layer}")
+        for operation, share in self.slowest(slowest):
+            kernel = operation.kernel if operation.delegated else f"{operation.kernel} (not XNNPACK's)"
+            lines.append(f"{operation.milliseconds:>9.3f}{share:>7.1%}  {kernel:<42}{operation.layer}")
         lines.append(f"{'ms':>9}{'share':>7}  kinds of operation")
         for kernel, count, milliseconds, share in self.kernels():
             lines.append(f"{milliseconds:>9.3f}{share:>7.1%}  {count} x {kernel}")
         return "\n".join(lines)
 
 
-def benchmark(path, threads=None, runs: int = 50, timeout: float = 600) -> Benchmark:
-    """Measures a .tflite file of one input on LiteRT's CPU, on noise.
+def benchmark(
+    path: os.PathLike[str] | str, threads: Iterable[int] | None = None, runs: int = 50, timeout: float = 600
+) -> Benchmark:
+    """Measure a .tflite file of one input on LiteRT's CPU, on noise.
 
     Args:
-        path: the file, of anyone's making.
+        path: the file, not necessarily of this library.
         threads: numbers of threads to measure with; 1 and all cores by default.
         runs: timed runs for each.
         timeout: seconds that each measurement may take.
@@ -129,17 +135,24 @@ def benchmark(path, threads=None, runs: int = 50, timeout: float = 600) -> Bench
         A `Benchmark`.
 
     Raises:
-        LiteRTError: the file is no .tflite, damaged, or LiteRT's CPU cannot run it.
+        LiteRTError: the file is not a .tflite, is damaged, or LiteRT's CPU cannot run it.
+        ValueError: `threads` or `runs` is below 1.
+
+    Example:
+        >>> print(benchmark("detector.tflite", threads=(1, 4)).table(slowest=3))  # doctest: +SKIP
+        detector.tflite: int8, 2.41 MB, arena 3.35 MB
+          threads   median, ms   90th, ms   memory, MB
+        ...
     """
     threads = tuple(threads or sorted({1, os.cpu_count() or 1}))
     if min(threads) < 1 or runs < 1:
         raise ValueError(f"threads and runs: expected at least 1, received threads={threads}, runs={runs}")
     precision = run_cpu(path, timeout=timeout).precision
     reports = [_measure("latency", path, timeout, each, runs) for each in threads]
-    latencies = [
-        Latency(each, *np.percentile(report["times"], (50, 90)).tolist(), report["memory_bytes"])
-        for each, report in zip(threads, reports, strict=True)
-    ]
+    latencies = []
+    for each, report in zip(threads, reports, strict=True):
+        median, p90 = np.percentile(report["times"], (50, 90)).tolist()
+        latencies.append(Latency(each, median, p90, report["memory_bytes"]))
     try:
         profiled = _measure("profile", path, timeout, threads[-1], min(runs, PROFILED_RUNS))["operations"]
         note = ""
@@ -159,14 +172,14 @@ def benchmark(path, threads=None, runs: int = 50, timeout: float = 600) -> Bench
 
 def _measure(mode: str, path, timeout: float, *arguments) -> dict:
     with tempfile.TemporaryDirectory() as folder:
-        report, _, end = start(mode, path, folder, os.environ, timeout, *arguments, script=measuring.__file__)
+        report, _, end = run_script(mode, path, folder, os.environ, timeout, *arguments, script=profiler.__file__)
     if report is None or "error" in report:
         raise LiteRTError(f"{path}: LiteRT's {mode} failed ({report['error'] if report else end})")
     return report
 
 
 def _named(profiled: list, operations: list) -> list[Operation]:
-    """The profile's operations with their layers, told by those with weights, where the file has as many of them."""
+    """Name the profile's operations by their layers, if those with weights are as many as in the file."""
     layers = [_layer(tensor) for name, tensor in operations if name in WEIGHTED]
     known = len(layers) == sum(kernel.startswith(KERNELS) for kernel, _, _ in profiled)
     rest, place, named = iter(layers), "", []
@@ -179,6 +192,6 @@ def _named(profiled: list, operations: list) -> list[Operation]:
 
 
 def _layer(tensor: str) -> str:
-    """A layer's name out of an output tensor's, "network/layer/operation;…" by the converter."""
+    """Return the layer's name in an output tensor's, which the converter names "network/layer/operation;…"."""
     parts = re.split(r"[/;]", tensor)
     return parts[1] if len(parts) > 1 else tensor

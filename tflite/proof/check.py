@@ -1,8 +1,6 @@
-"""Proves a .tflite file on LiteRT: it loads, agrees with its model, and runs wholly on the GPU delegate.
+"""Prove a .tflite file on LiteRT: it loads, agrees with its model, and runs wholly on the GPU delegate."""
 
-`check("detector.tflite", reference="detector.keras").table()` tells it in some ten lines.
-"""
-
+import os
 from collections.abc import Callable
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
@@ -17,13 +15,13 @@ BACKEND = "LiteRT's WebGPU backend in 32-bit floats on {}; phones run OpenCL or 
 
 @dataclass(frozen=True)
 class Bounds:
-    """The accepted differences: for each comparison a field of `Difference` and its largest accepted value.
+    """The accepted differences: for each comparison, a field of `Difference` and its largest accepted value.
 
     Attributes:
         cpu: of LiteRT's CPU to the reference.
         gpu: of LiteRT's GPU to its CPU.
-        unit: whether values in 0..1 have the range 1. In 8 bits probabilities and parts of an image come in
-            steps of 1/256, and an untrained detector's scores may all lie within one.
+        unit: whether values in 0..1 are taken to have the range 1. In 8 bits probabilities and parts of an image come
+            in steps of 1/256, and an untrained detector's scores may all lie within one step.
     """
 
     cpu: tuple[str, float]
@@ -31,11 +29,11 @@ class Bounds:
     unit: bool
 
 
-# Seen over trained and untrained networks of 4 to 113 convolutions:
+# Measured on trained and untrained networks of 4 to 113 convolutions:
 # - float32 1e-5, float16 1e-2 (2e-2 on noise) of the range, the GPU 6e-5: floats are held to the largest.
 # - With 8 bits single elements are noisy and the mean hides an output that clips. Noise over signal (rms)
 #   tells: dynamic 0.04, int8 0.16, but 0.5 in a published int8 detector of an average precision near zero.
-# - CPU and GPU round 8-bit values alike but for a few in a hundred, which fall the other way; that travels on. Behind a
+# - CPU and GPU round 8-bit values alike but for a few in a hundred, and these differences propagate. After a
 #   hundred convolutions quantized values differ by half a step on average, rarely by more than two: rms 0.02 to 0.06.
 BOUNDS = {
     "float32": Bounds(cpu=("largest", 1e-4), gpu=("largest", 1e-3), unit=False),
@@ -47,7 +45,7 @@ BOUNDS = {
 
 @dataclass(frozen=True)
 class Difference:
-    """How far outputs are from those they are compared to, the worst over the outputs.
+    """The differences of outputs to those that they are compared to; of several outputs, the largest.
 
     Attributes:
         largest: largest absolute difference over the range of the values compared to; the range is at least a
@@ -64,22 +62,22 @@ class Difference:
 
 @dataclass(frozen=True)
 class Check:
-    """What LiteRT makes of a .tflite file.
+    """The findings about a .tflite file.
 
     Attributes:
         path: the file.
         size_bytes: its size.
         precision: "float32", "float16", "int8" (integer activations) or "dynamic" (integer weights alone).
-        operations: operation name -> how many of them.
+        operations: operation name -> number of them.
         threads: of the CPU.
         latency_ms: median time of one run on the CPU.
-        cpu_to_reference: how far LiteRT's CPU is from the reference; None without a reference.
+        cpu_to_reference: differences of LiteRT's CPU to the reference; None without a reference.
         gpu_delegated: whether the GPU delegate took every operation; None without a Vulkan device.
-        gpu_note: the GPU's backend and device, or what it needs to run here.
+        gpu_note: the GPU's backend and device, or what is needed to run it here.
         rejected: {"op", "reason"} of each operation that the delegate refused.
-        gpu_to_cpu: how far LiteRT's GPU is from its CPU; None where the GPU gave no outputs.
-        bounds: what the differences are held to.
-        faults: what is wrong, a line each.
+        gpu_to_cpu: differences of LiteRT's GPU to its CPU; None if the GPU returned no outputs.
+        bounds: the accepted differences.
+        faults: what is wrong, one line each.
     """
 
     path: str
@@ -98,26 +96,26 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """Whether there is no fault. The GPU's part counts only where there is a Vulkan device."""
+        """Whether there are no faults. The GPU's part counts only if there is a Vulkan device."""
         return not self.faults
 
     @property
     def cpu_difference(self) -> float | None:
         """The largest difference of LiteRT's CPU to the reference over the range; None without a reference."""
-        return self.cpu_to_reference and self.cpu_to_reference.largest
+        return self.cpu_to_reference.largest if self.cpu_to_reference else None
 
     @property
     def gpu_difference(self) -> float | None:
-        """The largest difference of LiteRT's GPU to its CPU over the range; None where the GPU gave no outputs."""
-        return self.gpu_to_cpu and self.gpu_to_cpu.largest
+        """The largest difference of LiteRT's GPU to its CPU over the range; None if the GPU returned no outputs."""
+        return self.gpu_to_cpu.largest if self.gpu_to_cpu else None
 
     def to_json(self) -> dict:
-        """All of it as a plain dictionary."""
+        """Return all of it as a plain dictionary."""
         computed = {name: getattr(self, name) for name in ("cpu_difference", "gpu_difference", "passed")}
         return asdict(self) | computed
 
     def table(self) -> str:
-        """All of it as text for a terminal."""
+        """Return all of it as text for a terminal."""
         delegated = {True: "every operation delegated", False: "not wholly delegated", None: "not run"}
         rows = [
             ("file", f"{self.path}, {self.precision}, {self.size_bytes:,} bytes"),
@@ -132,12 +130,12 @@ class Check:
         return "\n".join([f"{head:<18}{text}" for head, text in rows] + ["", *self._operation_rows()])
 
     def _operation_rows(self) -> list[str]:
-        """A line an operation: how many, and what the GPU delegate says of it."""
+        """Return a line per operation: their number, and what the GPU delegate says of it."""
         reasons: dict[str, list[str]] = {}
         for rejected in self.rejected:
             reasons.setdefault(rejected["op"].removeprefix("CUSTOM "), []).append(rejected["reason"])
         others = {True: "delegated", False: "taken" if reasons else "not known", None: "not run"}[self.gpu_delegated]
-        rows = [("operation", "count", "GPU delegate")]
+        rows: list[tuple] = [("operation", "count", "GPU delegate")]
         for name, count in sorted(self.operations.items(), key=lambda item: -item[1]):
             refused = reasons.get(name, [])
             rows.append((name, count, f"refuses {len(refused)}: {refused[0]}" if refused else others))
@@ -151,14 +149,14 @@ class Check:
 
 
 def check(
-    path,
-    reference: str | Path | Callable | None = None,
+    path: os.PathLike[str] | str,
+    reference: os.PathLike[str] | str | Callable[[np.ndarray], dict | list] | None = None,
     threads: int = 2,
     runs: int = 20,
     images: np.ndarray | None = None,
     timeout: float = 600,
 ) -> Check:
-    """Runs a .tflite file on LiteRT's CPU and GPU delegate, in child processes, and compares the outputs.
+    """Run a .tflite file on LiteRT's CPU and GPU delegate, in child processes, and compare the outputs.
 
     Args:
         path: the .tflite file, of one input.
@@ -174,8 +172,13 @@ def check(
         The findings; look at `passed` and `faults`. Without a Vulkan device the GPU's part is left out.
 
     Raises:
-        LiteRTError: the file is no .tflite, damaged, or LiteRT's CPU cannot run it.
-        ValueError: the reference's outputs are not the file's.
+        LiteRTError: the file is not a .tflite, is damaged, or LiteRT's CPU cannot run it.
+        ValueError: the reference's outputs are not the file's, or `threads` or `runs` is below 1.
+
+    Example:
+        >>> found = check("detector.tflite", reference="detector.keras")  # doctest: +SKIP
+        >>> found.passed, found.gpu_delegated, found.cpu_difference < 1e-4  # doctest: +SKIP
+        (True, True, True)
     """
     if threads < 1 or runs < 1:
         raise ValueError(f"threads and runs: expected at least 1, received threads={threads}, runs={runs}")
@@ -213,22 +216,14 @@ def check(
 def _callable(reference) -> Callable | None:
     if reference is None or callable(reference):
         return reference
-    if not Path(reference).is_file():
-        raise FileNotFoundError(f"{reference}: no such file, expected a .keras model")
-    import keras
-
+    from ...saving import load_model
     from ..export.convert import reference as outputs_of
 
-    try:
-        model = keras.saving.load_model(reference, compile=False)
-    except (KeyError, OSError, TypeError, ValueError) as error:
-        why = " ".join(str(error).split())
-        raise ValueError(f"{reference}: cannot be loaded, expected a .keras model ({why})") from error
-    return outputs_of(model)
+    return outputs_of(load_model(reference, "the reference model"))
 
 
 def _reference_outputs(path, compute: Callable, images: np.ndarray, outputs: dict) -> dict[str, np.ndarray]:
-    """The reference's outputs by the file's names, (runs, *output shape)."""
+    """Return the reference's outputs by the file's names, (runs, *output shape)."""
     rows = [compute(batch) for batch in images]
     rows = [row if isinstance(row, dict) else dict(zip(outputs, row, strict=False)) for row in rows]
     if set(rows[0]) != set(outputs):
@@ -255,7 +250,7 @@ def _not_finite(title: str, outputs: dict) -> list[str]:
 
 
 def _constant(outputs: dict, wanted: dict, bounds: Bounds) -> list[str]:
-    """Outputs that quantization flattened; where the reference is nearly constant too, averages hide that."""
+    """Find outputs that quantization made constant: if the reference is nearly constant too, averages hide that."""
     faults = []
     for name, values in outputs.items():
         if np.ptp(values) == 0 and np.ptp(wanted[name]) > _range(wanted[name], bounds) / 50:
@@ -265,7 +260,7 @@ def _constant(outputs: dict, wanted: dict, bounds: Bounds) -> list[str]:
 
 
 def _differences(outputs: dict, wanted: dict, bounds: Bounds) -> dict[str, Difference]:
-    """Output name -> difference, of the outputs that are finite on both sides."""
+    """Return {output's name: difference} of the outputs that are finite on both sides."""
     return {
         name: _difference(values, wanted[name].astype(np.float64), bounds)
         for name, values in outputs.items()

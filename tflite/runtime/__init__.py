@@ -1,0 +1,1 @@
+"""LiteRT, in processes of its own."""

@@ -1,8 +1,8 @@
-"""Runs a .tflite file on LiteRT's CPU and on its GPU delegate, each time in a process of its own.
+"""Run a .tflite file on LiteRT's CPU and on its GPU delegate, each time in a process of its own.
 
 A damaged file, or an operation that the GPU delegate mishandles, ends the process that loads it. So this
-file has two halves: `run_cpu` and `run_gpu` start it as a script, `_cpu` and `_gpu` are what the script does;
-arrays and a report in JSON go through a temporary folder. It imports nothing of cspkeras, to start quickly.
+file has two halves: `run_cpu` and `run_gpu` start it as a script, which runs `_cpu` or `_gpu`; arrays and a report in
+JSON go through a temporary folder. It imports nothing of cspkeras, to start quickly.
 """
 
 import ctypes
@@ -33,13 +33,13 @@ class LiteRTError(RuntimeError):
 
 @dataclass(frozen=True)
 class CPURun:
-    """What LiteRT's CPU made of a file.
+    """The results of LiteRT's CPU for a file.
 
     Attributes:
         precision: "float32", "float16", "int8" or "dynamic".
-        operations: operation name -> how many of them.
+        operations: operation name -> number of them.
         images: the float32 inputs, shape (runs, *input shape).
-        raw: the same as the file takes them, quantized where its input is of integers.
+        raw: the same as the file's input, quantized if it is of integers.
         outputs: output name -> array (runs, *output shape), dequantized.
         quantization: output name -> (scale, zero point), (0, 0) for an output of floats.
         latency_ms: median time of one run.
@@ -56,12 +56,12 @@ class CPURun:
 
 @dataclass(frozen=True)
 class GPURun:
-    """What LiteRT's GPU delegate made of a file.
+    """The results of LiteRT's GPU delegate for a file.
 
     Attributes:
-        device: the Vulkan device's name; None where there is none.
+        device: the Vulkan device's name; None if there is none.
         delegated: whether every operation ran on it; None without a device.
-        fault: why there are no outputs, one line; empty where there are.
+        fault: why there are no outputs, one line; empty if there are.
         rejected: (operation, reason) of every refused operation.
         outputs: as `CPURun.outputs`; empty without a result.
     """
@@ -74,7 +74,7 @@ class GPURun:
 
 
 def run_cpu(path, images: np.ndarray | None = None, threads: int = 2, runs: int = 1, timeout: float = 600) -> CPURun:
-    """Runs a file on LiteRT's CPU (XNNPACK); the arguments are those of `cspkeras.tflite.proof.check.check`.
+    """Run a file on LiteRT's CPU (XNNPACK); the arguments are those of `cspkeras.tflite.check`.
 
     Raises:
         LiteRTError: it cannot be loaded or run.
@@ -83,7 +83,7 @@ def run_cpu(path, images: np.ndarray | None = None, threads: int = 2, runs: int 
     with tempfile.TemporaryDirectory() as folder:
         if images is not None:
             np.save(f"{folder}/images.npy", images)
-        report, _, end = start("cpu", path, folder, os.environ, timeout, threads, runs)
+        report, _, end = run_script("cpu", path, folder, os.environ, timeout, threads, runs)
         if report is None or "error" in report:
             raise LiteRTError(
                 f"{path}: LiteRT's CPU cannot run it ({report['error'] if report else end}); "
@@ -97,11 +97,11 @@ def run_cpu(path, images: np.ndarray | None = None, threads: int = 2, runs: int 
 
 
 def run_gpu(path, cpu: CPURun, timeout: float = 600) -> GPURun:
-    """Runs a file on LiteRT's GPU delegate alone, on a CPU run's inputs. A refusal or a death is a result."""
+    """Run a file on LiteRT's GPU delegate alone, on a CPU run's inputs; a refusal or a crash is a result too."""
     with tempfile.TemporaryDirectory() as folder:
         np.save(f"{folder}/raw.npy", cpu.raw)
         for environment in _vulkan_environments(folder):
-            report, log, end = start("gpu", path, folder, environment, timeout)
+            report, log, end = run_script("gpu", path, folder, environment, timeout)
             device = re.search(r"Selected adapter: ([^,\n]+)", log)
             if device:
                 break
@@ -123,7 +123,7 @@ def run_gpu(path, cpu: CPURun, timeout: float = 600) -> GPURun:
 
 
 def require() -> None:
-    """Raises ModuleNotFoundError where LiteRT is not installed: better told before long work than after it."""
+    """Raise ModuleNotFoundError if LiteRT is not installed: to be called before long work."""
     if find_spec("ai_edge_litert") is None:
         raise ModuleNotFoundError("running .tflite files needs LiteRT, the package ai-edge-litert")
 
@@ -141,7 +141,7 @@ def _require_tflite(path) -> None:
 
 
 def _vulkan_environments(folder: str):
-    """Where to look for a device: the caller's environment, then SwiftShader unless that names a driver."""
+    """Yield where to look for a device: the caller's environment, then SwiftShader unless that names a driver."""
     environment = {"XDG_RUNTIME_DIR": folder, **os.environ}
     yield environment
     if not any(name in environment for name in VULKAN_VARIABLES) and SWIFTSHADER.exists():
@@ -149,7 +149,7 @@ def _vulkan_environments(folder: str):
 
 
 def _rejected(log: str) -> list[tuple[str, str]]:
-    """The delegate's list of refused operations, "OPERATION: reason" a line."""
+    """Return the delegate's list of refused operations, in its log a line "OPERATION: reason" each."""
     listing = re.search(r"not supported by GPU delegate:\n(.*?)^[^\n]*operations? will run", log, re.S | re.M)
     return re.findall(r"^([A-Z][\w ]*): (.+)$", listing[1], re.M) if listing else []
 
@@ -158,8 +158,8 @@ def _dequantize(values: np.ndarray, scale: float, zero: int) -> np.ndarray:
     return (values.astype(np.float32) - zero) * np.float32(scale) if scale else values
 
 
-def start(device: str, path, folder: str, environment, timeout: float, *arguments, script=__file__):
-    """Runs this file, or another script: (its report or None, its standard error, how it ended without a report)."""
+def run_script(device: str, path, folder: str, environment, timeout: float, *arguments, script=__file__):
+    """Run this file, or another script; return its report or None, its standard error, and why there is no report."""
     report = Path(folder, f"{device}.json")
     report.unlink(missing_ok=True)
     command = [sys.executable, "-P", script, device, str(path), folder, *map(str, arguments)]
@@ -177,7 +177,7 @@ def start(device: str, path, folder: str, environment, timeout: float, *argument
 def _cpu(path: str, folder: str, threads: str, runs: str) -> dict:
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    # Its operations are listed without XNNPACK, which replaces them by one of its own.
+    # List the operations without XNNPACK, which replaces them by one of its own.
     plain = Interpreter(path, experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
     operations = plain._get_ops_details()
     interpreter = Interpreter(path, num_threads=int(threads))
@@ -209,7 +209,7 @@ def _cpu(path: str, folder: str, threads: str, runs: str) -> dict:
 
 
 def _outputs(interpreter) -> dict[str, dict]:
-    """The outputs by their names in the signature, or by the tensors' names in a file without one."""
+    """Return the outputs by their names in the signature, or by the tensors' names in a file without one."""
     signatures = interpreter.get_signature_list()
     if signatures:
         return interpreter.get_signature_runner(next(iter(signatures))).get_output_details()
@@ -217,7 +217,7 @@ def _outputs(interpreter) -> dict[str, dict]:
 
 
 def _precision(operations: list[dict]) -> str:
-    """By what the operations read: integer activations, else integer weights, else 16-bit weights."""
+    """Tell the precision by what the operations read: integer activations, integer weights, or 16-bit weights."""
     integers = {np.int8, np.uint8}
     reads = [(o["op_name"], o["operand_types"]) for o in operations if o["op_name"] != "CAST"]
     types = {t for _, operands in reads for t in operands}
@@ -227,7 +227,7 @@ def _precision(operations: list[dict]) -> str:
 
 
 def _batches(images: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
-    """The images, or else seeded noise, as float32 (runs, *shape)."""
+    """Return the images, or else seeded noise, as float32 (runs, *shape)."""
     if images is None:
         return np.random.default_rng(0).uniform(0, 1, (1, *shape)).astype(np.float32)
     if not images.size or images.shape[1:] != shape[1:] or len(images) % shape[0]:
@@ -265,7 +265,7 @@ def _read(buffer) -> np.ndarray:
 
 
 def _load_vulkan() -> None:
-    """Chromium brings a Vulkan loader beside its driver; it serves where the system has none."""
+    """Load the Vulkan loader that Chromium has beside its driver, if the system has none."""
     try:
         ctypes.CDLL("libvulkan.so.1")
     except OSError:

@@ -1,7 +1,7 @@
-"""Times one .tflite file on LiteRT's CPU, in a process of its own: `benchmark.py` starts this file as a script.
+"""Time a .tflite file on LiteRT's CPU, in a process of its own: `benchmark` starts this file as a script.
 
-`latency` times whole runs through LiteRT's Interpreter. `profile` asks LiteRT's C library what each operation took,
-since Python's part has no profiler. It imports nothing of cspkeras: what that takes would count as memory.
+`latency` times whole runs by LiteRT's Interpreter. `profile` asks LiteRT's C library how long each operation took: its
+Python API has no profiler. This file imports nothing of cspkeras, which would count as memory.
 """
 
 import ctypes
@@ -10,7 +10,7 @@ import re
 import statistics
 import sys
 import time
-from importlib.util import find_spec
+from importlib.metadata import distribution, version
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,8 @@ CPU = 1  # LiteRT's number of that accelerator
 WRITE = 1  # and of a buffer locked for writing
 # Types of a profiler's events: an operation of TFLite's own, an operation inside a delegate.
 OPERATION, DELEGATED = 2, 8
+# The releases of LiteRT whose C API and `_Event` are those used here; another may differ without an error.
+RELEASES = ("2.3",)
 
 
 class _Event(ctypes.Structure):
@@ -38,7 +40,7 @@ class _Event(ctypes.Structure):
 
 
 def latency(path: str, threads: str, runs: str) -> dict:
-    """Milliseconds of each run, the memory that the file took in this process, the arena, and its operations."""
+    """Measure each run's milliseconds, the memory that the file takes in this process, and its arena and operations."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     before = _resident()
@@ -66,14 +68,14 @@ def latency(path: str, threads: str, runs: str) -> dict:
 
 
 def _resident(field: str = "VmRSS") -> int | None:
-    """This process's memory in bytes, as Linux tells: now, or at most (VmHWM)."""
+    """Return this process's memory in bytes, on Linux: now, or at most (VmHWM)."""
     status = Path("/proc/self/status")
     found = re.search(rf"{field}:\s+(\d+) kB", status.read_text()) if status.exists() else None
     return int(found[1]) * 1024 if found else None
 
 
 def _arena(interpreter, operations: list[dict]) -> int:
-    """The span of memory that TFLite's planner laid the inputs and all operations' results in."""
+    """Return the span of memory in which TFLite's planner put the inputs and all operations' results."""
     indices = {tensor["index"] for tensor in interpreter.get_input_details()}
     indices.update(int(index) for operation in operations for index in operation["outputs"])
     spans = []
@@ -88,13 +90,14 @@ def _arena(interpreter, operations: list[dict]) -> int:
 
 
 def profile(path: str, threads: str, runs: str) -> dict:
-    """What each operation took: (kernel, milliseconds, whether a delegate's), in the order of execution."""
-    library = ctypes.CDLL(str(Path(find_spec("ai_edge_litert").origin).with_name("libLiteRt.so")))
+    """Measure each operation: (kernel, milliseconds, whether a delegate's), in the order of execution."""
+    _check_release()
+    library = ctypes.CDLL(str(distribution("ai-edge-litert").locate_file("ai_edge_litert/libLiteRt.so")))
 
     def call(name, *arguments):
         status = getattr(library, name)(*arguments)
         if status:
-            raise RuntimeError(f"{name} answers {status}")
+            raise RuntimeError(f"{name} returned status {status}")
 
     def new(name, *arguments):
         made = ctypes.c_void_p()
@@ -163,7 +166,13 @@ def profile(path: str, threads: str, runs: str) -> dict:
     return {"operations": operations}
 
 
-_FREE = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda memory: None)  # Python frees them
+def _check_release() -> None:
+    release = version("ai-edge-litert")
+    if ".".join(release.split(".")[:2]) not in RELEASES:
+        raise RuntimeError(f"operations can be timed with ai-edge-litert {', '.join(RELEASES)}; installed is {release}")
+
+
+_FREE = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda memory: None)  # Python frees the texts
 
 
 def _main(mode: str, path: str, folder: str, *arguments: str) -> None:

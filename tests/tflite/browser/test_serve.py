@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cspkeras.tflite.browser import server as serve
+from cspkeras.tflite import convert
+from cspkeras.tflite.browser import server
 from cspkeras.tflite.device.detect import Detector
 
 # Opens the page for each image and posts what it shows; it lies among the images, on the page's own server.
@@ -24,44 +25,44 @@ const frame = document.querySelector("iframe");
 const said = () => ["about", "error"].map((id) => frame.contentDocument.getElementById(id).textContent).join("; ");
 for (const name of NAMES) {
   frame.src = `/?image=images/${name}`;
-  let told;
-  while (!told?.found && !told?.error) {
+  let shown;
+  while (!shown?.found && !shown?.error) {
     await new Promise((resume) => setTimeout(resume, 100));
-    told = frame.contentDocument?.documentElement?.dataset;
+    shown = frame.contentDocument?.documentElement?.dataset;
   }
-  await fetch("/", {method: "POST", body: JSON.stringify({name, ...told, said: said()})});
-  delete told.found;
+  await fetch("/", {method: "POST", body: JSON.stringify({name, ...shown, said: said()})});
+  delete shown.found;
 }
 </script>"""
 
 
-class Listener(serve._Handler):
+class Listener(server._Handler):
     """The server's handler, which also takes what the driver posts."""
 
-    told = queue.Queue()
+    shown = queue.Queue()
 
     def do_POST(self):
-        self.told.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.shown.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
         self.send_response(204)
         self.end_headers()
 
 
 @pytest.fixture
 def running():
-    """A function that starts a server with `make_server`'s arguments and gives its address."""
+    """Start a server with `make_server`'s arguments and return its address."""
     servers = []
 
     def run(*arguments, **options):
-        server = serve.make_server(*arguments, port=0, **options)
-        server.RequestHandlerClass = partial(Listener, *server.RequestHandlerClass.args)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        servers.append(server)
-        return f"http://127.0.0.1:{server.server_port}/"
+        one = server.make_server(*arguments, port=0, **options)
+        one.RequestHandlerClass = partial(Listener, *one.RequestHandlerClass.args)
+        threading.Thread(target=one.serve_forever, daemon=True).start()
+        servers.append(one)
+        return f"http://127.0.0.1:{one.server_port}/"
 
     yield run
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    for one in servers:
+        one.shutdown()
+        one.server_close()
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +76,7 @@ def litert(tmp_path_factory):
     if not shutil.which("npm"):
         pytest.skip("no npm, which brings LiteRT.js")
     folder = tmp_path_factory.mktemp("npm")
-    packages = [f"@litertjs/{name}@{serve.VERSION}" for name in serve.PACKAGES]
+    packages = [f"@litertjs/{name}@{server.VERSION}" for name in server.PACKAGES]
     subprocess.run(["npm", "install", "--silent", "--prefix", folder, *packages], check=True, timeout=300)
     return folder / "node_modules/@litertjs"
 
@@ -91,11 +92,11 @@ def test_what_is_served(running, cells, tmp_path):
     address = running(cells, images=tmp_path)
     _, headers, page = get(address)
     assert headers["Content-Type"] == "text/html"
-    assert serve.CDN.format("core").encode() in page and b"IMPORTS" not in page
+    assert server.CDN.format("core").encode() in page and b"IMPORTS" not in page
     assert get(f"{address}model.tflite")[2] == cells.read_bytes()
     assert get(f"{address}detector.js")[1]["Content-Type"] == "text/javascript"
     assert get(f"{address}images/a.txt")[2] == b"a"
-    for path in ("none.js", "images/none", "images/../secret.txt", "litert/core/dist/index.js", "../serve.py"):
+    for path in ("none.js", "images/none", "images/../secret.txt", "litert/core/dist/index.js", "../server.py"):
         with pytest.raises(urllib.error.HTTPError, match="404"):
             get(address + path)
 
@@ -120,7 +121,7 @@ def browse(address, folder, names):
     command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", f"{address}images/drive.html"]
     browser = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        return [Listener.told.get(timeout=90) for _ in names]
+        return [Listener.shown.get(timeout=90) for _ in names]
     finally:
         browser.terminate()
         browser.wait(timeout=30)
@@ -142,7 +143,7 @@ def browse(address, folder, names):
 def test_the_page_resizes_as_pillow_does(size, wanted):
     pixels = np.random.default_rng(0).integers(0, 256, (*size[::-1], 4), np.uint8)
     pixels[: size[1] // 3] = 255  # the rounded weights' sum must not carry white over
-    code = (Path(serve.__file__).parent / "page/resize.js").read_text()
+    code = (Path(server.__file__).parent / "page/resize.js").read_text()
     code += f"console.log(JSON.stringify([...resize({pixels.ravel().tolist()}, {[*size]}, {[*wanted]})]));"
     run = subprocess.run(["node", "--input-type=module"], input=code, capture_output=True, text=True, check=True)
     resized = np.reshape(json.loads(run.stdout), (*wanted[::-1], 4))[:, :, :3]
@@ -153,7 +154,6 @@ def test_the_page_resizes_as_pillow_does(size, wanted):
 @pytest.mark.slow
 def test_the_page_finds_what_the_script_finds(running, litert, test_data, tmp_path):
     import cspkeras
-    from cspkeras.tflite.export import convert
 
     file = convert(cspkeras.YOLOXNano(weights="bccd"), tmp_path / "bccd.tflite")
     detector, expected = Detector(file), {}
@@ -162,19 +162,19 @@ def test_the_page_finds_what_the_script_finds(running, litert, test_data, tmp_pa
         image.save(tmp_path / f"{source.stem}.png")
         expected[f"{source.stem}.png"] = detector.detect(np.asarray(image))
     (tmp_path / "empty.png").touch()
-    *told, empty = browse(running(file, litert=litert, images=tmp_path), tmp_path, [*expected, "empty.png"])
-    assert empty["said"].endswith("Platelets, RBC, WBC; empty.png: no image that this browser reads")
-    for one in told:
+    *shown, empty = browse(running(file, litert=litert, images=tmp_path), tmp_path, [*expected, "empty.png"])
+    assert empty["said"].endswith("Platelets, RBC, WBC; empty.png: not an image that this browser reads")
+    for one in shown:
         _compare(json.loads(one["found"]), expected[one["name"]], detector.labels)
 
 
 @pytest.mark.slow
 def test_the_page_says_that_litert_is_not_there(running, cells, tmp_path):
-    for package in serve.PACKAGES:
+    for package in server.PACKAGES:
         (tmp_path / package / "dist").mkdir(parents=True)
         (tmp_path / package / "dist/index.js").touch()
-    (told,) = browse(running(cells, litert=tmp_path, images=tmp_path), tmp_path, ["none.png"])
-    assert told["said"].startswith("No model; LiteRT.js can't be loaded")
+    (shown,) = browse(running(cells, litert=tmp_path, images=tmp_path), tmp_path, ["none.png"])
+    assert shown["said"].startswith("No model; LiteRT.js can't be loaded")
 
 
 def _compare(found, wanted, labels, pixels=0.1, score=1e-3):

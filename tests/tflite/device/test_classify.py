@@ -1,4 +1,4 @@
-"""The device's script for classifiers, on one of colours that needs no training."""
+"""classify.py, on a classifier of colours that needs no training."""
 
 import base64
 import json
@@ -15,8 +15,8 @@ import pytest
 from cell_detector import LABELS, drawn_image
 from PIL import Image
 
+from cspkeras.tflite import convert
 from cspkeras.tflite.device import classify
-from cspkeras.tflite.export import convert
 
 SCRIPT = Path(classify.__file__).resolve()
 COLOURS = {"red": (200, 0, 0), "green": (0, 180, 0), "blue": (0, 0, 220)}
@@ -86,7 +86,7 @@ def test_it_looks_at_the_middle(files, size):
     assert classify.Classifier(files / "probabilities.tflite").classify(image)[0][0] == "green"
 
 
-def test_the_command_line_lists_each_picture(files, album):
+def test_the_command_line_lists_each_image(files, album):
     done = run(SCRIPT, files / "int8.tflite", "album", "missing.png", "--top", 2, "--json", "out/all.json", cwd=album)
     assert done.returncode == 0, done.stderr
     records = json.loads((album / "out" / "all.json").read_text())
@@ -95,10 +95,10 @@ def test_the_command_line_lists_each_picture(files, album):
         assert record["classes"][0]["label"] == Path(record["file"]).stem and len(record["classes"]) == 2
         assert (record["width"], record["height"]) == (96, 64)
     assert re.fullmatch(
-        r"album/blue.png: blue (1\.00|0\.\d\d), \w+ 0\.\d\d, \d+\.\d ms a frame", done.stdout.splitlines()[0]
+        r"album/blue.png: blue (1\.00|0\.\d\d), \w+ 0\.\d\d, \d+\.\d ms per frame", done.stdout.splitlines()[0]
     )
     assert "album/broken.png: skipped: " in done.stderr and "missing.png: skipped: No such file" in done.stderr
-    assert re.fullmatch(r"images: 3, skipped: 2, median \d+\.\d ms a frame", done.stdout.splitlines()[-1])
+    assert re.fullmatch(r"images: 3, skipped: 2, median \d+\.\d ms per frame", done.stdout.splitlines()[-1])
 
 
 def test_lines_of_json_and_a_file_without_settings(files, album):
@@ -131,13 +131,11 @@ def test_the_command_lines_say_in_one_line_what_is_wrong(files, album, script, a
     assert message.format(**paths) in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
 
 
-def test_detect_runs_without_classify_and_classify_beside_it(files, album):
+def test_both_scripts_run_in_a_copy_of_their_folder(files, album):
     Image.fromarray(drawn_image(96, 64, (16, 32, 32, 48))).save(album / "photo.png")
-    for name in ("frames.py", "detect.py"):
-        shutil.copy(SCRIPT.with_name(name), album)
+    shutil.copytree(SCRIPT.parent, album / "phone")
     environment = {"PATH": ""}
-    done = run("detect.py", files / "detector.tflite", "photo.png", cwd=album, env=environment)
+    done = run("phone/detect.py", files / "detector.tflite", "photo.png", cwd=album, env=environment)
     assert done.returncode == 0 and "1 object (red" in done.stdout, done.stderr
-    shutil.copy(SCRIPT, album)
-    done = run("classify.py", files / "int8.tflite", "album/red.png", cwd=album, env=environment)
+    done = run("phone/classify.py", files / "int8.tflite", "album/red.png", cwd=album, env=environment)
     assert done.returncode == 0 and re.match(r"album/red.png: red (1\.00|0\.\d\d), ", done.stdout), done.stderr

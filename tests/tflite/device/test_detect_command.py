@@ -1,4 +1,4 @@
-"""The device's script on the command line."""
+"""detect.py on the command line."""
 
 import base64
 import json
@@ -10,24 +10,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cell_detector
 import numpy as np
 import pytest
 from cell_detector import GREEN, LABELS, drawn_image, networks, settings
 from PIL import Image
 
-from cspkeras.tflite.device import detect, frames
+from cspkeras.tflite.device import detect, drawing
 from cspkeras.tflite.export import metadata
 
 SCRIPT = Path(detect.__file__).resolve()
-
-
-@pytest.fixture
-def model(tmp_path_factory):
-    """`cell_detector.write` to a file of its own."""
-    return lambda *args, **changes: cell_detector.write(
-        tmp_path_factory.mktemp("model") / "cells.tflite", *args, **changes
-    )
 
 
 def run(*arguments, cwd=None):
@@ -37,7 +28,7 @@ def run(*arguments, cwd=None):
 
 @pytest.fixture
 def album(tmp_path):
-    """Folders with an image of the same name each, one broken, and a file that is none."""
+    """Folders with an image of the same name each, one broken, and a file that is not an image."""
     for name, box in (("a", (16, 32, 32, 48)), ("b", (0, 0, 16, 16))):
         (tmp_path / name).mkdir()
         Image.fromarray(drawn_image(96, 64, box)).save(tmp_path / name / "photo.jpg", quality=95)
@@ -70,11 +61,11 @@ def test_the_command_line_annotates_files_folders_and_patterns(model, album):
     assert found["label"] == "green" and found["score"] > 0.9
     np.testing.assert_allclose(found["box"], [64, 32, 96, 64], atol=0.1)
     lines = done.stdout.splitlines()
-    assert re.fullmatch(r"a/photo.jpg: 1 object \(red 0\.\d\d\), \d+\.\d ms a frame", lines[0])
-    assert re.fullmatch(r"a/photo.png: 0 objects, \d+\.\d ms a frame", lines[1])
-    assert re.fullmatch(r"images: 4, skipped: 2, median \d+\.\d ms a frame", lines[-1])
+    assert re.fullmatch(r"a/photo.jpg: 1 object \(red 0\.\d\d\), \d+\.\d ms per frame", lines[0])
+    assert re.fullmatch(r"a/photo.png: 0 objects, \d+\.\d ms per frame", lines[1])
+    assert re.fullmatch(r"images: 4, skipped: 2, median \d+\.\d ms per frame", lines[-1])
     with Image.open(album / "out" / "new" / "scan[1].png") as drawn:
-        assert drawn.getpixel((64, 48)) == frames.class_color(1)
+        assert drawn.getpixel((64, 48)) == drawing.class_color(1)
 
 
 @pytest.mark.parametrize(
@@ -82,10 +73,10 @@ def test_the_command_line_annotates_files_folders_and_patterns(model, album):
     [
         (["{missing}", "a"], "missing.tflite: No such file or directory"),
         (["{broken}", "a"], "broken.tflite: not a .tflite file"),
-        (["{bare}", "a"], "carries no cspkeras settings; export it with cspkeras.tflite.export.convert"),
+        (["{bare}", "a"], "carries no cspkeras settings; export it with cspkeras.tflite.convert"),
         (["{damaged}", "a"], "the TFLite runtime refuses it"),
         (["{labels}", "a"], "2 labels for scores of"),
-        (["{stranger}", "a"], "its settings say boxes: xyxy; known here: ['cyxhw']"),
+        (["{stranger}", "a"], "its settings say boxes: xyxy; accepted here: ['cyxhw']"),
         (["{model}", "a", "--output", "b/notes.txt"], "b/notes.txt: File exists"),
         (["{model}", "a", "--output", "b/notes.txt/new"], "b/notes.txt/new: Not a directory"),
         (["{model}", "a", "--output", "a"], "a/photo.jpg: lies in the output folder; name another"),
@@ -149,9 +140,8 @@ def test_ctrl_c_ends_it_in_one_line(model, album):
 
 
 def test_it_runs_alone_in_a_folder_of_its_own(model, album):
-    for name in ("detect.py", "frames.py"):
-        shutil.copy(SCRIPT.with_name(name), album)
-    command = [sys.executable, "detect.py", str(model("int8")), "a/photo.jpg"]
+    shutil.copytree(SCRIPT.parent, album / "phone")
+    command = [sys.executable, "phone/detect.py", str(model("int8")), "a/photo.jpg"]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     subprocess.run(command, cwd=album, check=True, timeout=60, env=environment, capture_output=True)
     written = sorted(path.name for path in (album / "detections").iterdir())
@@ -176,7 +166,7 @@ def test_a_video_gives_a_record_a_frame_and_says_where_it_ends_early(model, tmp_
     for i, record in enumerate(records):
         np.testing.assert_allclose(record["detections"][0]["box"], [16 * i, 32, 16 * i + 16, 48], atol=1)
     assert len(list((tmp_path / "detections").glob("film-*.jpg"))) == 6
-    said = r"^\d+\.\d frames a second, \d+% of the time inference; median ms: preprocess \d"
+    said = r"^\d+\.\d frames per second, \d+% of the time inference; median ms: preprocess \d"
     assert re.search(said, done.stderr, re.M)
     (tmp_path / "cut.avi").write_bytes(whole[: len(whole) // 2])
     assert re.search(
@@ -184,10 +174,10 @@ def test_a_video_gives_a_record_a_frame_and_says_where_it_ends_early(model, tmp_
     )
 
 
-def test_a_camera_that_is_not_there_is_said_in_one_line(model, tmp_path):
+def test_a_missing_camera_is_an_error_of_one_line(model, tmp_path):
     pytest.importorskip("cv2")
     done = run(model(), "97", cwd=tmp_path)
-    assert done.returncode == 1 and done.stderr.splitlines()[-1] == "detect.py: camera 97: is not there"
+    assert done.returncode == 1 and done.stderr.splitlines()[-1] == "detect.py: camera 97: not found"
 
 
 def test_lines_of_json_in_and_out(model, album):

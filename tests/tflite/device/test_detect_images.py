@@ -1,4 +1,4 @@
-"""What the device's script reads, draws and writes."""
+"""The images that the device's scripts read, draw on and write."""
 
 import errno
 
@@ -7,7 +7,7 @@ import pytest
 from cell_detector import LABELS, RED
 from PIL import Image
 
-from cspkeras.tflite.device import frames
+from cspkeras.tflite.device import drawing, frames
 
 
 def transparent(mode):
@@ -38,7 +38,7 @@ def upside_down():
         ("turned.png", upside_down(), (255,) * 3, (10, 20, 30)),
     ],
 )
-def test_pictures_of_every_kind_become_upright_rgb(tmp_path, name, image, corner, rest):
+def test_images_of_every_kind_become_upright_rgb(tmp_path, name, image, corner, rest):
     image, exif = image if isinstance(image, tuple) else (image, None)
     image.save(tmp_path / name, **({"exif": exif} if exif else {}))
     loaded = frames.load_image(tmp_path / name)
@@ -48,7 +48,7 @@ def test_pictures_of_every_kind_become_upright_rgb(tmp_path, name, image, corner
 
 
 def test_classes_have_colours_of_their_own():
-    colors = np.array([frames.class_color(label) for label in range(80)], int)
+    colors = np.array([drawing.class_color(label) for label in range(80)], int)
     distances = np.abs(colors[:, None] - colors).sum(axis=-1) + 1000 * np.eye(80, dtype=int)
     assert distances.min() >= 5
     assert min(distances[i, i + 1] for i in range(79)) > 150  # neighbours
@@ -56,12 +56,12 @@ def test_classes_have_colours_of_their_own():
 
 @pytest.mark.parametrize("size", [(120, 90), (640, 480), (4000, 1000)])
 @pytest.mark.parametrize("part", [(0, 0, 1, 1), (0.5, 0.5, 0.9, 0.9), (0.9, 0, 1, 0.1)])
-def test_drawing_suits_the_size_of_the_picture(size, part):
+def test_drawing_suits_the_size_of_the_image(size, part):
     drawn = Image.new("RGB", size, (90, 90, 90))
     box = np.float32(part) * (size * 2)
     found = {"boxes": box[None], "labels": np.array([1]), "scores": np.float32([0.5])}
-    frames.draw(drawn, found, LABELS)
-    color = frames.class_color(1)
+    drawing.draw_detections(drawn, found, LABELS)
+    color = drawing.class_color(1)
     assert drawn.getpixel(tuple(int(side) - 1 for side in box[2:].round())) == color  # the last pixel within
     text = np.argwhere((np.asarray(drawn) > 225).all(axis=-1))  # white on this class's blue
     assert np.ptp(text[:, 0]) >= 0.5 * max(10, sum(size) / 80)

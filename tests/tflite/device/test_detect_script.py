@@ -1,26 +1,17 @@
-"""The device's script as a module, on a detector that needs no training."""
+"""The device's Detector as a module, on a network that needs no training."""
 
 import ast
 import re
 import sys
 from pathlib import Path
 
-import cell_detector
 import numpy as np
 import pytest
 from cell_detector import GREEN, RED, drawn_image
 
-from cspkeras.tflite.device import detect, frames
+from cspkeras.tflite.device import detect, frames, suppression
 
 SCRIPT = Path(detect.__file__).resolve()
-
-
-@pytest.fixture
-def model(tmp_path_factory):
-    """`cell_detector.write` to a file of its own."""
-    return lambda *args, **changes: cell_detector.write(
-        tmp_path_factory.mktemp("model") / "cells.tflite", *args, **changes
-    )
 
 
 PLACEMENTS = [  # (height, width) of the image, of the input, resize -> left, top, width, height
@@ -41,7 +32,7 @@ PLACEMENTS = [  # (height, width) of the image, of the input, resize -> left, to
 def test_placement_and_boxes_mapped_back(image_size, input_size, resize, expected):
     left, top, width, height = frames.placement(image_size, input_size, resize)
     assert (left, top, width, height) == expected
-    canvas = frames.fit(np.full((*image_size, 3), 200, np.uint8), input_size, resize, fill=114)
+    canvas = frames.to_input(np.full((*image_size, 3), 200, np.uint8), input_size, resize, fill=114)
     assert canvas.shape == (*input_size, 3) and canvas.dtype == np.uint8
     inside = np.zeros(input_size, bool)
     inside[top : top + height, left : left + width] = True
@@ -54,7 +45,7 @@ def test_placement_and_boxes_mapped_back(image_size, input_size, resize, expecte
     np.testing.assert_allclose(back, fractions * ([*image_size[::-1]] * 2), atol=1e-4 * max(image_size))
 
 
-def test_boxes_are_clipped_to_the_picture():
+def test_boxes_are_clipped_to_the_image():
     boxes = np.float32([[-0.5, -0.5, 1.5, 1.5], [0, 0, 0.2, 1]])  # the second one lies in the margin
     back = frames.to_image(boxes, (256, 128), (64, 96), "letterbox")
     np.testing.assert_array_equal(back, [[0, 0, 128, 256], [0, 0, 0, 256]])
@@ -76,11 +67,11 @@ def test_a_frame_is_halved_as_long_as_it_has_to_shrink(image_size, input_size, r
     image = np.stack([rows, columns, 255 - rows], axis=-1).astype(np.uint8)
     small = frames.halved(image, input_size, resize)
     assert small.shape == (*expected, 3)
-    whole, quick = (frames.fit(one, input_size, resize, fill=114).astype(int) for one in (image, small))
+    whole, quick = (frames.to_input(one, input_size, resize, fill=114).astype(int) for one in (image, small))
     assert abs(whole - quick).max() <= 2
 
 
-def test_a_detector_finds_in_a_frame_what_it_finds_in_the_picture(model):
+def test_a_detector_finds_in_a_frame_what_it_finds_in_the_image(model):
     detector, image = detect.Detector(model("float32"), threads=1), drawn_image(512, 384, (256, 64, 384, 192))
     whole, quick = (detector.detect(detector.prepare(image, video=video)) for video in (False, True))
     assert len(whole["boxes"]) == 1
@@ -140,11 +131,11 @@ def test_only_better_scores_and_the_best_of_them_are_candidates(model, precision
         np.testing.assert_array_equal(best[key], everything[key][:10])
 
 
-@pytest.mark.parametrize("suppression", detect.SUPPRESSIONS)
-def test_scores_and_boxes_of_nan_are_dropped(model, monkeypatch, suppression):
+@pytest.mark.parametrize("method", suppression.SUPPRESSIONS)
+def test_scores_and_boxes_of_nan_are_dropped(model, monkeypatch, method):
     detector = detect.Detector(model())
     image = drawn_image(96, 64, (16, 32, 64, 48))  # three red cells
-    expected = detector.detect(image, suppression=suppression)
+    expected = detector.detect(image, suppression=method)
     assert len(expected["scores"]) >= 3
     tensor = detector._interpreter.tensor
 
@@ -159,7 +150,7 @@ def test_scores_and_boxes_of_nan_are_dropped(model, monkeypatch, suppression):
         return lambda: values
 
     monkeypatch.setattr(detector._interpreter, "tensor", broken)
-    found = detector.detect(image, suppression=suppression)
+    found = detector.detect(image, suppression=method)
     for key in expected:
         np.testing.assert_array_equal(found[key], expected[key])
 
@@ -190,7 +181,16 @@ def test_without_a_runtime_the_error_says_what_to_install(model, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("name", "beside"), [("frames.py", set()), ("detect.py", {"frames"}), ("classify.py", {"detect"})]
+    ("name", "beside"),
+    [
+        ("frames.py", set()),
+        ("suppression.py", set()),
+        ("drawing.py", set()),
+        ("network.py", {"frames"}),
+        ("command.py", {"frames", "network"}),
+        ("detect.py", {"command", "drawing", "frames", "network", "suppression"}),
+        ("classify.py", {"command", "network"}),
+    ],
 )
 def test_it_imports_nothing_that_a_device_lacks(name, beside):
     nodes = list(ast.walk(ast.parse(SCRIPT.with_name(name).read_text())))

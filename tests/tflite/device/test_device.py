@@ -1,4 +1,4 @@
-"""The device's script in environments of its own, without cspkeras and TensorFlow: the same boxes as Keras."""
+"""The device's folder in environments of its own, without cspkeras and TensorFlow: the same boxes as Keras."""
 
 import json
 import shutil
@@ -11,10 +11,10 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
-from untrained import enliven
+from untrained import spread_outputs
 
 from cspkeras.detection.images import letterbox
-from cspkeras.tflite.export import convert
+from cspkeras.tflite import convert
 
 RUNTIMES = {"ai-edge-litert": ["ai-edge-litert", "numpy", "pillow"]}
 if sys.version_info < (3, 12):  # where tflite-runtime stops
@@ -29,23 +29,22 @@ def case(make_detector, tmp_path_factory):
     keras.utils.set_random_seed(5)
     model = make_detector(size=96)
     rng = np.random.default_rng(5)
-    pictures = {}
+    photos = {}
     for name, (h, w) in {"wide": (60, 150), "tall": (200, 90), "small": (40, 40)}.items():
         coarse = Image.fromarray(rng.integers(0, 255, (6, 6, 3), "uint8"))
-        pictures[name] = np.asarray(coarse.resize((w, h), Image.Resampling.BICUBIC))
-    images = np.stack([letterbox(image, (96, 96))[0] for image in pictures.values()]).astype("float32") / 255
-    enliven(model, images)
+        photos[name] = np.asarray(coarse.resize((w, h), Image.Resampling.BICUBIC))
+    images = np.stack([letterbox(image, (96, 96))[0] for image in photos.values()]).astype("float32") / 255
+    spread_outputs(model, images)
     (folder / "images").mkdir()
-    for name, image in pictures.items():
+    for name, image in photos.items():
         Image.fromarray(image).save(folder / "images" / f"{name}.png")
-    for name in ("detect.py", "frames.py", "classify.py"):
-        shutil.copy(str(files("cspkeras.tflite") / name), folder)
+    shutil.copytree(str(files("cspkeras.tflite.device")), folder / "phone")
     for precision in PRECISIONS:
         convert(model, folder / f"{precision}.tflite", precision, images[:, None])
     convert(brightest(), folder / "classifier.tflite", "int8", images[:, None], labels=("red", "green", "blue"))
-    found = model.detect(list(pictures.values()), score_threshold=0.5)
+    found = model.detect(list(photos.values()), score_threshold=0.5)
     assert sum(len(f["scores"]) for f in found) >= 6
-    return folder, dict(zip(pictures, found, strict=True))
+    return folder, dict(zip(photos, found, strict=True))
 
 
 def brightest():
@@ -66,7 +65,7 @@ def test_the_script_finds_what_keras_finds(case, tmp_path, runtime):
     assert absent.returncode != 0
     for precision in PRECISIONS:
         output = tmp_path / precision
-        command = [python, folder / "detect.py", folder / f"{precision}.tflite", folder / "images"]
+        command = [python, folder / "phone" / "detect.py", folder / f"{precision}.tflite", folder / "images"]
         subprocess.run([*command, "--output", output, "--score", "0.5"], check=True, cwd=tmp_path)
         images = json.loads((output / "detections.json").read_text())
         assert len(images) == len(expected)
@@ -82,7 +81,7 @@ def test_the_script_finds_what_keras_finds(case, tmp_path, runtime):
         Image.new("RGB", (120, 80), color).save(tmp_path / f"{name}.png")
     command = [
         python,
-        folder / "classify.py",
+        folder / "phone" / "classify.py",
         folder / "classifier.tflite",
         "red.png",
         "blue.png",

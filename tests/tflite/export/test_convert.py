@@ -3,12 +3,12 @@
 import keras
 import numpy as np
 import pytest
-from untrained import enliven
+from untrained import spread_outputs
 
 import cspkeras
-from cspkeras.tflite.export import convert, metadata
+from cspkeras.tflite import check, convert
+from cspkeras.tflite.export import metadata
 from cspkeras.tflite.export.convert import reference
-from cspkeras.tflite.proof import check
 from cspkeras.tflite.runtime import litert
 from cspkeras.training import calibrate, quantize_aware
 
@@ -20,29 +20,29 @@ def batches():
 
 
 @pytest.fixture(scope="module")
-def lively(make_detector):
+def spread_detector(make_detector):
     """A detector whose heads spread over their whole range, as a trained one's do."""
     keras.utils.set_random_seed(3)
-    return enliven(make_detector(), IMAGES)
+    return spread_outputs(make_detector(), IMAGES)
 
 
 @pytest.fixture(scope="module")
-def file_of(lively, tmp_path_factory):
+def file_of(spread_detector, tmp_path_factory):
     """A function: the file of a precision, converted once."""
     folder, made = tmp_path_factory.mktemp("files"), {}
 
     def get(precision):
         if precision not in made:
             calibration = batches() if precision == "int8" else None
-            made[precision] = convert(lively, folder / f"{precision}.tflite", precision, calibration)
+            made[precision] = convert(spread_detector, folder / f"{precision}.tflite", precision, calibration)
         return made[precision]
 
     return get
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16", "dynamic", "int8"])
-def test_a_file_agrees_with_keras_and_is_delegated(file_of, lively, precision):
-    checked = check(file_of(precision), reference=reference(lively), images=IMAGES)
+def test_a_file_agrees_with_keras_and_is_delegated(file_of, spread_detector, precision):
+    checked = check(file_of(precision), reference=reference(spread_detector), images=IMAGES)
     assert checked.precision == precision
     assert checked.faults == []
     if checked.gpu_delegated is None:
@@ -89,7 +89,7 @@ def test_depthwise_convolutions_are_int8_too(tmp_path):
         (kernel,) = layer.get_weights()  # its channels are of very different sizes, as trained ones may be
         layer.set_weights([kernel * np.geomspace(1, 100, kernel.shape[2])[:, np.newaxis]])
     small = IMAGES[:, :16, :16]
-    path = convert(model, tmp_path / "depthwise.tflite", "int8", (picture[None] for picture in small))
+    path = convert(model, tmp_path / "depthwise.tflite", "int8", (image[None] for image in small))
     run = litert.run_cpu(path, small[:1])
     assert run.operations["DEQUANTIZE"] == run.operations["QUANTIZE"] == 1
     (answers,) = run.outputs.values()
@@ -98,8 +98,8 @@ def test_depthwise_convolutions_are_int8_too(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_quantization_aware_model_converts(lively, tmp_path):
-    quantized = calibrate(quantize_aware(lively), batches())
+def test_a_quantization_aware_model_converts(spread_detector, tmp_path):
+    quantized = calibrate(quantize_aware(spread_detector), batches())
     path = convert(quantized, tmp_path / "q.tflite", "int8")
     assert check(path, reference=reference(quantized), images=IMAGES).faults == []
 
@@ -124,9 +124,9 @@ def test_a_classifier_converts(tmp_path):
         ),
     ],
 )
-def test_wrong_arguments(lively, tmp_path, arguments, message):
+def test_wrong_arguments(spread_detector, tmp_path, arguments, message):
     with pytest.raises(ValueError, match=message):
-        convert(lively, tmp_path / "x.tflite", **arguments)
+        convert(spread_detector, tmp_path / "x.tflite", **arguments)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -136,13 +136,13 @@ def test_a_model_of_any_size_is_refused(tmp_path):
         convert(model, tmp_path / "x.tflite")
 
 
-def test_a_file_that_does_not_run_gets_no_name(lively, tmp_path, monkeypatch):
+def test_a_file_that_does_not_run_gets_no_name(spread_detector, tmp_path, monkeypatch):
     def fails(*_, **__):
         raise litert.LiteRTError("it does not run")
 
     monkeypatch.setattr(litert, "run_cpu", fails)
     with pytest.raises(RuntimeError, match="does not run"):
-        convert(lively, tmp_path / "x.tflite")
+        convert(spread_detector, tmp_path / "x.tflite")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -150,7 +150,7 @@ def test_a_file_that_does_not_run_gets_no_name(lively, tmp_path, monkeypatch):
 @pytest.mark.parametrize("precision", ["float16", "int8"])
 def test_the_papers_detector_at_its_size_is_wholly_delegated(tmp_path, precision):
     images = np.random.default_rng(0).uniform(0, 1, (2, 416, 416, 3)).astype("float32")
-    model = enliven(cspkeras.CSPPeleeNetEFM(80, (416, 416, 3)), images)
+    model = spread_outputs(cspkeras.CSPPeleeNetEFM(80, (416, 416, 3)), images)
     path = convert(model, tmp_path / "x.tflite", precision, calibration=images[:, None])
     checked = check(path, reference=reference(model), images=images)
     assert checked.faults == []

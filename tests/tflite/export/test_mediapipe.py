@@ -49,7 +49,7 @@ def embedded(content, about):
 @pytest.mark.slow
 def test_object_detector_gives_the_scripts_boxes(mediapipe, tmp_path):
     path = tmp_path / "cells.tflite"
-    about = settings(score_threshold=THRESHOLD, iou_threshold=0.3)  # MediaPipe's own overlap; it can't be told ours
+    about = settings(score_threshold=THRESHOLD, iou_threshold=0.3)  # MediaPipe's own overlap; ours can't be given
     path.write_bytes(metadata.attach(embedded(networks()["float32"], about), about, LABELS))
     image = drawn_image(96, 64, (16, 32, 32, 48))
     image[:16, 64:80, 1] = 230

@@ -6,10 +6,9 @@ import pytest
 import tensorflow as tf
 
 from cspkeras.layers import GroupedConv2D
-from cspkeras.tflite.export import convert
+from cspkeras.tflite import check, convert
 from cspkeras.tflite.export.convert import reference
 from cspkeras.tflite.export.merged_groups import merged
-from cspkeras.tflite.proof import check
 
 # (groups, channels of one, filters of one) -> the groups they are merged to
 GROUPS = {

@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 
-from cspkeras.tflite.device import detect
+from cspkeras.tflite.device.detect import Detector
 from cspkeras.tflite.export import metadata
 
 SETTINGS = {
@@ -45,7 +45,7 @@ def file(tmp_path):
 def test_what_is_attached_is_read_again(file):
     path = file(metadata.attach(MODEL, SETTINGS, LABELS))
     assert metadata.read(path) == ({"format": 1, **SETTINGS}, LABELS)
-    assert detect.read_settings(path) == metadata.read(path)  # the device's script has a reader of its own
+    assert Detector.read_settings(path) == metadata.read(path)  # the device's script has a reader of its own
 
 
 def test_the_file_is_the_network_followed_by_a_zip_archive(file):
@@ -112,7 +112,7 @@ def archive_of(**entries):
     return write
 
 
-@pytest.mark.parametrize("read", [metadata.read, detect.read_settings])
+@pytest.mark.parametrize("read", [metadata.read, Detector.read_settings])
 @pytest.mark.parametrize(
     "write, message",
     [

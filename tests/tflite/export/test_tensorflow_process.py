@@ -5,8 +5,8 @@ import sys
 import keras
 import pytest
 
-from cspkeras.tflite.export import convert
-from cspkeras.tflite.export import tensorflow_process as converter
+from cspkeras.tflite import convert
+from cspkeras.tflite.export import tensorflow_process
 
 DIES_ONCE = """#!/bin/sh
 [ -e {marker} ] && exec {python} "$@"
@@ -24,7 +24,7 @@ def test_a_converter_that_crashes_is_started_again(tmp_path, monkeypatch):
     python.write_text(DIES_ONCE.format(marker=tmp_path / "marker", python=sys.executable))
     python.chmod(0o755)
     monkeypatch.setattr("cspkeras.tflite.export.tensorflow_process.sys.executable", str(python))
-    monkeypatch.setattr(converter, "_idle", None)
+    monkeypatch.setattr(tensorflow_process, "_idle", None)
     assert convert(small(keras.layers.Conv2D(4, 3)), tmp_path / "x.tflite").stat().st_size > 1000
     assert (tmp_path / "marker").exists()
 
@@ -42,21 +42,21 @@ def test_what_cannot_be_converted_is_one_line_and_leaves_no_file(tmp_path):
 
 
 def test_a_process_converts_several_models_then_gives_its_memory_back(tmp_path, monkeypatch):
-    monkeypatch.setattr(converter, "MODELS", 2)
-    monkeypatch.setattr(converter, "_idle", None)
+    monkeypatch.setattr(tensorflow_process, "MODELS", 2)
+    monkeypatch.setattr(tensorflow_process, "_idle", None)
     processes = []
     for _ in range(2):
         convert(small(keras.layers.Conv2D(4, 3)), tmp_path / "x.tflite")
-        processes.append(converter._idle)
+        processes.append(tensorflow_process._idle)
     assert processes[0].asked == 2 and not processes[0].waits() and processes[1] is None
 
 
 def test_a_process_that_ended_meanwhile_is_replaced(tmp_path, monkeypatch):
-    monkeypatch.setattr(converter, "_idle", None)
-    monkeypatch.setattr(converter, "TRIES", 1)
+    monkeypatch.setattr(tensorflow_process, "_idle", None)
+    monkeypatch.setattr(tensorflow_process, "TRIES", 1)
     convert(small(keras.layers.Conv2D(4, 3)), tmp_path / "x.tflite")
-    first = converter._idle
+    first = tensorflow_process._idle
     first._process.kill()
     first._process.wait()
     convert(small(keras.layers.Conv2D(4, 3)), tmp_path / "x.tflite")
-    assert converter._idle is not first
+    assert tensorflow_process._idle is not first

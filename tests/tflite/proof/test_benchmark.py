@@ -10,7 +10,10 @@ from small_networks import small_detector
 from cspkeras.commands.main import main
 from cspkeras.reports.bar_chart import bar_chart
 from cspkeras.tflite import benchmark, convert
+from cspkeras.tflite.proof import benchmark as benchmark_file
 from cspkeras.tflite.proof.benchmark import WEIGHTED, _layer, _named
+from cspkeras.tflite.runtime import profiler
+from cspkeras.tflite.runtime.litert import LiteRTError
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -84,9 +87,29 @@ def test_bars_have_their_values_lengths():
 
 
 @pytest.mark.parametrize("name, words", [("empty", "an empty file"), ("text", "not a .tflite"), ("bare", "cannot run")])
-def test_a_broken_file_is_told_in_one_line(models, one_error, name, words):
+def test_a_broken_file_is_an_error_of_one_line(models, one_error, name, words):
     line = one_error("benchmark", models / f"{name}.tflite")
     assert words in line and f"{name}.tflite" in line
+
+
+def test_without_a_profile_the_note_says_why(cells, monkeypatch):
+    measure = benchmark_file._measure
+
+    def fails(mode, *arguments):
+        if mode == "profile":
+            raise LiteRTError("no profiler here")
+        return measure(mode, *arguments)
+
+    monkeypatch.setattr(benchmark_file, "_measure", fails)
+    measured = benchmark(cells, threads=(1,), runs=3)
+    assert measured.operations == [] and measured.latencies[0].median_ms > 0
+    assert measured.table().splitlines()[-1] == measured.note == "no profile: no profiler here"
+
+
+def test_an_unknown_release_of_litert_is_not_profiled(cells, monkeypatch):
+    monkeypatch.setattr(profiler, "version", lambda name: "2.9.1")
+    with pytest.raises(RuntimeError, match=r"can be timed with ai-edge-litert 2\.3; installed is 2\.9\.1"):
+        profiler.profile(str(cells), "1", "1")
 
 
 def test_numbers_that_cannot_be(cells):

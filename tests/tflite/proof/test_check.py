@@ -90,7 +90,7 @@ def test_every_precision(name, model, reference, vulkan, tmp_path):
     assert json.loads(json.dumps(found.to_json(), allow_nan=False))["passed"] is True
 
 
-def test_an_archive_behind_the_flatbuffer_changes_nothing(plain, reference, vulkan, tmp_path):
+def test_an_archive_after_the_flatbuffer_changes_nothing(plain, reference, vulkan, tmp_path):
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("labels.txt", "cat\ndog\n")
@@ -185,7 +185,7 @@ def test_a_keras_file_is_a_reference(tmp_path):
     with pytest.raises(FileNotFoundError, match="absent.keras"):
         check(tmp_path / "model.tflite", tmp_path / "absent.keras")
     (tmp_path / "text.keras").write_text("hello")
-    with pytest.raises(ValueError, match="text.keras: cannot be loaded, expected a .keras model"):
+    with pytest.raises(ValueError, match="text.keras: not a .keras file that can be loaded"):
         check(tmp_path / "model.tflite", tmp_path / "text.keras")
 
 

@@ -97,13 +97,13 @@ def test_a_norm_without_a_convolution_is_reported(tmp_path):
 
 
 def test_the_files_of_the_docs_keep_their_bounds():
-    told = json.loads((ROOT / "docs" / "files.json").read_text())["networks"]
-    assert {"CSPPeleeNet", "CSPMobileNetV2", "YOLOXNano", "CSPPeleeNetEFM"} <= set(told)
-    for name, network in told.items():
-        files = network["files"]
-        assert set(files) == set(KINDS)
-        for kind, most in RATIOS.items() if files["float32"]["bytes"] > SMALL_FILE else ():
-            assert round(files[kind]["bytes"] / files["float32"]["bytes"], 2) <= most, (name, kind)
-        for kind, file in files.items():
+    networks = json.loads((ROOT / "docs" / "files.json").read_text())["networks"]
+    assert {"CSPPeleeNet", "CSPMobileNetV2", "YOLOXNano", "CSPPeleeNetEFM"} <= set(networks)
+    for name, network in networks.items():
+        found = network["files"]
+        assert set(found) == set(KINDS)
+        for kind, most in RATIOS.items() if found["float32"]["bytes"] > SMALL_FILE else ():
+            assert round(found[kind]["bytes"] / found["float32"]["bytes"], 2) <= most, (name, kind)
+        for kind, file in found.items():
             assert file["delegated"], (name, kind)
             assert file["left_norms"] == 2 * network["lone_norms"], (name, kind)

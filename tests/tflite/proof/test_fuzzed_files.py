@@ -23,7 +23,7 @@ MANY = (
 
 
 def mutants(count, seed=0):
-    """Files with some bytes of the network changed; the settings behind it stay whole."""
+    """Files with some bytes of the network changed; the settings after it stay whole."""
     rng = np.random.default_rng(seed)
     for _ in range(count):
         content = bytearray(networks()["float32"])
@@ -77,7 +77,7 @@ def test_a_file_cut_off_is_named(tmp_path, share):
         detect.Detector(path)
 
 
-def test_pictures_of_random_bytes_are_skipped(tmp_path):
+def test_images_of_random_bytes_are_skipped(tmp_path):
     rng, whole = np.random.default_rng(1), tmp_path / "whole.png"
     Image.fromarray(drawn_image(96, 64)).save(whole)
     for i in range(40):

@@ -1,9 +1,9 @@
-// A detector exported by cspkeras, in the browser. The steps are those of detect.py beside this folder.
+// A detector exported by cspkeras, in the browser. The steps are those of device/detect.py.
 import {loadAndCompile, loadLiteRt, Tensor} from "@litertjs/core";
 import {resize} from "./resize.js";
 
 const CANDIDATES = 1000; // the best (box, class) pairs, those that suppression sees
-const KNOWN = {format: [1], task: ["detection"], boxes: ["cyxhw"], colors: ["RGB"], resize: ["letterbox", "stretch"]};
+const ACCEPTED = {format: [1], task: ["detection"], boxes: ["cyxhw"], colors: ["RGB"], resize: ["letterbox", "stretch"]};
 
 let runtime; // LiteRT's WebAssembly, loaded once
 
@@ -27,32 +27,32 @@ export class Detector {
   }
 
   /**
-   * Finds the objects in a picture, a video's current frame or a canvas.
-   * Returns [{label, score, box: [x1, y1, x2, y2] in the picture's pixels}], best first. `times` has the milliseconds.
+   * Finds the objects in an image, a video's current frame or a canvas.
+   * Returns [{label, score, box: [x1, y1, x2, y2] in the image's pixels}], best first. `times` has the milliseconds.
    */
-  async detect(picture, {scoreThreshold, iouThreshold} = {}) {
+  async detect(image, {scoreThreshold, iouThreshold} = {}) {
     scoreThreshold ??= this.settings.score_threshold;
     iouThreshold ??= this.settings.iou_threshold;
     const start = performance.now();
-    const size = [picture.videoWidth || picture.width, picture.videoHeight || picture.height];
+    const size = [image.videoWidth || image.width, image.videoHeight || image.height];
     const place = placement(size, [this.width, this.height], this.settings.input.resize);
-    const input = new Tensor(this.preprocess(picture, size, place), [1, this.height, this.width, 3]);
+    const input = new Tensor(this.preprocess(image, size, place), [1, this.height, this.width, 3]);
     const ready = performance.now();
     const outputs = await this.model.run({[this.inputName]: input});
     const [boxes, scores] = await Promise.all([outputs.boxes.data(), outputs.scores.data()]);
     const answered = performance.now();
     for (const tensor of [input, ...Object.values(outputs)]) tensor.delete();
     const found = suppress(candidates(boxes, scores, this.labels.length, scoreThreshold), iouThreshold)
-      .map(({box, label, score}) => ({label: this.labels[label], score, box: this.toPicture(box, size, place)}))
+      .map(({box, label, score}) => ({label: this.labels[label], score, box: this.toImage(box, size, place)}))
       .filter(({box: [x1, y1, x2, y2]}) => x2 > x1 && y2 > y1);
     this.times = {preprocess: ready - start, inference: answered - ready, postprocess: performance.now() - answered};
     return found;
   }
 
-  /** The network's input: RGB, (pixel - mean) * scale, the picture resized as Pillow does, on grey `fill`. */
-  preprocess(picture, size, [left, top, width, height]) {
+  /** The network's input: RGB, (pixel - mean) * scale, the image resized as Pillow does, on grey `fill`. */
+  preprocess(image, size, [left, top, width, height]) {
     const {mean, scale, fill} = this.settings.input;
-    const pixels = resize(read(picture, size), size, [width, height]);
+    const pixels = resize(read(image, size), size, [width, height]);
     const values = new Float32Array(this.height * this.width * 3).fill((fill - mean) * scale);
     for (let y = 0, from = 0; y < height; y++)
       for (let x = 0, to = 3 * ((top + y) * this.width + left); x < width; x++, from += 4)
@@ -60,8 +60,8 @@ export class Detector {
     return values;
   }
 
-  /** A box in 0..1 of the input -> in the picture's pixels, clipped to it. */
-  toPicture(box, size, [left, top, width, height]) {
+  /** A box in 0..1 of the input -> in the image's pixels, clipped to it. */
+  toImage(box, size, [left, top, width, height]) {
     const input = [this.width, this.height], origin = [left, top], extent = [width, height];
     return box.map((value, i) => {
       const pixel = ((value * input[i % 2] - origin[i % 2]) * size[i % 2]) / extent[i % 2];
@@ -70,16 +70,16 @@ export class Detector {
   }
 }
 
-/** {settings, labels} in the zip archive behind the network. */
+/** {settings, labels} in the zip archive after the network. */
 export function readSettings(bytes) {
   if (text(bytes.subarray(4, 8)) !== "TFL3") throw new Error("not a .tflite file");
   const entries = unzip(bytes);
   if (!entries["cspkeras.json"] || !entries["labels.txt"])
     throw new Error("carries no cspkeras settings; export it with cspkeras export");
   const settings = JSON.parse(text(entries["cspkeras.json"]));
-  for (const [key, choices] of Object.entries(KNOWN)) {
+  for (const [key, choices] of Object.entries(ACCEPTED)) {
     const given = settings[key] ?? settings.input[key];
-    if (!choices.includes(given)) throw new Error(`its settings say ${key}: ${given}; known here: ${choices}`);
+    if (!choices.includes(given)) throw new Error(`its settings say ${key}: ${given}; accepted here: ${choices}`);
   }
   return {settings, labels: text(entries["labels.txt"]).trimEnd().split("\n")};
 }
@@ -105,16 +105,16 @@ function unzip(bytes) {
 
 const text = (bytes) => new TextDecoder().decode(bytes);
 
-/** The RGBA bytes of a picture, a video's current frame or a canvas, transparent parts on white. */
-function read(picture, [width, height]) {
+/** The RGBA bytes of an image, a video's current frame or a canvas, transparent parts on white. */
+function read(image, [width, height]) {
   const pen = new OffscreenCanvas(width, height).getContext("2d", {willReadFrequently: true});
   pen.fillStyle = "white";
   pen.fillRect(0, 0, width, height);
-  pen.drawImage(picture, 0, 0);
+  pen.drawImage(image, 0, 0);
   return pen.getImageData(0, 0, width, height).data;
 }
 
-/** Where a picture lies in the network's input: left, top, width, height (sizes are width, height). */
+/** Where an image lies in the network's input: left, top, width, height (sizes are width, height). */
 export function placement(size, input, resize) {
   if (resize === "stretch") return [0, 0, ...input];
   const scale = Math.min(input[0] / size[0], input[1] / size[1]);

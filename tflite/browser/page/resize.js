@@ -2,7 +2,7 @@
 
 const BITS = 22; // of the weights' fractions
 
-/** An RGBA picture (bytes; sizes are width, height) at another size. The alpha is not kept. */
+/** An RGBA image (bytes; sizes are width, height) at another size. The alpha is not kept. */
 export function resize(pixels, [fromWidth, fromHeight], [width, height]) {
   const narrow = resizeRows(pixels, fromHeight, fromWidth, width);
   return resizeRows(narrow, width, fromHeight, height);
