@@ -1,22 +1,23 @@
-"""The gradients that reach feature maps while a network trains: how alike they are, and how many are independent."""
+"""Gradients at feature maps while a network trains: how correlated they are, and how many are independent."""
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 
 def gradients_at(model, names, images, labels):
-    """The gradients of a classifier's cross-entropy at the outputs of layers, as a training step computes them.
+    """Return the gradients of a classifier's cross-entropy at the outputs of layers, as a training step computes them.
 
     Args:
-        model: a functional Keras 3 model that gives logits; it is left as it was.
-        names: of layers whose outputs are (N, H, W, C).
+        model: a functional Keras 3 model that gives logits; it is not changed.
+        names: names of layers whose outputs are (N, H, W, C).
         images: (N, height, width, channels).
         labels: (N,) indices of classes.
 
     Returns:
-        {name: array (N * H * W, C)}, a column the gradient that reaches a channel.
+        {name: array (N * H * W, C)}; a column is the gradient at a channel.
     """
+    import tensorflow as tf
+
     maps = keras.Model(model.input, [*(model.get_layer(name).output for name in names), *model.outputs])
     before = [variable.numpy() for variable in maps.non_trainable_variables]
     with tf.GradientTape() as tape:
@@ -29,9 +30,9 @@ def gradients_at(model, names, images, labels):
 
 
 def correlation(gradients, others=None):
-    """Mean absolute correlation, 0 to 1, of all pairs of columns; with `others`, of each with each of the others'.
+    """Return the mean absolute correlation, 0 to 1, of all pairs of columns.
 
-    Columns that are constant are left out.
+    With `others`, the pairs are of one column of each. Constant columns are left out.
     """
     first = _standard(gradients)
     if others is None:
@@ -41,10 +42,10 @@ def correlation(gradients, others=None):
 
 
 def effective_rank(gradients):
-    """The number of independent columns: the exponential of the entropy of their normalized spectrum.
+    """Return the number of independent columns: the exponential of the entropy of their normalized spectrum.
 
-    As in Roy and Vetterli, "The effective rank" (EUSIPCO 2007), of the columns' correlation matrix: as many as there
-    are columns where none tells of another, 1 where all say the same.
+    As in Roy and Vetterli, "The effective rank" (EUSIPCO 2007), of the columns' correlation matrix: the number
+    of columns where they are uncorrelated, 1 where all are proportional.
     """
     columns = _standard(gradients)
     spectrum = np.linalg.eigvalsh(columns.T @ columns) / columns.shape[1]
@@ -53,7 +54,7 @@ def effective_rank(gradients):
 
 
 def _standard(columns):
-    """Columns of mean 0 and length 1."""
+    """Return the columns that are not constant, with mean 0 and length 1."""
     columns = columns - columns.mean(axis=0)
     length = np.linalg.norm(columns, axis=0)
     return columns[:, length > 0] / length[length > 0]

@@ -1,8 +1,8 @@
-"""What networks cost as one HTML page: totals, a bar a layer, and tables."""
+"""Write what networks cost as one HTML page: totals, charts with a bar for each layer, and tables."""
 
 from math import nan
 
-from ..reports.page import cell, panel, plot, table, write_page
+from ..reports.page import cell, panel, panels, plot, table, write_page
 from .summary import summary
 
 CHARTS = (  # title, unit, value of a layer
@@ -18,7 +18,7 @@ def write_analysis(path, costs):
 
     Args:
         path: the HTML file.
-        costs: (model, `Complexity`, `Peak`) of one network, or of two of which the second is the base.
+        costs: (model, `Complexity`, `Peak`) of one network, or of two, the second of which is the base.
 
     Returns:
         The path.
@@ -41,15 +41,15 @@ def write_analysis(path, costs):
 
 
 def _charts(costs, title, unit, value):
-    """A panel a network, with the same axes: a bar a layer in the order of the graph."""
+    """Return a panel for each network, with the same axes: a bar for each layer, in the order of the graph."""
     values = [[value(layer) for layer in cost.each] for _, cost, _ in costs]
     reach = max(map(len, values)), max(map(max, values))
-    panels = []
+    charts = []
     for k, (model, *_) in enumerate(costs):
         bars = [point for i, v in enumerate(values[k], 1) for point in ((i, 0), (i, v), (nan, nan))]
         drawing = plot([(f"curve bars run{k}", bars)], "layer", unit, whole=True, reach=reach)
-        panels.append(panel(model.name, f"{title} of each layer of {model.name}", "", drawing))
-    return f'<div class="panels">{"".join(panels)}</div>'
+        charts.append(panel(model.name, f"{title} of each layer of {model.name}", "", drawing))
+    return panels(*charts)
 
 
 def _layers(cost):

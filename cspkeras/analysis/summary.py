@@ -1,11 +1,11 @@
-"""The totals of networks as rows of text."""
+"""Total costs of networks as rows of text."""
 
 
 def summary(costs):
-    """The totals as rows of text, the first of names; with a second network its part in the difference.
+    """Yield the totals as rows of text, the networks' names first; for two networks with the difference in percent.
 
     Args:
-        costs: (model, `Complexity`, `Peak`) of one network, or of two of which the second is the base.
+        costs: (model, `Complexity`, `Peak`) of one network, or of two, the second of which is the base.
     """
     yield "", *(model.name for model, *_ in costs), *(["difference"] if len(costs) > 1 else [])
     for name, value, pattern in (
@@ -24,5 +24,5 @@ def summary(costs):
 
 
 def change(value, base):
-    """By how much a value differs from its base, in percent."""
+    """Return by how many percent a value differs from its base, as text."""
     return f"{100 * (value / base - 1):+.1f} %".replace("-", "−")

@@ -1,4 +1,4 @@
-"""The table of backbones and detectors: what is counted here beside what was published."""
+"""Tabulate the backbones and detectors: figures counted here beside published ones."""
 
 from fnmatch import fnmatchcase
 
@@ -14,17 +14,17 @@ def table(pattern="*"):
     """Build and count the backbones and the detectors whose names match.
 
     Args:
-        pattern: as that of `cspkeras.list_models`.
+        pattern: of the names, as that of `cspkeras.list_models`.
 
     Yields:
-        The table's lines, one as soon as its model is counted; behind the backbones the detectors.
+        The table's lines, each as soon as its network is counted; the backbones first, then the detectors.
 
     Raises:
-        ValueError: where no name matches.
+        ValueError: if no name matches.
     """
     chosen = [name for name in NETWORKS if fnmatchcase(name, pattern)]
     if not chosen:
-        raise ValueError(f"no model's name matches {pattern!r}; there are {', '.join(NETWORKS)}")
+        raise ValueError(f"no network's name matches {pattern!r}; there are {', '.join(sorted(NETWORKS))}")
     for kind, figures in ACCURACY.items():
         if names := sorted(name for name in chosen if NETWORKS[name].kind == kind):
             yield _header(kind, *figures)

@@ -1,30 +1,29 @@
-"""The sub-command `analyze`: what a network costs, layer by layer, beside another."""
+"""The sub-command `analyze`: what a network costs, layer by layer, compared with another."""
 
 from pathlib import Path
 
-from ..analysis.summary import summary
-from .arguments import MODEL
+from .arguments import DEFAULT_MODEL, add_command, count, side
 
 LINE = "{:<34}{:<24}{:>14}{:>12}{:>11}{:>13}{:>13}"
 COLUMNS = "layer", "kind", "output", "weights", "BFLOPs", "CIO", "activations"
 
 
-def add(commands, size, count):
-    """Add `analyze` to the sub-commands; `size` and `count` read their arguments."""
-    help = "What a network costs, layer by layer: compute, memory traffic, activations; beside another, and as charts."
-    parser = commands.add_parser("analyze", help=help, description=help)
-    parser.set_defaults(run=_analyze)
-    parser.add_argument(
-        "model", metavar="MODEL", help=f"a name of `cspkeras models`, such as {MODEL}, or a .keras file"
-    )
-    parser.add_argument("--against", metavar="BASE", help="another to compare with, named alike")
-    parser.add_argument("--size", type=size, help="side of the input in pixels [that of the published figures]")
-    parser.add_argument("--classes", type=count, help="of a named network [as published: 1000, of a detector 80]")
+def add(commands):
+    """Add `analyze` to the sub-commands."""
+    about = "Count what a network costs, layer by layer: compute, memory traffic, activations; compare, and chart."
+    parser = add_command(commands, "analyze", run, about)
+    name = f"a name of `cspkeras models`, such as {DEFAULT_MODEL}, or a .keras file"
+    parser.add_argument("model", metavar="MODEL", help=name)
+    parser.add_argument("--against", metavar="BASE", help="another network to compare with: a name or a .keras file")
+    parser.add_argument("--size", type=side, help="side of the input in pixels [that of the published figures]")
+    parser.add_argument("--classes", type=count, help="number of classes [as published: 1000, of a detector 80]")
     parser.add_argument("--html", type=Path, metavar="FILE", help="charts and tables as one page [none]")
 
 
-def _analyze(options):
+def run(options):
+    """Print what each layer and each network costs, and write the charts where a file is given."""
     from ..analysis import complexity, peak_memory
+    from ..analysis.summary import summary
 
     models = [_build(name, options) for name in (options.model, options.against) if name is not None]
     costs = [(model, complexity(model), peak_memory(model)) for model in models]
@@ -49,20 +48,20 @@ def _size(model):
 
 
 def _build(name, options):
-    """The network of a name or a .keras file.
+    """Build a named network, or load a .keras file.
 
     Raises:
         OSError: for a file that is missing.
         ValueError: for an unknown name, options that a file does not take, or a file that can't be loaded.
     """
-    from ..registry import network
+    from ..registry import NETWORKS, find
     from ..saving import load_model
 
     if name.endswith(".keras"):
         if options.size or options.classes:
             raise ValueError(f"--size and --classes are for networks by name; {name} has its own")
         return load_model(name, "a network")
-    found = network(name, argument="MODEL", whose="a network's name or a .keras file")
+    found = find(name, NETWORKS, "a network's name or a .keras file", "MODEL")
     size = options.size or found.spec.published.size
     classes = {} if options.classes is None else {"classes": options.classes}
     return found.build(input_shape=(size, size, 3), **classes)

@@ -1,17 +1,25 @@
-"""Arguments that several commands have."""
+"""Parsers of sub-commands: the arguments that several have, and the types of their values."""
 
 import argparse
 import sys
 from pathlib import Path
 
-FOLDERS = "folder of a known format: Pascal VOC, COCO, YOLO, TFRecords; or tfds:NAME"
+from ..training.data.reading import known_formats
+
+DATA_HELP = f"data set: {known_formats()}"
+DEFAULT_MODEL = "CSPPeleeNetEFM"
+DEFAULT_SIZE = 416  # pixels
 
 
 def number(kind, least, most=sys.maxsize):
-    """A function that reads a number in least..most from text, for argparse."""
+    """Return a function that reads a number in least..most from text, for argparse."""
 
     def read(text):
-        value = kind(text)
+        try:
+            value = kind(text)
+        except ValueError:
+            wanted = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"must be {wanted}, received {text}") from None
         if not least <= value <= most:
             limits = f"at least {least}" if most == sys.maxsize else f"from {least} to {most}"
             raise argparse.ArgumentTypeError(f"must be {limits}, received {text}")
@@ -21,48 +29,99 @@ def number(kind, least, most=sys.maxsize):
 
 
 count, rate, probability = number(int, 1), number(float, 0.0), number(float, 0.0, 1.0)
+port, seed = number(int, 0, 2**16 - 1), number(int, 0, 2**32 - 1)
 
 
 def batch(text):
+    """Read a batch size, a number or "auto"."""
     return text if text == "auto" else count(text)
 
 
 def side(text):
+    """Read the side of a network's input, in pixels."""
     value = count(text)
     if value % 32:
         raise argparse.ArgumentTypeError(f"must be a multiple of 32, received {text}")
     return value
 
 
+def add_command(commands, name, run, help):
+    """Add a sub-command that `run(options)` carries out, and return its parser."""
+    parser = commands.add_parser(name, help=help, description=help)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def add_images(parser):
+    """Add where the images of a COCO file are."""
+    parser.add_argument("--images", type=Path, metavar="FOLDER", help="images of a COCO file [beside the file]")
+
+
 def add_data(parser, *, split):
-    parser.add_argument("--data", type=Path, required=True, help="folder or file of any known format, or tfds:NAME")
-    parser.add_argument("--images", type=Path, metavar="FOLDER", help="the images of a COCO file [beside it]")
-    parser.add_argument("--split", default=split, help="part of a folder [%(default)s]")
+    """Add the data set that a command measures, and which split of it."""
+    parser.add_argument("--data", type=Path, required=True, help=DATA_HELP)
+    add_images(parser)
+    add_split(parser, split)
 
 
-def add_recipe(parser, recipe):
-    parser.add_argument("--recipe", default=recipe, metavar="R", help="of the package's recipes, or a .toml file")
+def add_data_path(parser):
+    """Add the data set of a `data` command, which is not an option there."""
+    parser.add_argument("data", type=Path, metavar="PATH", help=DATA_HELP)
+    add_images(parser)
+
+
+def add_split(parser, default):
+    """Add which split of a data set is read."""
+    parser.add_argument("--split", default=default, help="split of a folder [%(default)s]")
+
+
+def add_splits(parser):
+    """Add which splits of a data set are read."""
+    parser.add_argument("--split", nargs="+", metavar="NAME", help="splits of a folder [all]")
+
+
+def add_training_data(parser):
+    """Add the data set of a training, and which of its splits are trained and validated on."""
+    parser.add_argument("--data", type=Path, required=True, help=f"{DATA_HELP}; for a classifier, labelled images")
+    parser.add_argument("--train-split", default="train", help="[%(default)s]")
+    parser.add_argument("--val-split", default="val", help="[%(default)s]")
+
+
+def add_run_folder(parser, default):
+    """Add the folder that a run is kept in."""
+    parser.add_argument("--run", dest="folder", type=Path, default=Path(default), help="the run's folder [%(default)s]")
+
+
+def add_json(parser):
+    """Add the choice of JSON instead of text."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def add_recipe(parser, default):
+    """Add the recipe and the flags that change it, which `recipe_of` reads, and how a run is continued or replaced."""
+    parser.add_argument("--recipe", default=default, metavar="R", help="a recipe of the package, or a .toml file")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the recipe; repeatable"
     )
-    parser.add_argument("--epochs", type=count, help="[the recipe's, as with all that follow]")
-    parser.add_argument("--batch-size", type=batch, help='images a step, or "auto"')
+    parser.add_argument("--epochs", type=count, help="this flag and those below replace the recipe's values")
+    parser.add_argument("--batch-size", type=batch, help='images per step, or "auto"')
     parser.add_argument("--learning-rate", type=rate)
     parser.add_argument("--mosaic", type=probability, help="probability")
     parser.add_argument("--flip", type=probability, help="probability of mirroring")
-    parser.add_argument("--seed", type=number(int, 0, 2**32 - 1))
-    parser.add_argument("--resume", action="store_true", help="go on from the last state in the run's folder")
-    parser.add_argument("--overwrite", action="store_true", help="replace a run in the folder")
+    parser.add_argument("--seed", type=seed)
+    parser.add_argument("--resume", action="store_true", help="continue from the last state in the run's folder")
+    parser.add_argument("--overwrite", action="store_true", help="replace the run in the folder")
+    parser.set_defaults(resume_hint=_resume_hint)
 
 
-MODEL = "CSPPeleeNetEFM"  # where none is named
+def _resume_hint(options):
+    from ..training.run.state import LAST
 
-
-SIZE = 416  # pixels; a classifier's is that of its published figures
+    return "; continue with --resume" if (options.folder / LAST).exists() else ""
 
 
 def recipe_of(options):
-    """The `Recipe` of a command: that of --recipe, changed by --set and then by the flags.
+    """Return the `Recipe` of a command: that of --recipe, changed by --set and then by the flags.
 
     Raises:
         OSError, ValueError: as `load_recipe` and `changed`.

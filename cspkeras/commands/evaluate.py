@@ -1,31 +1,48 @@
 """The sub-command `evaluate`: a detector's or a classifier's figures, and their report."""
 
 import json
+from pathlib import Path
 
-from ..graph import is_detector
-from .reading import note, read_boxes, read_labels
+from .arguments import add_command, add_data, add_json, probability
+from .reading import log, read_boxes, read_labels
 
 
-def evaluate(options):
+def add(commands):
+    """Add `evaluate` to the sub-commands."""
+    about = "Measure a detector's COCO figures, or a classifier's accuracy."
+    parser = add_command(commands, "evaluate", run, about)
+    parser.add_argument("--model", type=Path, required=True, help="a .keras or .tflite detector or classifier")
+    add_data(parser, split="test")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="for evaluation.html and evaluation.json [none]")
+    parser.add_argument(
+        "--score", type=probability, default=0.25, help="least score in a detector's confusion matrix [%(default)s]"
+    )
+    parser.add_argument(
+        "--iou", type=probability, default=0.5, help="least IoU of a match in the confusion matrix [%(default)s]"
+    )
+    add_json(parser)
+
+
+def run(options):
     """Measure a detector or a classifier, print its figures, and write the report where a folder is given."""
     output = options.output
     if output and output.exists() and not output.is_dir():
-        raise NotADirectoryError(f"{output}: is no folder, expected one to write the evaluation into")
+        raise NotADirectoryError(f"{output}: is not a folder, expected one to write the evaluation into")
     measured, write, columns = _measured(options)
     if output:
         where = str(options.data) if options.data.is_file() else f"{options.data}, split {options.split}"
         title = f"{options.model.name} on {options.data.resolve().name}"
-        note(write(output, measured, title, [f"Model: {options.model}.", f"Data: {where}."]))
-    known = measured.to_json()
+        log(write(output, measured, title, [f"Model: {options.model}.", f"Data: {where}."]))
+    results = measured.to_json()
     if options.json:
-        print(json.dumps(known, indent=2))
+        print(json.dumps(results, indent=2))
         return
-    for name, value in known.items():
+    for name, value in results.items():
         if value is None or isinstance(value, float):
             print(f"{name:12} {_cell(value)}")
-    width = max(12, *map(len, known["per_class"]))
+    width = max(12, *map(len, results["per_class"]))
     print(f"\n{'class':{width}} " + " ".join(f"{name:>9}" for name in columns))
-    for name, row in known["per_class"].items():
+    for name, row in results["per_class"].items():
         print(f"{name:{width}} " + " ".join(f"{_cell(row[column]):>9}" for column in columns))
 
 
@@ -34,30 +51,32 @@ def _cell(value):
 
 
 def _measured(options):
-    """What was measured, the function that writes its report, and the columns of its table of classes."""
+    """Return what was measured, the function that writes its report, and the columns of its table of classes."""
     from ..saving import load_network
 
     path, where = options.model, (options.data, options.split)
     model = None if path.suffix == ".tflite" else load_network(path)
     if _classifies(path, model):
         from ..training.evaluation.classification import answers_of, classify, load_answers
-        from ..training.evaluation.classification_report import write_classification
+        from ..training.evaluation.classification_report import write_classification_report
 
         answers = load_answers(path) if model is None else answers_of(model)
         data = read_labels(*where, path.name, answers.classes, answers.class_names, options.images)
-        return classify(answers, data, report=note), write_classification, ("images", "precision", "recall")
+        return classify(answers, data, report=log), write_classification_report, ("images", "precision", "recall")
     from ..training.evaluation.detection import load_detect
-    from ..training.evaluation.detection_report import write_evaluation
+    from ..training.evaluation.detection_report import write_detection_report
     from ..training.evaluation.mistakes import assess
 
     detect, class_names = load_detect(path) if model is None else (model.detect, model.class_names)
     thresholds = dict(score_threshold=options.score, iou_threshold=options.iou)
-    assessment = assess(detect, read_boxes(*where, class_names, options.images), **thresholds, report=note)
-    return assessment, write_evaluation, ("objects", "AP", "AP50")
+    assessment = assess(detect, read_boxes(*where, class_names, options.images), **thresholds, report=log)
+    return assessment, write_detection_report, ("objects", "AP", "AP50")
 
 
 def _classifies(path, model):
     if model is not None:
+        from ..graph import is_detector
+
         return not is_detector(model)
     from ..tflite.export import metadata
 

@@ -1,12 +1,40 @@
 """The sub-command `export`: a detector or a classifier as a .tflite file."""
 
-from .reading import note, read_boxes, read_labels
+from pathlib import Path
 
-CALIBRATED = 100  # images
+from .arguments import DATA_HELP, add_command, number
+from .reading import log, read_boxes, read_labels
+
+CALIBRATION_IMAGES = 100
 
 
-def export(options):
-    """Convert a model, with the classes that it or the data names, and calibrate int8 on images of the data."""
+def add(commands):
+    """Add `export` to the sub-commands."""
+    parser = add_command(commands, "export", run, "Convert a detector or a classifier to a .tflite file.")
+    parser.add_argument("--model", type=Path, required=True, help="a .keras detector or classifier")
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument("--output", type=Path, help="the .tflite file to write")
+    target.add_argument("--android", type=Path, metavar="FOLDER", help="copy of android_demo to add the file to")
+    parser.add_argument(
+        "--precision", choices=("float32", "float16", "dynamic", "int8"), default="float16", help="[%(default)s]"
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        help=f"{DATA_HELP}; its training images calibrate int8, its classes name those of a classifier without names",
+    )
+    parser.add_argument(
+        "--refine",
+        type=number(int, 0),
+        default=0,
+        metavar="STEPS",
+        help="steps of fitting int8 to the float model [%(default)s]",
+    )
+    parser.add_argument("--train-split", default="train", help="[%(default)s]")
+
+
+def run(options):
+    """Convert a model, with its own class names or the data's, and calibrate int8 on the data's images."""
     from ..saving import load_network
     from ..tflite.export.convert import convert
     from ..training.run.tasks import kind_of
@@ -14,7 +42,7 @@ def export(options):
     path, model, calibration = options.model, load_network(options.model), None
     kind = kind_of(model)
     if options.android and kind.noun != "detector":
-        raise ValueError(f"--android: the application shows what a detector finds; {path} holds a {kind.noun}")
+        raise ValueError(f"--android: the application needs a detector, {path} holds a {kind.noun}")
     output = options.output or _asset(options.android, f"{path.stem}_{options.precision}.tflite")
     quantizes = options.precision == "int8"
     if options.data is None:
@@ -29,12 +57,12 @@ def export(options):
         else:
             data = read_labels(*where, path.name, model.output_shape[-1], model.class_names)
         model.class_names = data.class_names
-        calibration = kind.images(model, data, CALIBRATED, note) if quantizes else None
+        calibration = kind.calibration_images(model, data, CALIBRATION_IMAGES, log) if quantizes else None
     print(convert(model, output, options.precision, calibration, options.refine))
 
 
 def _asset(folder, name):
-    """Where the application in android_demo/ looks for a model."""
+    """Return where the application in android_demo/ looks for a model."""
     main = folder / "app" / "src" / "main"
     if not (main / "AndroidManifest.xml").is_file():
         raise ValueError(

@@ -1,17 +1,43 @@
-"""The sub-command `quantize`: as little training as keeps the accuracy in 8 bits, and the int8 file."""
+"""The sub-command `quantize`: an int8 file, with as little training as keeps the accuracy."""
 
-from .arguments import recipe_of
-from .reading import note, read_splits
+from pathlib import Path
 
-CALIBRATED = 64  # images
-EQUALIZED = 16  # images by which unequal channels are found
-BATCH, RATE = 4, 3e-4  # of the fitting to the floats
+from .arguments import add_command, add_recipe, add_run_folder, add_training_data, number, rate, recipe_of
+from .reading import log, read_splits
+
+CALIBRATION_IMAGES = 64
+EQUALIZATION_IMAGES = 16  # show which channels have unequal ranges
+LAYER_ERROR_IMAGES = 4  # show what each layer loses
+WORST_LAYERS = 5  # are printed
+REFINE_BATCH, REFINE_RATE = 4, 3e-4  # of the fitting to the float model
 UNTRAINED, FILE, RESULTS, LAYERS = "untrained.npz", "int8.tflite", "quantization.json", "layers.json"
-LOOKED_AT, NAMED = 4, 5  # images that show what each layer loses, and how many of the layers are printed
 
 
-def quantize(options):
-    """Calibrate, fit to the float answers, train on the labels; each where the file before loses more than --loss."""
+def add(commands):
+    """Add `quantize` to the sub-commands."""
+    about = "Quantize a detector or a classifier to 8 bits, with as little training as keeps its accuracy."
+    parser = add_command(commands, "quantize", run, about)
+    parser.add_argument("--model", type=Path, required=True, help="a .keras detector or classifier")
+    add_training_data(parser)
+    add_run_folder(parser, "runs/quantize")
+    parser.add_argument(
+        "--loss",
+        type=rate,
+        default=0.01,
+        help="mAP, or top-1 accuracy, that may be lost without further training [%(default)s]",
+    )
+    parser.add_argument(
+        "--refine",
+        type=number(int, 0),
+        default=1000,
+        metavar="STEPS",
+        help="steps of fitting to the float model [%(default)s]",
+    )
+    add_recipe(parser, "quantization")
+
+
+def run(options):
+    """Calibrate, fit to the float model, train on the labels; stop once the file loses no more than --loss."""
     from ..files import write_json
     from ..saving import load_network
     from ..tflite.runtime import litert
@@ -23,11 +49,11 @@ def quantize(options):
     recipe = recipe_of(options)
     model = load_network(options.model)
     train, val = read_splits(options, model.class_names)
-    exact = task_of(model, train, val, recipe, note)
+    exact = task_of(model, train, val, recipe, log)
     model.class_names = train.class_names
     litert.require()
-    some = exact.images(model, train, EQUALIZED)
-    quantized, rows = task_of(quantize_aware(model, some), train, val, recipe, note), {}
+    some = exact.calibration_images(model, train, EQUALIZATION_IMAGES)
+    quantized, rows = task_of(quantize_aware(model, some), train, val, recipe, log), {}
     if options.resume or not _without_labels(quantized, exact, options, rows):
         _with_labels(quantized, options, rows)
     write_json(options.folder / RESULTS, rows)
@@ -44,9 +70,9 @@ def _write(task, folder):
 
 
 def _measure(name, task, rows, file=None):
-    """Add a row of figures, of the task's model or of a file; returns the one that decides."""
+    """Add a row of figures, of the task's model or of a file; return the figure that decides."""
     rows[name] = {figure.removeprefix("val_"): value for figure, value in task.measure(file).items()}
-    note(f"{name}: " + ", ".join(f"{figure} {value:.4f}" for figure, value in rows[name].items()))
+    log(f"{name}: " + ", ".join(f"{figure} {value:.4f}" for figure, value in rows[name].items()))
     return _deciding(task, rows[name])
 
 
@@ -55,35 +81,35 @@ def _deciding(task, row):
 
 
 def _without_labels(quantized, exact, options, rows):
-    """Calibrate and fit; whether one of them is enough."""
+    """Calibrate, then fit to the float model; return whether that is enough."""
     from ..training.quantization.aware import calibrate
     from ..training.quantization.layer_errors import layer_errors
     from ..training.quantization.refinement import refine
 
     wanted = _measure("floats", exact, rows) - options.loss
-    calibrate(quantized.model, exact.images(exact.model, exact.train, CALIBRATED, note))
-    some = exact.images(exact.model, exact.train, LOOKED_AT)
+    calibrate(quantized.model, exact.calibration_images(exact.model, exact.train, CALIBRATION_IMAGES, log))
+    some = exact.calibration_images(exact.model, exact.train, LAYER_ERROR_IMAGES)
     _report_layers(layer_errors(quantized.model, exact.model, some), options.folder / LAYERS)
     reached = _measure("calibrated", quantized, rows, _write(quantized, options.folder))
     if reached < wanted and options.refine:
-        batches = (images.numpy() for images, _ in exact.batches(BATCH, 0))
-        refine(quantized.model, exact.model, batches, options.refine, RATE)
+        batches = (images.numpy() for images, _ in exact.training_batches(REFINE_BATCH, 0))
+        refine(quantized.model, exact.model, batches, options.refine, REFINE_RATE)
         reached = _measure("fitted to the floats", quantized, rows, _write(quantized, options.folder))
     return reached >= wanted
 
 
 def _report_layers(errors, path):
-    """Write what each layer loses, and name the worst."""
+    """Write what each layer loses, and log the worst layers."""
     from ..files import write_json
 
     write_json(path, errors)
-    worst = ", ".join(f"{row['layer']} {row['added']:.1%}" for row in errors[:NAMED])
-    note(f"noise over signal that 8 bits add, the most: {worst}; all layers: {path}")
+    worst = ", ".join(f"{row['layer']} {row['added']:.1%}" for row in errors[:WORST_LAYERS])
+    log(f"layers to which 8 bits add the most noise over signal: {worst}; all layers: {path}")
 
 
 def _with_labels(task, options, rows):
-    """Train on the labels; where that does not help, the weights go back to what they were."""
-    from ..training.quantization.refinement import settle
+    """Train on the labels; restore the weights where that does not help."""
+    from ..training.quantization.refinement import fix_ranges
     from ..training.run.state import load_state, read_meta, save_state
     from ..training.run.trainer import fit
 
@@ -94,10 +120,10 @@ def _with_labels(task, options, rows):
         save_state(untrained, task.model, {"rows": rows}, optimizer=False)
     before = _deciding(task, list(rows.values())[-1])
     if options.refine:
-        settle(task.model)
-    how = dict(resume=options.resume, overwrite=options.overwrite, report=note)
+        fix_ranges(task.model)
+    how = dict(resume=options.resume, overwrite=options.overwrite, report=log)
     fit(task.model, task.train, task.val, options.folder, task.recipe, **how)
     if _measure("trained on the labels", task, rows, _write(task, options.folder)) < before:
-        note("training on the labels did not help: what it has changed is left out")
+        log("training on the labels did not help: the weights before it are kept")
         load_state(untrained, task.model, optimizer=False)
         _write(task, options.folder)

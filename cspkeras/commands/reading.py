@@ -1,48 +1,42 @@
-"""How every command reads its data."""
+"""Read the data of a command, and log what was read and left out."""
 
 import sys
-from pathlib import Path
 
 
-def note(line):
-    """Print a line beside a command's result, which alone goes to the standard output."""
+def log(line):
+    """Print a line to the standard error; the standard output has a command's result alone."""
     print(line, file=sys.stderr)
 
 
-def add_source(parser):
-    """Add to a sub-command what it reads: the data set, and where a COCO file's images are."""
-    parser.add_argument("data", type=Path, metavar="PATH", help="folder or file of any known format, or tfds:NAME")
-    parser.add_argument("--images", type=Path, metavar="FOLDER", help="the images of a COCO file [beside it]")
-
-
 def read_data(path, split, class_names=None, images=None):
-    """`cspkeras.training.read`, what was left out noted."""
+    """Read data as `cspkeras.training.read` does, and log what was left out."""
     from ..training.data.reading import read
 
     data = read(path, split, class_names, images)
-    note_read(data, path, split)
+    log_data(data, path, split)
     return data
 
 
-def note_read(data, path, split):
+def log_data(data, path, split):
+    """Log the problems in what was read, and how much it is."""
     for problem in data.problems:
-        note(problem)
+        log(problem)
     part = f" {split}" if split and path.suffix.lower() != ".json" else ""
     things = f"{len(data.class_names)} classes"
     if has_boxes(data):
         things = f"{sum(len(example.boxes) for example in data.examples)} boxes"
-    note(f"{path}{part}: {len(data.examples)} images, {things}, {len(data.problems)} problems")
+    log(f"{path}{part}: {len(data.examples)} images, {things}, {len(data.problems)} problems")
 
 
 def has_boxes(data):
-    """Whether this is data for detection, not for classification."""
+    """Return whether this is data for detection, not for classification."""
     from ..training.data.examples import DetectionData
 
     return isinstance(data, DetectionData)
 
 
 def read_boxes(path, split, class_names=None, images=None):
-    """`read_data` of what must be data for detection."""
+    """Read data as `read_data` does; raise a ValueError where it is not for detection."""
     data = read_data(path, split, class_names, images)
     if not has_boxes(data):
         raise ValueError(f"{path}: images with a class each, expected a data set with boxes")
@@ -50,9 +44,13 @@ def read_boxes(path, split, class_names=None, images=None):
 
 
 def read_labels(path, split, model, classes, class_names, images=None):
-    """`read_data` of what must be data for classification by a model of so many classes, of these names if not None.
+    """Read data as `read_data` does; raise a ValueError where a classifier can't be used on it.
 
-    `model` is what it is called.
+    Args:
+        path, split, images: as those of `read_data`.
+        model: the classifier's name, for messages.
+        classes: number of its classes.
+        class_names: their names; None for a classifier that has none, which then gets the data's.
     """
     from ..training.run.tasks import Classification, check_classes
 
@@ -60,12 +58,12 @@ def read_labels(path, split, model, classes, class_names, images=None):
     Classification.check_data(model, data)
     check_classes(classes, data)
     if class_names is None:
-        note(f"{model}: does not name its classes; they are taken for those of the data, in their order")
+        log(f"{model}: does not name its classes; assumed to be those of the data, in the same order")
     return data
 
 
 def read_splits(options, class_names):
-    """The training and the validation data of a command; `class_names` None takes those of the former."""
+    """Read the training and the validation data of a command; `class_names` None for those of the training data."""
     from ..training.data.reading import splits
 
     if options.data.suffix.lower() == ".json":

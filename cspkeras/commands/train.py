@@ -1,19 +1,87 @@
-"""The sub-command `train`: by which recipe, and which network is trained, from which weights."""
+"""The sub-command `train`: a network by name or from a file, trained by a recipe."""
 
 from contextlib import nullcontext
+from pathlib import Path
 
-from .arguments import MODEL, SIZE
-from .reading import note, read_splits
+from .arguments import (
+    DEFAULT_MODEL,
+    DEFAULT_SIZE,
+    add_command,
+    add_recipe,
+    add_run_folder,
+    add_training_data,
+    count,
+    number,
+    recipe_of,
+    side,
+)
+from .reading import log, read_splits
 
-MEASURED = 120  # images that norms which come folded are measured on
+NORM_IMAGES = 120  # measure the batch-norms of weights that came without them
 
 
-def machines(options, recipe):
-    """A context that yields the run's folder and in which the network must be built: whose devices it is trained on.
+def add(commands):
+    """Add `train` to the sub-commands."""
+    parser = add_command(commands, "train", run, "Train a detector or a classifier on your own images.")
+    add_training_data(parser)
+    parser.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        metavar="NAME",
+        help="a detector or backbone of `cspkeras models` [%(default)s]",
+    )
+    add_run_folder(parser, "runs/train")
+    parser.add_argument(
+        "--size",
+        type=side,
+        help=f"side of the input in pixels [{DEFAULT_SIZE}, or that of a backbone's published figures]",
+    )
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="FILE",
+        help="a .keras detector to start from, or published weights of --model: a .onnx, .weights or NAME.conv.K file",
+    )
+    parser.add_argument("--gpus", type=count, metavar="N", help="number of GPUs to train on [1]")
+    parser.add_argument(
+        "--workers", metavar="HOST:PORT,...", help="machines to train on together, on JAX; the same list on each [none]"
+    )
+    parser.add_argument(
+        "--rank", type=number(int, 0), metavar="I", help="position of this machine in --workers, from 0"
+    )
+    parser.add_argument(
+        "--data-service", metavar="HOST:PORT", help="a `cspkeras data serve` that decodes and augments [none]"
+    )
+    add_recipe(parser, None)
+
+
+def run(options):
+    """Train the network and print where its best weights are."""
+    import keras
+
+    from ..training.run.folder import BEST_MODEL, check_folder
+    from ..training.run.trainer import fit
+
+    first = not options.rank  # the only worker that writes to the folder
+    if first:
+        check_folder(options.folder, resume=options.resume, overwrite=options.overwrite)
+    recipe = recipe_of(options)
+    devices = _devices(options, recipe)
+    keras.utils.set_random_seed(recipe.seed)
+    how = dict(resume=options.resume, overwrite=options.overwrite, data_service=options.data_service)
+    with devices as folder:
+        model, train, val = _model_and_data(options, recipe)
+        fit(model, train, val, folder, recipe, **how)
+    if first:
+        print(f"best model: {folder / BEST_MODEL}")
+
+
+def _devices(options, recipe):
+    """Return a context of the devices to train on: it yields the run's folder, and the network is built inside it.
 
     Raises:
         OSError: where no data service answers.
-        ValueError: for workers or GPUs that aren't there, or can't train together.
+        ValueError: for workers or GPUs that are missing or can't train together.
     """
     from ..training.distribution.gpus import mirrored
     from ..training.distribution.workers import check_workers, worker
@@ -37,8 +105,8 @@ def machines(options, recipe):
     return nullcontext(options.folder)
 
 
-def starting_point(options, recipe):
-    """The detector or classifier that `train` begins with, and its data.
+def _model_and_data(options, recipe):
+    """Build or load the network to train, and read its data.
 
     Args:
         options: the command's; their `model`, `weights` and `size` decide.
@@ -59,12 +127,12 @@ def starting_point(options, recipe):
     wanted = network(options.model, argument="--model")
     classifies = wanted.kind == BACKBONE
     kind = Classification if classifies else Detection
-    kind.check(recipe)
+    kind.check_recipe(recipe)
     if not classifies and options.weights and options.weights.suffix == ".keras":
-        return _go_on(options, recipe)
+        return _loaded(options, recipe)
     check_options("model", recipe.model, wanted.build)
     spec = wanted.spec
-    size = (options.size or (spec.published.size if classifies and spec.published else SIZE),) * 2
+    size = (options.size or (spec.published.size if classifies and spec.published else DEFAULT_SIZE),) * 2
     train, val = read_splits(options, None)
     kind.check_data(options.model, train)
     how = {**recipe.model, "input_shape": (*size, 3)}
@@ -80,14 +148,14 @@ def starting_point(options, recipe):
     return model, train, val
 
 
-def _go_on(options, recipe):
+def _loaded(options, recipe):
     from ..precision import PLAIN, rebuilt
     from ..saving import load_detector
 
-    if options.model != MODEL:
-        raise ValueError(f"--model {options.model}: {options.weights} is a detector of its own; leave --model out")
+    if options.model != DEFAULT_MODEL:
+        raise ValueError(f"--model {options.model}: {options.weights} is a whole detector; leave --model out")
     if recipe.model:
-        raise ValueError(f"model {recipe.model}: {options.weights} is a detector of its own; leave that out")
+        raise ValueError(f"model {recipe.model}: {options.weights} is a whole detector; leave that out")
     model = load_detector(options.weights)
     if options.size and model.anchors.size != (options.size, options.size):
         height, width = model.anchors.size
@@ -100,13 +168,13 @@ def _go_on(options, recipe):
 def _own_anchors(published, data, size):
     from ..training.data.anchors import estimate_anchors
 
-    # Pairs alone: how far a centre may leave its cell stays as published.
+    # Only the pairs are estimated: how far a centre may leave its cell stays as published.
     return estimate_anchors(data, size, count=len(published.pairs), strides=published.strides).pairs
 
 
 def _measure_norms(model, data, size):
-    from ..training.pipeline.detection import images
+    from ..training.pipeline.detection import letterboxed
     from ..weights import unfold_norms
 
-    unfold_norms(model, images(data, size, MEASURED, report=note))
-    note(f"batch-norms measured on {min(MEASURED, len(data.examples))} images; the weights came without theirs")
+    unfold_norms(model, letterboxed(data, size, NORM_IMAGES, report=log))
+    log(f"batch-norms measured on {min(NORM_IMAGES, len(data.examples))} images; the weights came without them")

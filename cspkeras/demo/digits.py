@@ -1,4 +1,4 @@
-"""Detection scenes made of real handwriting, for training and trying a detector with nothing to download.
+"""Draw detection scenes of real handwriting, to train and try a detector with nothing to download.
 
 The digits are scikit-learn's `load_digits`, 1,797 images of 8x8 pixels written by hand. Each scene lays
 some of them, enlarged, turned and inked in a colour, on a drawn desk, sheet of paper, wall or blackboard.
@@ -67,7 +67,7 @@ ACCENTS = ((232, 84, 72), (246, 190, 72), (88, 170, 120), (76, 142, 214), (150, 
 
 
 def scenes(count: int, size: int = 160, seed: int = 0, split: str = "train") -> Iterator[Scene]:
-    """Yields scenes 0 to `count` - 1, each the same as `scene` gives for its number.
+    """Yield scenes 0 to `count` - 1, each the same as `scene` gives for its number.
 
     Args:
         count: how many.
@@ -87,7 +87,7 @@ def scenes(count: int, size: int = 160, seed: int = 0, split: str = "train") -> 
 
 
 def scene(index: int, size: int = 160, seed: int = 0, split: str = "train") -> Scene:
-    """Draws one scene; the same arguments give the same pixels. Arguments and errors as for `scenes`."""
+    """Draw one scene; the same arguments give the same pixels. Arguments and errors as for `scenes`."""
     _check(size, seed)
     glyphs, digits = handwriting(split)
     rng = np.random.default_rng([seed, index, SPLITS.index(split)])
@@ -113,7 +113,7 @@ def scene(index: int, size: int = 160, seed: int = 0, split: str = "train") -> S
 
 @functools.cache
 def handwriting(split: str) -> tuple[np.ndarray, np.ndarray]:
-    """The handwritten samples of one split: 80 % of them train, 20 % test.
+    """Load the handwritten samples of one split: 80 % of them train, 20 % test.
 
     Returns:
         Glyphs, uint8 (N, 96, 96): the 8x8 samples enlarged eight times with a margin of 16 pixels; 128 is the
@@ -142,7 +142,7 @@ def _enlarge(sample: np.ndarray) -> np.ndarray:
 
 
 def render(glyph: np.ndarray, height: float, angle: float) -> np.ndarray:
-    """The opacity of a glyph's ink, float32 0..1, cropped to the pixels where it can be seen.
+    """Return the opacity of a glyph's ink, float32 0..1, cropped to the pixels where it can be seen.
 
     Args:
         glyph: one of `handwriting`'s.
@@ -164,7 +164,7 @@ def render(glyph: np.ndarray, height: float, angle: float) -> np.ndarray:
 
 
 def ground(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Draws what the digits are written on, its light, texture and distractors: float32 (size, size, 3)."""
+    """Draw what the digits are written on, its light, texture and distractors: float32 (size, size, 3)."""
     kind = GROUNDS[rng.integers(len(GROUNDS))]
     base = np.add(kind.colours[rng.integers(len(kind.colours))], rng.uniform(-8, 8) + rng.uniform(-3, 3, 3))
     light = base * rng.uniform(0.86, 1.06, (3, 3, 1))
@@ -177,7 +177,7 @@ def ground(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def _distract(draw: ImageDraw.ImageDraw, rng: np.random.Generator, base: np.ndarray, size: int, ruling: str):
-    """Draws printed lines, slips of paper, discs and long strokes, all of a colour near the ground's."""
+    """Draw printed lines, slips of paper, discs and long strokes, all of a colour near the ground's."""
 
     def tint(low: float, high: float) -> tuple[int, ...]:
         part = rng.uniform(low, high)
@@ -211,7 +211,7 @@ def _distract(draw: ImageDraw.ImageDraw, rng: np.random.Generator, base: np.ndar
 
 
 def _place(rng: np.random.Generator, shape: tuple, boxes: np.ndarray, size: int) -> np.ndarray | None:
-    """A free place for an image of `shape` (rows, columns): x1, y1, x2, y2, or None if none was found."""
+    """Return a free place for an image of `shape` (rows, columns): x1, y1, x2, y2, or None if none was found."""
     extent = np.array(shape[::-1])
     corners = rng.integers(0, size - extent, (48, 2), endpoint=True)
     spots = np.concatenate([corners, corners + extent], 1)
@@ -224,7 +224,7 @@ def _place(rng: np.random.Generator, shape: tuple, boxes: np.ndarray, size: int)
 
 
 def _blend(patch: np.ndarray, ink: np.ndarray, rng: np.random.Generator) -> None:
-    """Writes `ink` onto `patch`, in a colour that stands out from what lies under it."""
+    """Write `ink` onto `patch`, in a colour that stands out from what lies under it."""
     inks = INKS + rng.uniform(-10, 10, 3).astype(np.float32)
     under = (patch * ink[..., None]).sum((0, 1)) / ink.sum()
     lights, light = _luminance(inks) + 0.05, _luminance(under) + 0.05

@@ -1,6 +1,7 @@
-"""The whole way once: scenes of real handwriting, a small CSP detector, training, quantization, proof, detection."""
+"""Run the end-to-end demo: train, quantize, convert, check and detect, on drawn scenes of real handwriting."""
 
 import csv
+import dataclasses
 import json
 import os
 import platform
@@ -15,6 +16,7 @@ import keras
 import numpy as np
 from PIL import Image
 
+from .. import __version__
 from ..backbones import peleenet
 from ..detection import Detector
 from ..files import replacing, write_json
@@ -26,11 +28,12 @@ from ..training.data.examples import DetectionData, Example
 from ..training.evaluation.detection import evaluate, load_detect
 from ..training.quantization.aware import quantize_aware
 from ..training.recipes.recipe import Recipe
-from ..training.run.folder import RESULTS
+from ..training.run.folder import BEST_MODEL
+from ..training.run.folder import RESULTS as HISTORY
 from ..training.run.state import LAST
-from ..training.run.summary_page import write_report
 from ..training.run.trainer import fit
 from . import digits
+from .summary_page import write_summary_page
 
 SIZE = 128
 CLASSES = tuple("0123456789")
@@ -38,34 +41,39 @@ SEED = 0
 TRAIN, VAL, HELD_OUT, SHOWN = 1500, 64, 200, 12  # scenes
 # CSPPeleeNet at half its width and with half its dense layers.
 SPEC = peleenet.PeleeSpec(blocks=(1, 2, 4, 2), cross_stage=True, stem=16, growth_rate=32, bottleneck=(16, 16, 32, 32))
-# A mirrored digit is no digit, and scenes are drawn at many scales already.
+# A mirrored digit is not a digit, and scenes are drawn at many scales already.
 AUGMENT = {"mosaic": 0.0, "flip": 0.0}
 TRAINING = Recipe(epochs=10, learning_rate=4e-3, warmup_epochs=1, seed=SEED, augment=AUGMENT)
 QUANTIZATION = Recipe(epochs=2, learning_rate=4e-4, warmup_epochs=0, seed=SEED + 1, augment=AUGMENT)
+RESULTS, SETTINGS, REPORT = "results.json", "settings.json", "report.html"
 
 
-def demo(folder, report=print):
-    """Run the demo; an interrupted run goes on, a finished one is made anew.
+def demo(folder, report=print, *, overwrite=False):
+    """Run the demo, resume an interrupted one, or report where a finished one is.
 
-    The folder gets results.json, report.html, the models, the held-out scenes and what was detected on them.
+    The folder gets results.json, settings.json, report.html, the models, the held-out scenes and what was detected on
+    them. A finished demo of other settings, or of another version of the package, is run again.
 
     Args:
         folder: the run's folder.
         report: called with a line for each step.
+        overwrite: whether to start from the beginning, whatever the folder holds.
 
     Returns:
         The results: {"keras" | "float16" | "int8": {"mAP50", "mAP", "size_bytes", "latency_ms", "gpu_delegated"}}.
     """
     folder, start = Path(folder), time.monotonic()
+    if not overwrite and (finished := _finished(folder)):
+        again = f"cspkeras demo --run {folder} --overwrite"
+        report(f"{folder}: holds the finished demo; its report is {folder / REPORT}; to run it again: {again}")
+        return finished
 
     def say(line):
         report(f"[{time.monotonic() - start:4.0f} s] {line}")
 
-    results = folder / "results.json"
-    if results.exists():
-        results.unlink()
-        for part in ("training", "quantization"):
-            (folder / part / LAST).unlink(missing_ok=True)
+    if overwrite or (folder / RESULTS).exists():
+        for name in (RESULTS, f"training/{LAST}", f"quantization/{LAST}"):
+            (folder / name).unlink(missing_ok=True)
     keras.utils.set_random_seed(SEED)
 
     say("drawing scenes of handwritten digits")
@@ -82,7 +90,7 @@ def demo(folder, report=print):
         neck_options={"width": 128, "sam": True},
     )
     _fit(model, train, val, folder / "training", TRAINING)
-    keras_file = folder / "training" / "best.keras"
+    keras_file = folder / "training" / BEST_MODEL
     model = load_detector(keras_file)
 
     say(f"quantization-aware training, {QUANTIZATION.epochs} epochs")
@@ -111,15 +119,35 @@ def demo(folder, report=print):
     annotated = _detect_on_device(folder, held_out)
     minutes = (time.monotonic() - start) / 60
     _write_report(folder, measured, annotated, minutes)
-    write_json(results, measured)
+    write_json(folder / SETTINGS, _settings())
+    write_json(folder / RESULTS, measured)  # last: it marks the demo as finished
     for name, row in measured.items():
         gpu = {True: "all", False: "not all", None: "-"}[row["gpu_delegated"]]
         report(
             f"{name:8} mAP50 {row['mAP50']:.3f}  mAP {row['mAP']:.3f}  {row['size_bytes'] / 1e6:5.2f} MB  "
             f"{row['latency_ms']:6.2f} ms  on the GPU: {gpu}"
         )
-    say(f"done: {folder / 'report.html'}")
+    say(f"done: {folder / REPORT}")
     return measured
+
+
+def _settings():
+    """Return what decides a demo's results, as JSON holds it."""
+    constants = dict(size=SIZE, classes=CLASSES, seed=SEED, scenes=(TRAIN, VAL, HELD_OUT, SHOWN))
+    parts = dict(spec=SPEC, training=TRAINING, quantization=QUANTIZATION)
+    parts = {name: dataclasses.asdict(part) for name, part in parts.items()}
+    return json.loads(json.dumps({"version": __version__, **constants, **parts}))
+
+
+def _finished(folder):
+    """Return the results of a finished demo with the present settings, None where the folder holds none."""
+    if not (folder / REPORT).is_file():
+        return None
+    try:
+        settings, results = (json.loads((folder / name).read_text()) for name in (SETTINGS, RESULTS))
+    except (FileNotFoundError, ValueError):
+        return None
+    return results if settings == _settings() else None
 
 
 def _data(count, seed, split):
@@ -151,23 +179,14 @@ def _keras_row(model, file, data):
 
 
 def _detect_on_device(folder, data):
-    """Run tflite/detect.py as on a device; gives (caption, annotated image) pairs."""
+    """Run tflite/device/detect.py as on a device; return (caption, annotated image) pairs."""
     scenes, output = folder / "scenes", folder / "detections"
     for i, example in enumerate(data.examples[:SHOWN]):
         with replacing(scenes / f"scene{i:02}.png") as aside:
             Image.fromarray(example.image).resize((3 * SIZE, 3 * SIZE), Image.Resampling.BICUBIC).save(aside)
     script = files("cspkeras.tflite.device") / "detect.py"
-    command = [
-        sys.executable,
-        str(script),
-        str(folder / "int8.tflite"),
-        str(scenes),
-        "--output",
-        str(output),
-        "--score",
-        "0.4",
-    ]
-    if status := subprocess.run(command).returncode:
+    command = sys.executable, script, folder / "int8.tflite", scenes, "--output", output, "--score", "0.4"
+    if status := subprocess.run([str(part) for part in command]).returncode:
         raise RuntimeError(f"{script} ended with status {status} on {scenes}")
     found = json.loads((output / "detections.json").read_text())
     images = []
@@ -180,13 +199,13 @@ def _detect_on_device(folder, data):
 
 def _write_report(folder, measured, images, minutes):
     def history(run):
-        with open(folder / run / RESULTS, newline="") as file:
+        with open(folder / run / HISTORY, newline="") as file:
             return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
 
     rows = [{**row, "name": name} for name, row in measured.items()]
     rows[0] = {k: v for k, v in rows[0].items() if k != "gpu_delegated"} | {"name": "Keras"}
-    write_report(
-        folder / "report.html",
+    write_summary_page(
+        folder / REPORT,
         "CSPPeleeNet + EFM, from training to the phone",
         "A small CSPPeleeNet with the Exact Fusion Model learns to find handwritten digits, is quantized with "
         "quantization-aware training, converted to TFLite, and run on LiteRT's CPU and GPU delegate. All figures are "

@@ -1,4 +1,4 @@
-"""Parts of a report as one HTML page that asks for nothing from outside.
+"""Write a report as one HTML page that loads nothing from outside.
 
 Its style is inline, its curves are SVG, its images are embedded; it follows the reader's light or dark setting.
 """
@@ -7,7 +7,7 @@ import base64
 import io
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
@@ -19,8 +19,8 @@ from ..files import replacing
 
 MISSING = "–"
 RUN_COLOURS = 4  # run0 to run3 in the style below
-MANY = 8  # classes from which a confusion matrix is set small
-TOLD = 10  # problems
+MAX_LARGE_CLASSES = 8  # a confusion matrix of more classes is set small
+MAX_PROBLEMS = 10  # listed on a page
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 400, 250, 40, 12, 26, 40  # of a panel and its margins, in SVG units
 
 STYLE = """
@@ -63,7 +63,7 @@ figure { margin: 0; }
 .matrix .heat { background: color-mix(in srgb, var(--run0) calc(var(--share) * 50%), transparent); }
 .many { grid-column: 1 / -1; } .many th, .many td { padding: .2rem .3rem; font-size: .75rem; min-width: 0; }
 .many thead th { writing-mode: sideways-lr; }
-.hint { margin: 0 0 .7rem; font-size: .9rem; color: var(--soft); }
+.note { margin: 0 0 .7rem; font-size: .9rem; color: var(--soft); }
 .wide { grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); }
 .run0 { color: var(--run0); } .run1 { color: var(--run1); }
 .run2 { color: var(--run2); } .run3 { color: var(--run3); }
@@ -74,9 +74,9 @@ figure { margin: 0; }
 def write_page(
     path: str | os.PathLike, title: str, summary: str, sections: Sequence[tuple[str, str]], notes: Sequence[str] = ()
 ) -> Path:
-    """Writes the page: title and summary as text, sections as (heading, HTML), notes as a list of lines at the end.
+    """Write the page: title and summary as text, sections as (heading, HTML), notes as a list of lines at the end.
 
-    The file is replaced only when the new page is complete. Returns its path.
+    The file is replaced only when the new page is complete. Return its path.
     """
     if notes:
         items = "".join(f"<li>{escape(note)}</li>" for note in notes)
@@ -99,7 +99,7 @@ def write_page(
 
 
 def table(label: str, names: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> str:
-    """A table: its label for screen readers, the columns' names, and for each row its name and its cells as HTML."""
+    """Return a table: a label for screen readers, the columns' names, and a name and cells (HTML) for each row."""
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
     body = "".join(f'<tr><th scope="row">{escape(name)}</th>{"".join(cells)}</tr>\n' for name, cells in rows)
     return (
@@ -109,22 +109,22 @@ def table(label: str, names: Sequence[str], rows: Sequence[tuple[str, Sequence[s
 
 
 def cell(value, pattern: str = "{}") -> str:
-    """A table's cell with a number, or a dash for what is none."""
-    return f"<td>{form(value, pattern)}</td>"
+    """Return a table's cell with a number, or a dash for what is not a finite number."""
+    return f"<td>{formatted(value, pattern)}</td>"
 
 
-def hint(html: str) -> str:
-    """What a reader should know of the part of the page below."""
-    return f'<div class="hint">{html}</div>'
+def note_html(html: str) -> str:
+    """Return a note on the part of the page below it."""
+    return f'<div class="note">{html}</div>'
 
 
 def matrix(confusion: Mapping, background: str | None = None, most: int | None = None) -> str:
-    """A confusion matrix: the classes that occur or are taken for others, shaded by the share of the row.
+    """Return a confusion matrix of the classes that occur or are predicted, shaded by the share of the row.
 
     Args:
-        confusion: "classes", names, and "matrix", a row for each true class, a column for each that is seen.
-        background: the class that is nowhere and so never right.
-        most: show the classes that are confused most often, as many; None for all.
+        confusion: "classes", names, and "matrix", a row for each true class, a column for each predicted one.
+        background: the class of no object, which is never correct; None where there is none.
+        most: show only this many classes, those confused most often; None for all.
     """
     names, counts = np.array(confusion["classes"]), np.array(confusion["matrix"])
     shown = np.flatnonzero(counts.sum(axis=0) + counts.sum(axis=1))
@@ -134,24 +134,24 @@ def matrix(confusion: Mapping, background: str | None = None, most: int | None =
     rows = []
     for true in shown:
         total, cells = max(1, counts[true].sum()), []
-        for seen in shown:
-            nothing = true == seen and names[true] == background
-            text = MISSING if nothing else counts[true, seen] or ""
-            cells.append(f'<td class="heat" style="--share:{counts[true, seen] / total:.2f}">{text}</td>')
+        for predicted in shown:
+            undefined = true == predicted and names[true] == background
+            text = MISSING if undefined else counts[true, predicted] or ""
+            cells.append(f'<td class="heat" style="--share:{counts[true, predicted] / total:.2f}">{text}</td>')
         rows.append((names[true], cells))
-    size = "matrix many" if len(shown) > MANY else "matrix"  # many: a row of the page to itself
+    size = "matrix many" if len(shown) > MAX_LARGE_CLASSES else "matrix"  # many: as wide as the page
     return f'<div class="{size}">{table("Confusion matrix", ("", *names[shown]), rows)}</div>'
 
 
-def told(problems: Sequence[str]) -> list[str]:
-    """The notes of a page about problems in the data, the first of many."""
+def problem_notes(problems: Sequence[str]) -> list[str]:
+    """Return a page's notes about problems in the data: their number and the first `MAX_PROBLEMS`."""
     if not problems:
         return []
-    return [f"{len(problems)} problems in the data, all of them in evaluation.json:", *problems[:TOLD]]
+    return [f"{len(problems)} problems in the data, all of them in evaluation.json:", *problems[:MAX_PROBLEMS]]
 
 
 def panel(title: str, label: str, legend: str, drawing: str) -> str:
-    """A chart on a card: its title, its label for screen readers, `legend`s and a `plot`."""
+    """Return a chart on a card: its title, its label for screen readers, `legend`s and a `plot`."""
     return (
         f'<figure class="card"><figcaption><b>{escape(title)}</b>{legend}</figcaption><svg class="plot" role="img" '
         f'viewBox="0 0 {WIDTH} {HEIGHT}" aria-label="{escape(label)}">{drawing}</svg></figure>'
@@ -159,7 +159,7 @@ def panel(title: str, label: str, legend: str, drawing: str) -> str:
 
 
 def legend(styles: Mapping[str, str]) -> str:
-    """What each style of a curve, a class or two, stands for."""
+    """Return a legend: a label for each style, which is one or two of the page's CSS classes for curves."""
     entries = "".join(
         f'<span><svg class="key" viewBox="0 0 32 12" aria-hidden="true">'
         f'<path class="curve {style}" d="M2 6H30"/></svg>{escape(name)}</span>'
@@ -171,9 +171,9 @@ def legend(styles: Mapping[str, str]) -> str:
 def plot(
     curves: Sequence[tuple[str, Sequence]], x_name: str, y_name: str, whole: bool = False, reach: Sequence | None = None
 ) -> str:
-    """The inside of a panel's SVG: curves as (classes, points), both axes from zero.
+    """Return the inside of a panel's SVG: curves as (CSS classes, points), both axes from zero.
 
-    With `whole` x counts something; `reach` is a point that both axes contain at least.
+    With `whole` the ticks of x are whole numbers; `reach` is a point (x, y) that the axes include.
     """
     known = [(x, y) for _, points in curves for x, y in points if math.isfinite(x + y)]
     if reach is not None:
@@ -214,7 +214,7 @@ def plot(
 
 
 def _ticks(low: float, high: float, whole: bool = False) -> list[float]:
-    """About five round numbers that enclose low..high."""
+    """Return about five round numbers that enclose low..high."""
     rough = (high - low) / 5 or 0.2
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
@@ -224,7 +224,7 @@ def _ticks(low: float, high: float, whole: bool = False) -> list[float]:
 
 
 def figure(caption: str, image: np.ndarray) -> str:
-    """A uint8 RGB image (height, width, 3) and what is written under it; a ValueError for another."""
+    """Return a uint8 RGB image (height, width, 3) and its caption; raise a ValueError for any other image."""
     check_image(image)
     data = io.BytesIO()
     Image.fromarray(image).save(data, "JPEG", quality=92, subsampling=0)
@@ -236,15 +236,26 @@ def figure(caption: str, image: np.ndarray) -> str:
     )
 
 
+def images(captioned: Iterable[tuple[str, np.ndarray]], wide: bool = False) -> str:
+    """Return a grid of `figure`s, a caption and an image each."""
+    figures = "".join(figure(caption, image) for caption, image in captioned)
+    return f'<div class="images{" wide" if wide else ""}">{figures}</div>'
+
+
+def panels(*parts: str) -> str:
+    """Return charts and other parts beside each other."""
+    return f'<div class="panels">{"".join(parts)}</div>'
+
+
 def number(value) -> float:
-    """The value as a float; NaN for None, an empty cell or anything else that is no number."""
+    """Return the value as a float; NaN for None, an empty cell or anything else that is not a number."""
     try:
         return float(value)
     except (TypeError, ValueError):
         return math.nan
 
 
-def form(value, pattern: str) -> str:
-    """The value as a pattern writes it, or a dash for what is no finite number."""
+def formatted(value, pattern: str) -> str:
+    """Return the value as a pattern formats it, or a dash for what is not a finite number."""
     value = number(value)
     return pattern.format(value) if math.isfinite(value) else MISSING

@@ -25,7 +25,7 @@ def test_gradients_at_the_last_map_are_those_by_hand():
     np.testing.assert_allclose(found.reshape(6, 16, 5), np.repeat(by_hand[:, None], 16, axis=1), atol=1e-6)
 
 
-def test_the_model_is_left_as_it_was():
+def test_the_model_is_not_changed():
     image = layers.Input((4, 4, 3))
     x = layers.BatchNormalization(name="norm")(image)
     model = keras.Model(image, layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
@@ -54,7 +54,7 @@ def test_effective_rank_counts_what_is_independent():
 
 @pytest.mark.slow
 def test_a_partial_dense_block_has_less_duplicated_gradients():
-    """Over seeds, beside a dense block and one behind the same two convolutions."""
+    """Over seeds, compared with a dense block and one after the same two convolutions."""
     spec = importlib.util.spec_from_file_location("gradients_benchmark", BENCHMARK)
     benchmark = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(benchmark)

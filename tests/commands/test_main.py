@@ -63,7 +63,7 @@ def test_a_reader_that_leaves_ends_it_quietly(flush, capsys, monkeypatch):
     assert capsys.readouterr().err == ""
 
 
-NO_DETECTORS = {
+NOT_DETECTORS = {
     "missing.keras": "missing; expected a .keras file with a detector",
     "folder.keras": "missing; expected a .keras file with a detector",
     "text.keras": "not a .keras file that can be loaded",
@@ -80,11 +80,11 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize("name", NO_DETECTORS)
-def test_what_is_no_detector(name, command, models, one_error, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", NOT_DETECTORS)
+def test_what_is_not_a_detector(name, command, models, one_error, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     line = one_error(*(part.format(model=models / name) for part in COMMANDS[command]))
-    assert line.startswith(f"cspkeras: {models / name}: {NO_DETECTORS[name]}")
+    assert line.startswith(f"cspkeras: {models / name}: {NOT_DETECTORS[name]}")
     assert not list(tmp_path.iterdir())
 
 
@@ -98,10 +98,10 @@ def test_what_is_no_detector(name, command, models, one_error, tmp_path, monkeyp
         ("evaluate", "missing.tflite", "No such file or directory"),
         ("evaluate", "text.tflite", "not a .tflite file"),
         ("evaluate", "empty.tflite", "not a .tflite file"),
-        ("evaluate", "bare.tflite", "carries no cspkeras settings; export it with cspkeras.tflite.export.convert"),
+        ("evaluate", "bare.tflite", "carries no cspkeras settings; export it with cspkeras.tflite.convert"),
     ),
 )
-def test_what_is_no_tflite_file(command, name, message, models, one_error):
+def test_what_is_not_a_tflite_file(command, name, message, models, one_error):
     path = models / name
     line = one_error(*(("check", path) if command == "check" else ("evaluate", "--model", path, "--data", "voc")))
     assert line.startswith("cspkeras: ") and str(path) in line and message in line
@@ -165,7 +165,7 @@ def test_the_table_of_models(capsys):
     assert detectors[2][4:9] == ["3.590", "3.59", "416", "23.1", "44.5"]
 
 
-def test_models_that_are_not_there(one_error):
+def test_unknown_models(one_error):
     line = one_error("models", "Alex*")
     assert line.startswith("cspkeras: no network's name matches 'Alex*'; there are CSPDarknet53, ")
 
@@ -180,7 +180,7 @@ def test_int8_without_data(models, one_error, tmp_path):
 def test_a_file_in_the_place_of_the_output_folder(models, one_error, tmp_path):
     (tmp_path / "out").write_text("in the way")
     line = one_error("export", "--model", models / "detector.keras", "--output", tmp_path / "out/new.tflite")
-    assert line == f"cspkeras: {tmp_path}/out: is no folder, expected one to write new.tflite into"
+    assert line == f"cspkeras: {tmp_path}/out: is not a folder, expected one to write new.tflite into"
 
 
 def interrupt(*_, **__):

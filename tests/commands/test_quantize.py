@@ -1,4 +1,4 @@
-"""`cspkeras quantize`: how far it goes, by what each step measures."""
+"""`cspkeras quantize`: how many steps it takes, by what each measures."""
 
 import json
 
@@ -17,7 +17,7 @@ CASES = {  # mAP measured, in order; the steps taken
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
-def test_it_goes_as_far_as_it_must(case, models, make_voc, tmp_path, monkeypatch, capsys):
+def test_it_trains_as_little_as_it_must(case, models, make_voc, tmp_path, monkeypatch, capsys):
     measured, taken = CASES[case]
     figures = iter(measured)
 
@@ -26,7 +26,7 @@ def test_it_goes_as_far_as_it_must(case, models, make_voc, tmp_path, monkeypatch
         return rows[name]["mAP"]
 
     monkeypatch.setattr(quantize_command, "_measure", measure)
-    monkeypatch.setattr(quantize_command, "BATCH", 2)
+    monkeypatch.setattr(quantize_command, "REFINE_BATCH", 2)
     run = tmp_path / "run"
     recipe = ("--set", "epochs=1", "--set", "batch_size=2", "--refine", "2")
     arguments = ("--model", models / "detector.keras", "--data", make_voc(), "--run", run, *recipe)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cspkeras.commands import show as show_command
+from cspkeras.commands.data import show as show_command
 from cspkeras.training import ClassificationData, LabelledImage
 from cspkeras.training.pipeline.preview import GAP
 

@@ -95,7 +95,7 @@ def quick_fit(replace_build, monkeypatch):
 def test_a_file_in_the_place_of_the_run(quick_fit, capsys, make_voc, tmp_path):
     (tmp_path / "run").write_text("in the way")
     assert main(["train", "--data", str(make_voc(train=16)), "--run", str(tmp_path / "run")]) == 1
-    expected = f"cspkeras: {tmp_path}/run: is no folder, expected one to write recipe.json into"
+    expected = f"cspkeras: {tmp_path}/run: is not a folder, expected one to write recipe.json into"
     assert capsys.readouterr().err.splitlines()[-1] == expected
 
 
@@ -149,7 +149,7 @@ def test_a_recipe_changed_by_settings_and_then_by_flags(fitted, make_voc, tmp_pa
             "recipe must be a .toml file or one of the package's, such as quantization. Received: quantisation",
         ),
         (("--recipe", "nowhere.toml"), "nowhere.toml: missing; expected a recipe"),
-        (("--overwrite", "--resume"), "--resume and --overwrite: a run goes on or is replaced, not both"),
+        (("--overwrite", "--resume"), "--resume and --overwrite: a run is resumed or replaced, not both"),
     ],
 )
 def test_wrong_recipes_are_reported_before_the_data_is_read(arguments, message, one_error, monkeypatch, tmp_path):
@@ -162,7 +162,7 @@ def test_wrong_recipes_are_reported_before_the_data_is_read(arguments, message, 
 def test_the_folder_is_checked_first(command, one_error, tmp_path):
     (tmp_path / "last.npz").touch()
     line = one_error(*command, "--data", "nowhere", "--run", tmp_path)
-    assert line == f"cspkeras: {tmp_path}: holds a run already; --resume goes on with it, --overwrite replaces it"
+    assert line == f"cspkeras: {tmp_path}: holds a run already; --resume continues it, --overwrite replaces it"
     line = one_error(*command, "--data", "nowhere", "--run", tmp_path / "x", "--resume")
     assert line == f"cspkeras: {tmp_path}/x/last.npz: missing; there is no run to resume"
 

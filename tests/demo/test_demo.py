@@ -1,12 +1,19 @@
-"""The whole way once, as `make demo` goes it."""
+"""The end-to-end demo, as `make demo` runs it."""
 
+import dataclasses
 import json
 import os
 from pathlib import Path
 
 import pytest
 
+from cspkeras.commands.main import main
+from cspkeras.demo import run as demo_run
+from cspkeras.demo.run import demo
 from cspkeras.tflite.device.detect import Detector
+from cspkeras.training.run.state import LAST
+
+FINISHED = {"int8": {"mAP50": 0.9}}
 
 
 @pytest.fixture(scope="module")
@@ -14,11 +21,72 @@ def run(tmp_path_factory):
     """The folder of a finished demo: the one that CSPKERAS_DEMO_RUN names, or one made now."""
     if given := os.environ.get("CSPKERAS_DEMO_RUN"):
         return Path(given)
-    from cspkeras.demo.run import demo
-
     folder = tmp_path_factory.mktemp("demo")
     demo(folder)
     return folder
+
+
+class Started(Exception):
+    """A demo has begun with its work."""
+
+
+@pytest.fixture
+def finished(tmp_path, monkeypatch):
+    """The folder of a finished demo; one that begins anew raises `Started`."""
+
+    def start(*_):
+        raise Started
+
+    monkeypatch.setattr(demo_run, "_data", start)
+    for name, content in (("results", FINISHED), ("settings", demo_run._settings())):
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    (tmp_path / "report.html").touch()
+    for part in ("training", "quantization"):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / LAST).touch()
+    return tmp_path
+
+
+def states(folder):
+    return [part for part in ("training", "quantization") if (folder / part / LAST).exists()]
+
+
+def test_a_finished_demo_is_not_run_again(finished, capsys):
+    assert demo(finished) == FINISHED
+    capsys.readouterr()
+    assert main(["demo", "--run", str(finished)]) == 0
+    assert capsys.readouterr().out == (
+        f"{finished}: holds the finished demo; its report is {finished}/report.html; "
+        f"to run it again: cspkeras demo --run {finished} --overwrite\n"
+    )
+
+
+def test_overwrite_runs_a_finished_demo_again(finished):
+    with pytest.raises(Started):
+        main(["demo", "--run", str(finished), "--overwrite"])
+    assert not (finished / "results.json").exists() and not states(finished)
+
+
+@pytest.mark.parametrize("changed", ("version", "recipe", "no settings", "bad settings"))
+def test_a_finished_demo_of_other_settings_is_run_again(changed, finished, monkeypatch):
+    if changed == "version":
+        monkeypatch.setattr(demo_run, "__version__", "0.0.0")
+    elif changed == "recipe":
+        monkeypatch.setattr(demo_run, "TRAINING", dataclasses.replace(demo_run.TRAINING, epochs=3))
+    elif changed == "no settings":
+        (finished / "settings.json").unlink()
+    else:
+        (finished / "settings.json").write_text("{")
+    with pytest.raises(Started):
+        demo(finished)
+    assert not (finished / "results.json").exists() and not states(finished)
+
+
+def test_an_interrupted_demo_is_resumed(finished):
+    (finished / "results.json").unlink()
+    with pytest.raises(Started):
+        demo(finished)
+    assert states(finished) == ["training", "quantization"]
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from PIL import Image
 from cspkeras.backbones import peleenet
 from cspkeras.commands.main import main
 from cspkeras.saving import exporter
-from cspkeras.tflite.export import convert
+from cspkeras.tflite import convert
 from cspkeras.tflite.runtime import litert
 from cspkeras.training.evaluation.classification import load_answers
 

@@ -4,15 +4,15 @@ import ast
 import json
 
 import pytest
-from conftest import COLORS
 from PIL import Image
+from small_data import COLORS
 
 from cspkeras.commands.main import main
 from cspkeras.detection.anchors import Anchors
 from cspkeras.training.evaluation.detection import SUMMARY
 
 
-def test_problems_in_the_data_are_told_and_results_alone_are_on_the_standard_output(models, capsys, make_voc):
+def test_problems_in_the_data_are_logged_and_only_results_are_on_the_standard_output(models, capsys, make_voc):
     voc = make_voc(train=3)
     (voc / "JPEGImages/train1.png").unlink()
     xml = voc / "Annotations/train2.xml"
@@ -59,7 +59,7 @@ def test_an_evaluation_in_files(models, capsys, make_voc, tmp_path):
 def test_an_evaluation_where_a_file_is_in_the_way(models, one_error, tmp_path):
     (tmp_path / "out").touch()
     line = one_error("evaluate", "--model", models / "detector.keras", "--data", "voc", "--output", tmp_path / "out")
-    assert line == f"cspkeras: {tmp_path}/out: is no folder, expected one to write the evaluation into"
+    assert line == f"cspkeras: {tmp_path}/out: is not a folder, expected one to write the evaluation into"
 
 
 def coco_of(voc):
@@ -192,7 +192,7 @@ def test_classes_in_place_of_boxes(capsys, one_error, tmp_path):
     assert line.startswith(f"cspkeras: --data {folder}/train: has no splits, expected a data set with train and val")
 
 
-def test_a_data_set_that_is_none(one_error, tmp_path):
+def test_what_is_not_a_data_set(one_error, tmp_path):
     (tmp_path / "file.txt").touch()
     for command in (("check",), ("pack", "--output", tmp_path / "packed")):
         line = one_error("data", *command, tmp_path / "file.txt")

@@ -1,44 +1,25 @@
-"""The sub-commands about finished .tflite files: how fast they are, and a page that runs one."""
+"""The sub-command `benchmark`: how large and how fast .tflite files are."""
 
-import argparse
 import json
 from pathlib import Path
 
+from .arguments import add_command, add_json, count
 
-def add(commands, count):
-    """Add them to the group of sub-commands; `count` reads an option that is a positive number."""
-    help = "Size, memory and latency of .tflite files on LiteRT's CPU, and their slowest operations."
-    parser = commands.add_parser("benchmark", help=help, description=help)
-    parser.set_defaults(run=_benchmark)
-    parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a .tflite file of anyone's making")
+
+def add(commands):
+    """Add `benchmark` to the sub-commands."""
+    about = "Measure size, memory and latency of .tflite files on LiteRT's CPU, and list their slowest operations."
+    parser = add_command(commands, "benchmark", run, about)
+    parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="any .tflite file, not only cspkeras'")
     parser.add_argument("--threads", type=count, nargs="+", help="numbers of threads [1 and all cores]")
     parser.add_argument("--runs", type=count, default=50, help="timed runs for each [%(default)s]")
     parser.add_argument("--slowest", type=count, default=10, help="operations to list [%(default)s]")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="for benchmark.json and benchmark.svg [none]")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-
-    help = "A page on this computer that runs a .tflite detector in the browser, on images or the camera."
-    parser = commands.add_parser("serve", help=help, description=help)
-    parser.set_defaults(run=_serve)
-    parser.add_argument("file", type=Path, help="a detector's .tflite, written by cspkeras")
-    parser.add_argument("--port", type=_port, default=8000, help="0 for any [%(default)s]")
-    parser.add_argument(
-        "--litert",
-        type=Path,
-        metavar="FOLDER",
-        help="node_modules/@litertjs of `npm install @litertjs/core` [LiteRT.js from a public network]",
-    )
-    parser.add_argument("--images", type=Path, metavar="FOLDER", help="images for ?image=images/NAME [none]")
+    add_json(parser)
 
 
-def _port(text):
-    value = int(text)
-    if not 0 <= value < 65536:
-        raise argparse.ArgumentTypeError(f"must be from 0 to 65535, received {text}")
-    return value
-
-
-def _benchmark(options):
+def run(options):
+    """Measure each file, print its table, and write the results where a folder is given."""
     from ..tflite.proof.benchmark import benchmark
 
     results = []
@@ -78,11 +59,3 @@ def _write(folder, results, text, slowest):
 def _bar(operation):
     weighted = operation.layer and not operation.layer.startswith("after ")
     return operation.layer if weighted else f"{operation.kernel} {operation.layer}".strip()
-
-
-def _serve(options):
-    from ..tflite.browser.server import make_server
-
-    with make_server(options.file, options.port, options.litert, options.images) as server:
-        print(f"http://127.0.0.1:{server.server_port}/ runs {options.file}; Ctrl-C ends it", flush=True)
-        server.serve_forever()

@@ -1,0 +1,32 @@
+"""The sub-command `data pack`: a data set as TFRecords."""
+
+from pathlib import Path
+
+from ..arguments import add_command, add_data_path, add_splits, count
+from ..reading import log, log_data
+
+
+def add(commands):
+    """Add `pack` to the `data` commands."""
+    parser = add_command(commands, "pack", run, "Write a data set as TFRecords, its image files unchanged.")
+    add_data_path(parser)
+    add_splits(parser)
+    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="where to write the TFRecords")
+    parser.add_argument("--shards", type=count, default=8, help="files per split [%(default)s]")
+
+
+def run(options):
+    """Write a data set as TFRecords, all of its splits with the same classes."""
+    from ...training.data.packing import pack
+    from ...training.data.reading import read, splits
+
+    path, wanted = options.data, options.split or splits(options.data) or [None]
+    parts = {split: read(path, split, images=options.images) for split in wanted}
+    if len({data.class_names for data in parts.values()}) > 1:  # the format lists none: each split has those it shows
+        names = tuple(sorted({name for data in parts.values() for name in data.class_names}))
+        parts = {split: read(path, split, names, options.images) for split in wanted}
+    for split, data in parts.items():
+        log_data(data, path, split)
+    named = {split or path.stem.removeprefix("instances_"): data for split, data in parts.items()}
+    for file in pack(named, options.output, options.shards, log):
+        print(file)

@@ -1,0 +1,30 @@
+"""The sub-command `data serve`: training batches for other machines."""
+
+from ..arguments import add_command, add_data_path, add_split
+from ..reading import log, read_data
+
+
+def add(commands):
+    """Add `serve` to the `data` commands."""
+    about = "Decode and augment for `cspkeras train --data-service` on other machines, until it is stopped."
+    parser = add_command(commands, "serve", run, about)
+    add_data_path(parser)
+    add_split(parser, "train")
+    parser.add_argument(
+        "--address",
+        required=True,
+        metavar="HOST:PORT",
+        help="name of this machine as others see it, and the first of three consecutive free ports",
+    )
+
+
+def run(options):
+    """Serve batches until the command is stopped."""
+    from ...training.distribution.addresses import resolved
+
+    resolved(options.address, "--address")
+    from ...training.distribution.service import DataServer
+
+    server = DataServer(read_data(options.data, options.split, images=options.images), options.address, log)
+    log(f"serving at {options.address}")
+    server.serve()

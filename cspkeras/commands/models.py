@@ -1,0 +1,18 @@
+"""The sub-command `models`: a table of the networks."""
+
+from .arguments import add_command
+
+
+def add(commands):
+    """Add `models` to the sub-commands."""
+    about = "List the networks: what is counted here beside what was published."
+    parser = add_command(commands, "models", run, about)
+    parser.add_argument("pattern", nargs="?", default="*", help="pattern of the names, such as 'CSP*' [all]")
+
+
+def run(options):
+    """Print the table, each line as soon as its network is counted."""
+    from ..analysis.table import table
+
+    for line in table(options.pattern):
+        print(line, flush=True)

@@ -1,0 +1,68 @@
+"""The demo's page: a table of its models, the curves of their training, and what they find."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..reports.page import MISSING, cell, formatted, images, number, panels, table, write_page
+from ..training.run.report import CHARTS, chart
+
+
+def write_summary_page(
+    path: str | os.PathLike[str],
+    title: str,
+    summary: str,
+    rows: Sequence[Mapping],
+    history: Mapping[str, Sequence[Mapping]],
+    captioned: Sequence[tuple[str, np.ndarray]],
+    notes: Sequence[str] = (),
+) -> Path:
+    """Write the page; a value that is missing, None or not finite is shown as a dash.
+
+    Args:
+        path: the HTML file. It is replaced only when the new page is complete.
+        title: the heading.
+        summary: one paragraph under it.
+        rows: a row of the table each: "name", "mAP50" and "mAP" (0 to 1), "size_bytes", "latency_ms" and
+            "gpu_delegated" (True, False, or None where it was not checked).
+        history: name of a run to its rows of results.csv, numbers or their text: "epoch" and, drawn where present,
+            "loss", "val_loss", "val_mAP50", "val_mAP".
+        captioned: caption and uint8 RGB image (height, width, 3).
+        notes: how it was measured: command, seed, machine, threads.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: for an image that is not uint8 RGB.
+    """
+    sections = [("Results", _results(rows))]
+    if history:
+        sections.append(("Training", panels(*(chart(history, *one) for one in CHARTS))))
+    if captioned:
+        sections.append(("Images", images(captioned)))
+    return write_page(path, title, summary, sections, notes)
+
+
+def _results(rows: Sequence[Mapping]) -> str:
+    names = ("Model", "mAP50", "mAP", "Size", "Latency (ms)", "GPU delegated")
+    lines = []
+    for row in rows:
+        accuracy = [cell(row.get(key), "{:.3f}") for key in ("mAP50", "mAP")]
+        cells = [*accuracy, f"<td>{_size(row.get('size_bytes'))}</td>", cell(row.get("latency_ms"), "{:.1f}")]
+        lines.append((str(row.get("name", MISSING)), [*cells, _delegated(row)]))
+    return table("Results", names, lines)
+
+
+def _delegated(row: Mapping) -> str:
+    if "gpu_delegated" not in row:
+        return f'<td class="unknown">{MISSING}</td>'
+    answers = {True: ("yes", "yes"), False: ("no", "no"), None: ("unknown", "not checked")}
+    return '<td class="{}">{}</td>'.format(*answers[row["gpu_delegated"]])
+
+
+def _size(value) -> str:
+    unit, pattern = (1e6, "{:.2f} MB") if number(value) >= 1e6 else (1e3, "{:.0f} kB")
+    return formatted(number(value) / unit, pattern)
