@@ -24,7 +24,7 @@ save = Run.save
 
 def save_and_die(run):
     save(run)
-    if run.step == int(dies_at):
+    if run.progress.step == int(dies_at):
         os.kill(os.getpid(), 9)
 
 

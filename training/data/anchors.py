@@ -1,38 +1,59 @@
-"""Anchors that suit a data set."""
+"""Estimate anchors for a data set, and measure how well anchors fit it."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from ...detection.anchors import STRIDES, Anchors
+from .examples import DetectionData
 
-MOST = 20_000  # objects looked at; of a larger data set as many by chance
-RATIO = 4.0  # an object is within an anchor's reach where neither side differs from its by this factor
+MAX_OBJECTS = 20_000  # to look at; of a larger data set as many are drawn at random
+RATIO = 4.0  # an object is within an anchor's reach if neither of its sides differs from the anchor's by this factor
 
 
-def estimate_anchors(data, size, count=9, seed=0, rounds=100, generations=0, strides=STRIDES):
-    """k-means++ on the shapes of a data set's boxes, with 1 - IoU as the distance (YOLOv2, arXiv 1612.08242).
+def estimate_anchors(
+    data: DetectionData,
+    size: tuple[int, int],
+    count: int = 9,
+    seed: int = 0,
+    rounds: int = 100,
+    generations: int = 0,
+    strides: Sequence[int] = STRIDES,
+) -> Anchors:
+    """Estimate a data set's anchors: k-means++ on its boxes' shapes, distance 1 - IoU (YOLOv2, arXiv 1612.08242).
 
     Args:
         data: `DetectionData`.
         size: (height, width) of the network's input in pixels; images are taken as letterboxed into it.
-        count: number of anchors, as many for each level.
+        count: number of anchors, shared equally among the levels.
         seed: decides the starting anchors and the mutations.
-        rounds: rounds of k-means at most.
-        generations: mutations tried behind k-means, in the manner of YOLOv5's autoanchor: one is kept where the
-            objects' mean best IoU is better, an object out of reach (see `anchor_fit`) counting as none.
+        rounds: largest number of rounds of k-means.
+        generations: mutations to try after k-means, in the manner of YOLOv5's autoanchor: one is kept if it raises the
+            objects' mean best IoU, in which an object out of reach (see `anchor_fit`) counts as 0.
         strides: the levels' strides in pixels, finest first.
 
     Returns:
         `Anchors`, or the published ones where the data set has fewer than `count` different shapes.
 
     Raises:
-        ValueError: for a count that is no multiple of the number of levels.
+        ValueError: for a count that is not a multiple of the number of levels.
+
+    Example:
+        >>> import numpy as np
+        >>> from cspkeras.training import DetectionData, Example, estimate_anchors
+        >>> image, label = np.zeros((416, 416, 3), "uint8"), np.int64([0])
+        >>> boxes = [np.float32([[0, 0, 10 * k, 20 * k]]) for k in range(1, 10)]
+        >>> data = DetectionData([Example(image, box, label) for box in boxes], ("cat",))
+        >>> anchors = estimate_anchors(data, (416, 416))
+        >>> len(anchors.pairs)
+        9
     """
     rng = np.random.default_rng(seed)
     shapes = object_shapes(data, size)
     if len(np.unique(shapes, axis=0)) < count:
         return Anchors.published(size, strides)
     centres = rng.choice(shapes, 1)
-    while len(centres) < count:  # k-means++: far from those that there are
+    while len(centres) < count:  # k-means++: draw the next far from the others
         far = (1 - _iou(shapes, centres).max(axis=1)).clip(0) ** 2
         centres = np.append(centres, rng.choice(shapes, 1, p=far / far.sum()), axis=0)
     for _ in range(rounds):
@@ -47,10 +68,10 @@ def estimate_anchors(data, size, count=9, seed=0, rounds=100, generations=0, str
 
 
 def anchor_fit(shapes, pairs):
-    """How well anchors fit objects.
+    """Measure how well anchors fit objects.
 
     Args:
-        shapes: (N, 2) width and height of the objects in pixels of the network's input, as `object_shapes` gives.
+        shapes: (N, 2) width and height of the objects in pixels of the network's input, see `object_shapes`.
         pairs: (A, 2) width and height of the anchors.
 
     Returns:
@@ -61,14 +82,14 @@ def anchor_fit(shapes, pairs):
 
 
 def object_shapes(data, size):
-    """(N, 2) width and height of the objects as `size` (height, width) in pixels shows them; `MOST` at most."""
+    """Return (N, 2) width and height of the objects, letterboxed into `size` (height, width); at most `MAX_OBJECTS`."""
     shapes = [np.zeros((0, 2))]
     for example in data.examples:
         if len(example.boxes):
             w, h = example.size
             shapes.append((example.boxes[:, 2:] - example.boxes[:, :2]) * min(size[0] / h, size[1] / w))
     shapes = np.concatenate(shapes)
-    return np.random.default_rng(0).choice(shapes, MOST, replace=False) if len(shapes) > MOST else shapes
+    return np.random.default_rng(0).choice(shapes, MAX_OBJECTS, replace=False) if len(shapes) > MAX_OBJECTS else shapes
 
 
 def _evolve(shapes, pairs, generations, rng):
@@ -77,7 +98,7 @@ def _evolve(shapes, pairs, generations, rng):
 
     best = fitness(pairs)
     for _ in range(generations):
-        chosen = rng.random(pairs.shape) < 0.08  # of many sides changed at once one would spoil the others
+        chosen = rng.random(pairs.shape) < 0.08  # few: of many sides changed at once, one would spoil the others
         factors = 1 + chosen * rng.normal(0, 10 ** rng.uniform(-2.5, -0.3), pairs.shape)
         mutated = pairs * factors.clip(0.3, 3)
         if (value := fitness(mutated)) > best:

@@ -1,4 +1,4 @@
-"""What the readers have in common: from what a file says of its images to data that can be used."""
+"""Shared by all readers: validate annotations and collect them into data sets."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ import numpy as np
 from .examples import ClassificationData, DetectionData, Example, LabelledImage
 
 ROUNDING = 0.05  # pixels by which a box may reach outside unreported: annotations are rounded
-LISTED = 10  # names in a message
+MAX_NAMES = 10  # in a message
 
 
 class Annotation(NamedTuple):
@@ -21,15 +21,15 @@ class Annotation(NamedTuple):
 
 
 def usable_box(values, label, size):
-    """What of an annotated box can be used.
+    """Cut an annotated box to its image.
 
     Args:
-        values: x1, y1, x2, y2 in pixels, numbers or their text; anything else is reported too.
+        values: x1, y1, x2, y2 in pixels, as numbers or text; anything else is reported.
         label: the object's class, for the report.
         size: (width, height) of the image.
 
     Returns:
-        (the box cut to the image, or None; what is wrong with it, or None).
+        (the box cut to the image, or None where nothing of it is usable; what is wrong with it, or None).
     """
     width, height = size
     try:
@@ -47,13 +47,13 @@ def usable_box(values, label, size):
 
 
 def collect(listing, images, class_names, problems):
-    """`DetectionData` of what a reader has found; objects of other classes are left out, a line a class.
+    """Make `DetectionData` of what a reader has found; objects of other classes are left out, with a line per class.
 
     Args:
         listing: the file that lists the images, for errors.
         images: for each image its path and a list of `Annotation`.
         class_names: the classes to keep.
-        problems: the lines so far.
+        problems: the lines so far, which are added to.
 
     Raises:
         ValueError: where no object is left.
@@ -82,7 +82,7 @@ def collect(listing, images, class_names, problems):
 
 
 def collect_labels(listing, images, class_names, problems):
-    """`ClassificationData` of what a reader has found; images of other classes are left out, a line a class.
+    """Make `ClassificationData` of what a reader has found; images of other classes are left out, a line per class.
 
     Args:
         listing, class_names, problems: as `collect`.
@@ -123,4 +123,4 @@ def _arrays(objects, index):
 
 def _some(names):
     names = list(names)
-    return ", ".join(names[:LISTED]) + (f", ... {len(names)} in all" if len(names) > LISTED else "")
+    return ", ".join(names[:MAX_NAMES]) + (f", ... {len(names)} in all" if len(names) > MAX_NAMES else "")

@@ -1,4 +1,4 @@
-"""What a data set is, for detection and for classification, and `read`, which knows every format."""
+"""Data sets for detection and classification: images with boxes or with a label, and the names of the classes."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -8,21 +8,28 @@ import numpy as np
 
 from .images import StoredImage, read_pixels, upright_size
 
-USUAL = ("train", "training", "val", "valid", "validation", "test")  # names of splits, in their order
-
 
 @dataclass(frozen=True)
 class Example:
     """An image with its objects. Boxes are those of the upright image, its EXIF orientation applied.
 
     Attributes:
-        image: path of the image, the (h, w, 3) uint8 RGB array itself, or where in a larger file it lies.
+        image: path of the image, the (h, w, 3) uint8 RGB array itself, or its place in a larger file.
         boxes: (N, 4) float32 x1, y1, x2, y2 in the image's pixels.
         labels: (N,) int64, indices into the class names.
-        areas: (N,) square pixels that make an object small, medium or large in the evaluation; None for its box's.
-        crowd_boxes: (M, 4) regions of uncounted objects: no part of the training, and in the evaluation neither missed
-            nor a place where a detection is false.
+        areas: (N,) square pixels by which the evaluation takes an object as small, medium or large; None for the area
+            of its box.
+        crowd_boxes: (M, 4) regions of uncounted objects: not trained on, and in the evaluation neither missed nor a
+            place where a detection is false.
         crowd_labels: (M,) their classes.
+
+    Example:
+        >>> import numpy as np
+        >>> from cspkeras.training import Example
+        >>> image = np.zeros((48, 64, 3), "uint8")
+        >>> example = Example(image, boxes=np.float32([[8, 8, 24, 32]]), labels=np.int64([0]))
+        >>> example.size
+        (64, 48)
     """
 
     image: Path | np.ndarray | StoredImage
@@ -33,12 +40,15 @@ class Example:
     crowd_labels: np.ndarray = field(default_factory=lambda: np.zeros(0, "int64"))
 
     @property
-    def size(self):
-        """(width, height) of the image in pixels, as it stands upright."""
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the upright image in pixels."""
         return upright_size(self.image)
 
-    def pixels(self):
-        """The image as an (h, w, 3) uint8 RGB array.
+    def pixels(self) -> np.ndarray:
+        """Decode the image.
+
+        Returns:
+            The upright image, (h, w, 3) uint8 RGB.
 
         Raises:
             OSError: for a missing or broken image, naming the file.
@@ -53,22 +63,42 @@ class LabelledImage:
     Attributes:
         image: as `Example.image`.
         label: index into the class names.
+
+    Example:
+        >>> import numpy as np
+        >>> from cspkeras.training import LabelledImage
+        >>> labelled = LabelledImage(np.zeros((48, 64, 3), "uint8"), label=0)
+        >>> labelled.pixels().shape
+        (48, 64, 3)
     """
 
     image: Path | np.ndarray | StoredImage
     label: int
 
-    def pixels(self):
-        """As `Example.pixels`."""
+    def pixels(self) -> np.ndarray:
+        """Decode the image; see `Example.pixels`."""
         return read_pixels(self.image).array
 
 
 @dataclass(frozen=True)
 class DetectionData:
-    """Examples, the names of their classes, and a line for everything that was left out.
+    """A data set for detection.
+
+    Attributes:
+        examples: the images with their objects.
+        class_names: the names that labels are indices into.
+        problems: a line for everything that was left out or changed when the data set was read.
 
     Raises:
-        ValueError: for boxes that are no finite (N, 4), or labels that are no class's.
+        ValueError: for boxes that are not finite numbers (N, 4), and labels without a class.
+
+    Example:
+        >>> import numpy as np
+        >>> from cspkeras.training import DetectionData, Example
+        >>> example = Example(np.zeros((48, 64, 3), "uint8"), np.float32([[8, 8, 24, 32]]), np.int64([1]))
+        >>> data = DetectionData([example], ("cat", "dog"))
+        >>> data.class_names[data.examples[0].labels[0]]
+        'dog'
     """
 
     examples: list[Example]
@@ -76,23 +106,35 @@ class DetectionData:
     problems: list[str] = field(default_factory=list)
 
     def __post_init__(self):
+        last = len(self.class_names) - 1
         for i, example in enumerate(self.examples):
             for boxes, labels in ((example.boxes, example.labels), (example.crowd_boxes, example.crowd_labels)):
                 if boxes.shape != (len(labels), 4) or not np.isfinite(boxes).all():
                     raise ValueError(
                         f"examples[{i}]: boxes must be finite numbers ({len(labels)}, 4). Received: {boxes}"
                     )
-                if len(labels) and not (labels.min() >= 0 and labels.max() < len(self.class_names)):
-                    most = len(self.class_names) - 1
-                    raise ValueError(f"examples[{i}]: labels must be from 0 to {most}. Received: {labels}")
+                if len(labels) and not (labels.min() >= 0 and labels.max() <= last):
+                    raise ValueError(f"examples[{i}]: labels must be from 0 to {last}. Received: {labels}")
 
 
 @dataclass(frozen=True)
 class ClassificationData:
-    """Labelled images, the names of their classes, and a line for everything that was left out.
+    """A data set for classification.
+
+    Attributes:
+        examples: the images with their labels.
+        class_names: the names that labels are indices into.
+        problems: a line for everything that was left out when the data set was read.
 
     Raises:
-        ValueError: for a label that is no class's.
+        ValueError: for a label without a class.
+
+    Example:
+        >>> import numpy as np
+        >>> from cspkeras.training import ClassificationData, LabelledImage
+        >>> data = ClassificationData([LabelledImage(np.zeros((48, 64, 3), "uint8"), 1)], ("cat", "dog"))
+        >>> len(data.examples)
+        1
     """
 
     examples: list[LabelledImage]
@@ -100,14 +142,14 @@ class ClassificationData:
     problems: list[str] = field(default_factory=list)
 
     def __post_init__(self):
-        most = len(self.class_names) - 1
+        last = len(self.class_names) - 1
         for i, example in enumerate(self.examples):
-            if not 0 <= example.label <= most:
-                raise ValueError(f"examples[{i}]: label must be from 0 to {most}. Received: {example.label}")
+            if not 0 <= example.label <= last:
+                raise ValueError(f"examples[{i}]: label must be from 0 to {last}. Received: {example.label}")
 
 
 def fingerprint(data):
-    """A text by which two machines tell that they have read the same: classes, and the images' names and labels."""
+    """Return a text that is the same on two machines if they have read the same classes, image names and labels."""
     known = hashlib.sha256(repr(data.class_names).encode())
     for example in data.examples:
         label = (example.labels, example.boxes) if isinstance(data, DetectionData) else (np.int64(example.label),)

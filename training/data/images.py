@@ -1,7 +1,8 @@
-"""Images in files of their own, within larger files, and in memory: their size, their pixels, their bytes."""
+"""Images in files of their own, within larger files, and in memory: their size, pixels and bytes."""
 
 import io
 import math
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,18 +14,18 @@ from PIL import Image
 from ...tflite.device.frames import load_image  # the device's, so that a network is trained on what it will see
 
 JPEG_END = b"\xff\xd9"
-REDUCED = {
+ORIENTATION = 0x0112  # EXIF tag; from 5 on the image lies on its side
+REDUCED_FLAGS = {  # OpenCV's names, by the factor
     1: "IMREAD_COLOR",
     2: "IMREAD_REDUCED_COLOR_2",
     4: "IMREAD_REDUCED_COLOR_4",
     8: "IMREAD_REDUCED_COLOR_8",
-}  # OpenCV's names, by the factor
-ORIENTATION = 0x0112  # EXIF tag; from 5 on the image lies on its side
+}
 
 
 @dataclass(frozen=True)
 class StoredImage:
-    """An image file that lies within a larger file, such as a TFRecord, and is read when it is needed.
+    """An image file within a larger file, such as a TFRecord, that is read when it is needed.
 
     Attributes:
         file: the larger file.
@@ -41,8 +42,8 @@ class StoredImage:
     def __str__(self):
         return f"{self.file}: {self.name}"
 
-    def read_bytes(self):
-        """The image file, undecoded."""
+    def read_bytes(self) -> bytes:
+        """Read the image file, undecoded."""
         with open(self.file, "rb") as file:
             file.seek(self.offset)
             return file.read(self.length)
@@ -65,7 +66,7 @@ class Pixels(NamedTuple):
 
 
 def read_pixels(image, least=None, window=None):
-    """An image's `Pixels`.
+    """Decode an image to `Pixels`.
 
     Args:
         image: a path, a `StoredImage`, or the array itself.
@@ -80,73 +81,18 @@ def read_pixels(image, least=None, window=None):
         return decode(image.read_bytes(), least, window)
 
 
-def upright_size(image):
-    """(width, height) of an image in pixels, its EXIF orientation applied; reads no more of a file than its header.
-
-    Args, Raises: as `read_pixels`.
-    """
-    if isinstance(image, np.ndarray):
-        return image.shape[1::-1]
-    with _naming(image), Image.open(_openable(image)) as picture:
-        turned = picture.getexif().get(ORIENTATION, 1) >= 5
-        return picture.size[::-1] if turned else picture.size
-
-
-def checked_size(path, said, source):
-    """`upright_size` of an image file that an annotation says is (width, height) `said`; None where it says nothing.
-
-    Raises:
-        OSError: as `upright_size`.
-        ValueError: where the image is of another size, naming `source`, the annotation's file.
-    """
-    size = upright_size(path)
-    if said not in (size, None):
-        upright = f"{path.name} is {size[0]}x{size[1]} (upright)"
-        raise ValueError(f"{source}: says {said[0]}x{said[1]}, but {upright}; image left out")
-    return size
-
-
-def image_file(image):
-    """(bytes, format such as "jpeg") of an image as a file: its own, unchanged, and for an array a PNG.
-
-    Raises:
-        OSError: as `read_pixels`; the header alone is looked at.
-    """
-    with _naming(image):
-        if isinstance(image, np.ndarray):
-            file = io.BytesIO()
-            Image.fromarray(image).save(file, "PNG")
-            return file.getvalue(), "png"
-        content = image.read_bytes()
-        with Image.open(io.BytesIO(content)) as picture:
-            kind = picture.format.lower()
-    return content, "jpeg" if kind == "mpo" else kind  # MPO: JPEG with further images behind, as phones write it
-
-
-def _openable(image):
-    return io.BytesIO(image.read_bytes()) if isinstance(image, StoredImage) else image
-
-
-@contextmanager
-def _naming(image):
-    try:
-        yield
-    except Exception as e:  # whatever a broken file makes a decoder raise
-        raise OSError(f"{image}: not a readable image ({getattr(e, 'strerror', None) or e})") from e
-
-
 def decode(data, least=None, window=None):
-    """An image file's pixels, as `tflite.frames.load_image` reads them.
+    """Decode an image file, to the pixels that `tflite.device.frames.load_image` reads.
 
-    Usual JPEG files are decoded by OpenCV or, in part, by TensorFlow: the same libjpeg-turbo, a third faster than by
-    way of Pillow.
+    Ordinary JPEG files are decoded by OpenCV or, in part, by TensorFlow: the same libjpeg-turbo, a third faster than
+    through Pillow.
 
     Args:
         data: the file's bytes.
         least: where a half, quarter or eighth of a JPEG's resolution leaves its shorter side this many pixels, that is
             decoded; None for the whole.
         window: function of the upright image's (width, height) to the part that is needed, its (left, top, right,
-            bottom) in pixels; from a usual JPEG no more than that and its neighbours is decoded. None for the whole.
+            bottom) in pixels; of an ordinary JPEG no more than that and its neighbours is decoded. None for the whole.
 
     Returns:
         `Pixels`, of at least the window.
@@ -157,23 +103,24 @@ def decode(data, least=None, window=None):
     import cv2  # an extra's
 
     with Image.open(io.BytesIO(data)) as header:
-        usual = header.format == "JPEG" and header.mode in ("RGB", "L")
-        turn, size = header.getexif().get(ORIENTATION, 1) if usual else 1, header.size  # a PNG's would decode it
+        ordinary = header.format == "JPEG" and header.mode in ("RGB", "L")
+        # Asking for a PNG's orientation would decode it.
+        orientation, size = header.getexif().get(ORIENTATION, 1) if ordinary else 1, header.size
     # OpenCV fills what is missing of a truncated file with grey, where Pillow raises.
-    if not usual or not data.endswith(JPEG_END):
+    if not ordinary or not data.endswith(JPEG_END):
         pixels = np.asarray(load_image(io.BytesIO(data)))
         return Pixels(pixels, 1, (0, 0), pixels.shape[1::-1])
-    factor = max(f for f in REDUCED if f == 1 or (least and min(size) // f >= least))
-    if window and turn == 1:
-        return _part(data, factor, size, window(size))
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), getattr(cv2, REDUCED[factor]))
+    factor = max(f for f in REDUCED_FLAGS if f == 1 or (least and min(size) // f >= least))
+    if window and orientation == 1:
+        return _decode_part(data, factor, size, window(size))
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), getattr(cv2, REDUCED_FLAGS[factor]))
     if pixels is None:
         raise ValueError("OpenCV can't decode it")
-    size = size[::-1] if turn >= 5 else size
+    size = size[::-1] if orientation >= 5 else size
     return Pixels(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels), factor, (0, 0), size)
 
 
-def _part(data, factor, size, window):
+def _decode_part(data, factor, size, window):
     import tensorflow as tf
 
     # One pixel more on each side, for interpolation; `factor` leaves libjpeg a last pixel that is a part of one.
@@ -191,3 +138,67 @@ def _part(data, factor, size, window):
     except tf.errors.InvalidArgumentError as e:
         raise ValueError("TensorFlow can't decode it") from e
     return Pixels(np.asarray(pixels), factor, (left * factor, top * factor), size)
+
+
+def decoding_threads():
+    """Return how many threads decode images at once: one per core that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def upright_size(image):
+    """Return (width, height) of an image in pixels, its EXIF orientation applied; of a file, read the header alone.
+
+    Args, Raises: as `read_pixels`.
+    """
+    if isinstance(image, np.ndarray):
+        return image.shape[1::-1]
+    with _naming(image), Image.open(_openable(image)) as header:
+        return header.size[::-1] if header.getexif().get(ORIENTATION, 1) >= 5 else header.size
+
+
+def checked_size(path, said, source):
+    """Return `upright_size` of an image file, and compare it with its annotation.
+
+    Args:
+        path: the image file.
+        said: (width, height) by the annotation; None where it says nothing.
+        source: the annotation's file, for errors.
+
+    Raises:
+        OSError: as `upright_size`.
+        ValueError: where the image is of another size.
+    """
+    size = upright_size(path)
+    if said not in (size, None):
+        upright = f"{path.name} is {size[0]}x{size[1]} (upright)"
+        raise ValueError(f"{source}: says {said[0]}x{said[1]}, but {upright}; image left out")
+    return size
+
+
+def image_file(image):
+    """Return (bytes, format such as "jpeg") of an image as a file: its own, unchanged, or for an array a PNG.
+
+    Raises:
+        OSError: as `read_pixels`; the header alone is looked at.
+    """
+    with _naming(image):
+        if isinstance(image, np.ndarray):
+            file = io.BytesIO()
+            Image.fromarray(image).save(file, "PNG")
+            return file.getvalue(), "png"
+        content = image.read_bytes()
+        with Image.open(io.BytesIO(content)) as header:
+            kind = header.format.lower()
+    return content, "jpeg" if kind == "mpo" else kind  # MPO: JPEG followed by further images, as phones write it
+
+
+def _openable(image):
+    return io.BytesIO(image.read_bytes()) if isinstance(image, StoredImage) else image
+
+
+@contextmanager
+def _naming(image):
+    try:
+        yield
+    except Exception as e:  # whatever a broken file makes a decoder raise
+        raise OSError(f"{image}: not a readable image ({getattr(e, 'strerror', None) or e})") from e

@@ -1,33 +1,35 @@
 """What is in a data set and what is wrong with it: every image decoded, every box measured, all images compared."""
 
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
-from .examples import ClassificationData
-from .look_alikes import equals, fingerprint, look_alikes
+from .examples import ClassificationData, DetectionData
+from .images import decoding_threads
+from .look_alikes import equals, image_fingerprint, look_alikes
 
 SMALL, LARGE = 32**2, 96**2  # square pixels: COCO's bounds of small, medium and large objects
-TOLD = 10  # of each kind, in text
+MAX_LINES = 10  # of each kind of finding, in text
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What `inspect` finds.
+    """The findings of `inspect`.
 
     Attributes:
-        splits: {split: figures}, see `to_json`.
+        splits: {split: figures}: its numbers of images, classes and boxes, and [least, median, most] of their sides.
         problems: a line for everything that the readers left out or cut.
         broken: a line for each image that can't be decoded.
         equal: lists of the names of images that are the same to the last pixel, within one split.
         leaks: such lists across splits.
-        alike: (name, name) of images of one split that look the same.
+        alike: (name, name) of images that look the same, within one split.
         alike_leaks: such pairs across splits.
     """
 
-    splits: dict
+    splits: dict[str, dict]
     problems: list[str]
     broken: list[str]
     equal: list[list[str]]
@@ -36,16 +38,16 @@ class Inspection:
     alike_leaks: list[tuple[str, str]]
 
     @property
-    def passed(self):
-        """Whether nothing is broken. Doubles within a split and images that look alike are no fault by themselves."""
+    def passed(self) -> bool:
+        """Whether there are no problems, broken images and leaks; doubles within a split and look-alikes may be."""
         return not (self.problems or self.broken or self.leaks)
 
-    def to_json(self):
-        """Everything, as JSON has it."""
+    def to_json(self) -> dict:
+        """Return all findings, as JSON can hold them."""
         return {"passed": self.passed, **vars(self)}
 
-    def lines(self):
-        """Everything as text, the first few of each kind."""
+    def lines(self) -> Iterator[str]:
+        """Yield the findings as text, the first few of each kind."""
         for split, figures in self.splits.items():
             yield f"{split}: {_counted(figures)}"
             rows = {name: row for name, row in figures["classes"].items() if row["images"]}
@@ -62,23 +64,32 @@ class Inspection:
             ("look the same, in one split", [" ~ ".join(pair) for pair in self.alike]),
         ):
             yield f"{title}: {len(found) or 'none'}"
-            yield from (f"    {line}" for line in found[:TOLD])
-            if len(found) > TOLD:
-                yield f"    ... {len(found) - TOLD} more"
+            yield from (f"    {line}" for line in found[:MAX_LINES])
+            if len(found) > MAX_LINES:
+                yield f"    ... {len(found) - MAX_LINES} more"
 
 
-def inspect(parts, threads=None):
-    """Look at all images and boxes of a data set.
+def inspect(parts: Mapping[str | None, DetectionData | ClassificationData], threads: int | None = None) -> Inspection:
+    """Decode all images of a data set, measure its boxes, and find broken, equal and similar images.
 
     Args:
         parts: {split: `DetectionData` or `ClassificationData`}; the split None is a data set without splits.
-        threads: that decode images at once; None: one a core.
+        threads: number of images to decode at once; None for one per core.
 
     Returns:
-        `Inspection`.
+        `Inspection`; a broken image is a finding, not an error.
+
+    Example:
+        >>> import numpy as np
+        >>> from cspkeras.training import ClassificationData, LabelledImage, inspect
+        >>> image = np.zeros((48, 64, 3), "uint8")
+        >>> data = ClassificationData([LabelledImage(image, 0)] * 2, ("cat", "dog"))
+        >>> findings = inspect({"train": data})
+        >>> findings.passed, findings.equal
+        (True, [['train/image 0', 'train/image 1']])
     """
     jobs = [(split, example) for split, data in parts.items() for example in data.examples]
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads or decoding_threads()) as pool:
         seen = list(pool.map(lambda job: _look(job[1]), jobs))
     broken = [error for error, _, _ in seen if error]
     readable = [i for i, (error, _, _) in enumerate(seen) if not error]
@@ -103,12 +114,12 @@ def inspect(parts, threads=None):
 
 
 def _look(example):
-    """(what is wrong, or None; fingerprint; size) of an image."""
+    """Return (what is wrong, or None; fingerprint; size) for an image."""
     try:
         pixels = example.pixels()
     except OSError as e:
         return str(e), None, None
-    return None, fingerprint(pixels), pixels.shape[1::-1]
+    return None, image_fingerprint(pixels), pixels.shape[1::-1]
 
 
 def _name(split, example, number):
@@ -117,7 +128,7 @@ def _name(split, example, number):
 
 
 def _measured(data, sizes):
-    """A split's figures: images, classes, and where there are boxes those of the boxes, in pixels."""
+    """Return a split's figures: of images and classes, and of boxes in pixels where there are any."""
     figures = {"images": len(data.examples)}
     if sizes:
         sides = np.array(sizes)
@@ -148,7 +159,7 @@ def _measured(data, sizes):
 
 
 def _spread(values):
-    """[least, median, most], to a tenth."""
+    """Return [least, median, most], to a tenth."""
     return [round(float(value), 1) for value in np.quantile(values, (0, 0.5, 1))]
 
 
@@ -171,6 +182,6 @@ def _figures(row):
 
 
 def _range(spread):
-    """A spread as text: 3 to 90 (median 12), or the one value."""
+    """Return a spread as text: 3 to 90 (median 12), or the one value."""
     least, median, most = (f"{value:g}" for value in spread)
     return least if least == most else f"{least} to {most} (median {median})"

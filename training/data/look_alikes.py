@@ -1,4 +1,8 @@
-"""Images that are the same, or look the same: by a hash of their pixels, and by a small hash of how they look."""
+"""Images that are the same, or look the same: by a hash of their pixels, and by a small hash of how they look.
+
+For `inspect`: an image that is in the training and in the validation data, as it is or saved again, makes a network
+seem better than it is.
+"""
 
 import hashlib
 from dataclasses import dataclass
@@ -8,20 +12,20 @@ from PIL import Image
 
 # Of 10,000 of CIFAR-10's images these find 99.9 % made brighter by 10 of 255 and 99.5 % made three quarters as large,
 # of 200 of BCCD's 99.5 % saved again as JPEG and 84 % cut by a fiftieth at two sides.
-BITS = 8  # that two hashes of one motif may differ in
-BANDS = 4  # of 16 bits each, of which one must be the same in both
-DIFFERENCE = 5.0  # of 255, the mean between two thumbnails, each less its own mean colour
-PLAIN = 4.0  # standard deviation of a thumbnail, of 255, below which it shows nothing that could be compared
-ONES = np.array([bin(value).count("1") for value in range(256)], "uint8")
+MAX_BITS = 8  # in which the hashes of two images that look the same may differ
+BANDS = 4  # of 16 bits each; at least one must be the same in both hashes
+MAX_DIFFERENCE = 5.0  # of 255, the mean between two thumbnails, each less its own mean colour
+MIN_DEVIATION = 4.0  # of 255, standard deviation of a thumbnail; a plainer one shows nothing to compare
+BIT_COUNTS = np.array([bin(value).count("1") for value in range(256)], "uint8")
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What is kept of an image to compare it with others.
+    """Hashes of an image, to compare it with others.
 
     Attributes:
         digest: hash of size and pixels; the same for the same image in another lossless file.
-        hash: 64 bits, each whether brightness rises from one of 8x9 parts to the next (Krawetz' dHash).
+        hash: 64 bits, one for each of 8x8 places: whether brightness rises to the next place (Krawetz' dHash).
         thumbnail: (8, 8, 3) uint8.
     """
 
@@ -30,18 +34,18 @@ class Fingerprint:
     thumbnail: np.ndarray
 
 
-def fingerprint(pixels):
-    """The `Fingerprint` of an (h, w, 3) uint8 image."""
+def image_fingerprint(pixels):
+    """Return the `Fingerprint` of an (h, w, 3) uint8 image."""
     digest = hashlib.blake2b(np.ascontiguousarray(pixels), digest_size=16, key=str(pixels.shape).encode()).digest()
     image = Image.fromarray(pixels)
-    image.thumbnail((64, 64), reducing_gap=2)  # what follows is small enough to be quick
+    image.thumbnail((64, 64), reducing_gap=2)  # small enough for the rest to be quick
     grey = np.asarray(image.convert("L").resize((9, 8), Image.Resampling.BILINEAR), "int16")
     bits = np.packbits(grey[:, 1:] > grey[:, :-1])
     return Fingerprint(digest, int.from_bytes(bits, "big"), np.asarray(image.resize((8, 8), Image.Resampling.BILINEAR)))
 
 
 def equals(prints):
-    """Lists of the indices of `Fingerprint`s whose images are the same to the last pixel, two or more each."""
+    """Return lists, each of the indices of `Fingerprint`s whose images are the same to the last pixel."""
     groups = {}
     for i, known in enumerate(prints):
         groups.setdefault(known.digest, []).append(i)
@@ -49,21 +53,21 @@ def equals(prints):
 
 
 def look_alikes(prints, parts):
-    """Pairs of images that look the same and are not, such as one saved again as JPEG or a little smaller.
+    """Find pairs of images that look the same and are not, such as one saved again as JPEG or a little smaller.
 
     Args:
         prints: `Fingerprint`s.
         parts: the split of each; an image is paired with the nearest one before it in each of the splits.
 
     Returns:
-        (earlier index, later index) pairs. Plain images are in none.
+        (earlier index, later index) of each pair. Plain images are in none.
     """
     if not prints:
         return []
     hashes = np.array([known.hash for known in prints], "uint64")
     thumbnails = np.stack([known.thumbnail for known in prints]).astype("float32")
     thumbnails = (thumbnails - thumbnails.mean(axis=(1, 2), keepdims=True)).reshape(len(prints), -1)
-    telling = thumbnails.std(axis=1) >= PLAIN
+    telling = thumbnails.std(axis=1) >= MIN_DEVIATION
     nearest = {}
     for band in range(BANDS):
         keys = (hashes >> np.uint64(16 * band)) & np.uint64(0xFFFF)
@@ -73,14 +77,14 @@ def look_alikes(prints, parts):
                 i, others = bucket[k], bucket[:k]
                 for j, distance in _near(i, others, hashes, thumbnails):
                     place = int(i), parts[j]
-                    if prints[i].digest != prints[j].digest and distance < nearest.get(place, (DIFFERENCE,))[0]:
+                    if prints[i].digest != prints[j].digest and distance < nearest.get(place, (MAX_DIFFERENCE,))[0]:
                         nearest[place] = distance, int(j)
     return sorted((j, i) for (i, _), (_, j) in nearest.items())
 
 
 def _near(i, others, hashes, thumbnails):
-    """(index, mean difference of the thumbnails) of those whose hashes differ in a few bits."""
+    """Return (index, mean difference of the thumbnails) of those whose hashes differ in a few bits."""
     unlike = (hashes[others] ^ hashes[i])[:, None].view("uint8")
-    close = others[ONES[unlike].sum(axis=1) <= BITS]
+    close = others[BIT_COUNTS[unlike].sum(axis=1) <= MAX_BITS]
     differences = np.abs(thumbnails[close] - thumbnails[i]).mean(axis=1)
     return zip(close, differences.tolist(), strict=True)

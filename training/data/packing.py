@@ -1,36 +1,50 @@
-"""Data sets into TFRecords: the original image files, a few large files in place of many small ones."""
+"""Pack data sets into TFRecords: the original image files, in a few large files instead of many small ones."""
 
 import hashlib
 import json
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from ...files import replacing
-from .examples import ClassificationData
+from .examples import ClassificationData, DetectionData
 from .images import image_file, upright_size
 from .readers.tfrecord import LABEL_MAP, shards
 
 
-def pack(parts, folder, count, report=print):
+def pack(
+    parts: Mapping[str, DetectionData | ClassificationData],
+    folder: os.PathLike[str] | str,
+    count: int,
+    report: Callable[[str], object] = print,
+) -> list[Path]:
     """Write splits as TFRecords that `read`, TensorFlow's object detection API and tf.data understand.
 
-    Image files are copied as they are, never encoded again (arrays become PNG files). Each file is written aside and
-    then renamed. An image whose header can't be read is left out and reported.
+    Image files are copied unchanged, never encoded again (arrays become PNG files). Each TFRecord file is written under
+    another name and then renamed. An image whose header can't be read is left out and reported.
 
     Args:
-        parts: {split: `DetectionData` or `ClassificationData`}, all of the same classes.
-        folder: where the files go: <split>-00000-of-<count>.tfrecord and label_map.pbtxt, whose numbers begin at 1.
-        count: files a split; at most one an image is made.
+        parts: {split: `DetectionData` or `ClassificationData`}, all with the same classes.
+        folder: the folder to write <split>-00000-of-<count>.tfrecord and label_map.pbtxt into; the numbers of the
+            latter begin at 1.
+        count: files per split; no more than it has images.
         report: called with a line for each image that is left out.
 
     Returns:
-        The paths of the files that were written.
+        The paths of the TFRecord files.
 
     Raises:
-        FileExistsError: where the folder holds files of the split that would not be replaced.
+        FileExistsError: where the folder holds other files of a split, which would remain.
         OSError: where the folder can't be written.
         ValueError: where the classes of the splits differ.
+
+    Example:
+        >>> from cspkeras.training import pack, read
+        >>> data = read("bccd", "train")  # doctest: +SKIP
+        >>> pack({"train": data}, "packed", count=2)  # doctest: +SKIP
+        [PosixPath('packed/train-00000-of-00002.tfrecord'), PosixPath('packed/train-00001-of-00002.tfrecord')]
     """
     import tensorflow as tf
 
@@ -66,7 +80,7 @@ def pack(parts, folder, count, report=print):
 
 
 def _fields(example, data, number):
-    """{name of a field: its value or values} of an example, as TensorFlow's object detection API has them."""
+    """Return {name of a field: its values} of an example, named as in TensorFlow's object detection API."""
     content, kind = image_file(example.image)
     width, height = upright_size(example.image)
     name = f"{number}.png" if isinstance(example.image, np.ndarray) else example.image.name

@@ -1,110 +1,89 @@
-"""Which format a data set is in."""
+"""`read` and `splits`: data sets of any known format."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-from .examples import USUAL
-from .readers import coco, image_folder, tfds, tfrecord, voc, yolo
-
-
-class Format(NamedTuple):
-    """How one format is read.
-
-    Attributes:
-        read: of (path, split, class_names, images), as `data.read`.
-        splits: of (path): the names of its parts.
-    """
-
-    read: Callable
-    splits: Callable
+from .examples import ClassificationData, DetectionData
+from .readers import FORMATS
+from .readers.format import SPLIT_ORDER
 
 
-def format_of(path, split=None):
-    """The `Format` of a data set.
+def read(
+    path: os.PathLike[str] | str,
+    split: str | None = None,
+    class_names: Sequence[str] | None = None,
+    images: os.PathLike[str] | str | None = None,
+) -> DetectionData | ClassificationData:
+    """Read a data set, whichever of the known formats it is in.
 
     Args:
-        path, split: as `data.read`; the split decides where a folder holds several formats.
-
-    Raises:
-        OSError: where there is nothing.
-        ValueError: where it is none of those that are known.
-    """
-    if tfds.is_name(path):
-        return _without_images(path, tfds.read_tfds, tfds.splits, "a set of TensorFlow Datasets")
-    path = Path(path)
-    instances = path / "annotations" / f"instances_{split}.json"
-    lists = (path / "ImageSets").is_dir()
-    if path.suffix.lower() == ".json":
-        return Format(lambda _, split, *rest: coco.read_coco(path, *rest), lambda _: [])
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: missing; expected a data set: a folder or a file")
-    if instances.is_file() or (coco.splits(path) and not lists):
-        return Format(_coco_folder, lambda _: coco.splits(path))
-    for found, read, splits, name in (
-        (lists, voc.read_voc, voc.splits, "a Pascal VOC folder"),
-        (yolo.is_yolo(path), yolo.read_yolo, yolo.splits, "a YOLO folder"),
-        (tfrecord.shards(path), tfrecord.read_tfrecord, tfrecord.splits, "a folder of TFRecords"),
-        (
-            image_folder.is_image_folder(path),
-            image_folder.read_image_folder,
-            image_folder.splits,
-            "a folder of classes",
-        ),
-    ):
-        if found:
-            return _without_images(path, read, splits, name)
-    raise ValueError(
-        f"{path}: no data set; expected ImageSets/Main (Pascal VOC), annotations/instances_*.json (COCO), data.yaml or "
-        "images and classes.txt (YOLO), .tfrecord files, or a folder of images for each class"
-    )
-
-
-def _coco_folder(path, split, class_names, images):
-    instances = Path(path) / "annotations" / f"instances_{split}.json"
-    if not instances.is_file():
-        raise FileNotFoundError(f"{instances}: missing; a COCO folder lists its {split} images there")
-    return coco.read_coco(instances, class_names, images)
-
-
-def _without_images(path, read, splits, name):
-    def checked(_, split, class_names, images):
-        if images:
-            raise ValueError(f"{path}: {name} says itself where its images are; {images} is for COCO's files")
-        return read(path, split, class_names)
-
-    return Format(checked, lambda _: splits(path))
-
-
-def read(path, split=None, class_names=None, images=None):
-    """Read a data set in whichever of the known formats it is.
-
-    Args:
-        path: a Pascal VOC folder; a COCO .json file, or a folder with annotations/instances_<split>.json as COCO
-            distributes it; a YOLO folder or its data.yaml; TFRecord files, a folder of them or one; a folder with a
-            folder of images for each class; or "tfds:NAME", a set of TensorFlow Datasets.
-        split: which part, such as "train"; a file is one part as a whole.
-        class_names: the classes to read; None takes those of the data set.
+        path: a Pascal VOC folder; a COCO folder or .json file (the folder has annotations/instances_<split>.json, as
+            COCO is distributed); a YOLO folder or its data.yaml; a folder of TFRecords or one of them; a folder of
+            classes, a folder of images each; or a set of TensorFlow Datasets (tfds:NAME).
+        split: the part to read, such as "train"; ignored where the data set has no parts.
+        class_names: the classes to read; None for those of the data set.
         images: folder of a COCO file's images; None looks where they usually lie.
 
     Returns:
         `DetectionData`, or `ClassificationData` where images have a class and no boxes.
 
     Raises:
-        OSError, ValueError: where nothing can be read, as the format's reader says.
+        OSError, ValueError: where nothing can be read; see the format's own function, such as `read_voc`.
         ImportError: where "tfds:" needs tensorflow-datasets.
+
+    Example:
+        >>> from cspkeras.training import read
+        >>> data = read("bccd", "train")  # doctest: +SKIP
+        >>> data.class_names  # doctest: +SKIP
+        ('Platelets', 'RBC', 'WBC')
     """
-    from .reading import format_of
+    known = _format_of(path, split)
+    if known.takes_images:
+        return known.read(path, split, class_names, images)
+    if images:
+        raise ValueError(f"{path}: a {known.name} says itself where its images are; {images} is for COCO's files")
+    return known.read(path, split, class_names)
 
-    return format_of(path, split).read(path, split, class_names, images)
 
+def splits(path: os.PathLike[str] | str) -> list[str]:
+    """List the splits of a data set.
 
-def splits(path):
-    """The names of a data set's parts, in the order train, val, test, others; none for what is one part as a whole.
+    Args:
+        path: the data set, as for `read`.
 
-    Args, Raises: as `read`.
+    Returns:
+        The names of its parts: train, val, test, then others; none for a data set without parts.
+
+    Raises:
+        OSError: where there is nothing at `path`.
+        ValueError: where it is in none of the known formats.
+        ImportError: where "tfds:" needs tensorflow-datasets.
+
+    Example:
+        >>> from cspkeras.training import splits
+        >>> splits("bccd")  # doctest: +SKIP
+        ['train', 'val', 'test']
     """
-    from .reading import format_of
+    names = _format_of(path).splits(path)
+    return sorted(names, key=lambda name: (SPLIT_ORDER.index(name) if name in SPLIT_ORDER else len(SPLIT_ORDER), name))
 
-    names = format_of(path).splits(path)
-    return sorted(names, key=lambda name: (USUAL.index(name) if name in USUAL else len(USUAL), name))
+
+def known_formats() -> str:
+    """Return the names of the known formats, as a text for help and messages."""
+    return _either(known.name for known in FORMATS)
+
+
+def _format_of(path, split=None):
+    """Return the `Format` of a data set; the split decides where a folder holds several."""
+    for known in FORMATS:
+        if known.matches(Path(path), split):
+            return known
+    if not Path(path).exists():
+        raise FileNotFoundError(f"{path}: missing; expected a data set: a folder or a file")
+    raise ValueError(f"{path}: no data set; expected {_either(known.expected for known in FORMATS)}")
+
+
+def _either(texts):
+    *others, last = texts
+    return f"{', '.join(others)}, or {last}"

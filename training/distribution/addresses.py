@@ -5,14 +5,17 @@ import socket
 
 
 def resolved(address, option):
-    """(host, port) of a text "host:port".
+    """Parse an address "host:port", and check that the host is known.
 
     Args:
-        address: the text; an IPv6 address is in brackets.
+        address: the text, an IPv6 address in brackets.
         option: the command's option that it comes from, for errors.
 
+    Returns:
+        (host, port).
+
     Raises:
-        ValueError: for a text that is none, and a host that does not resolve.
+        ValueError: for a text that is not an address, and a host that does not resolve.
     """
     host, _, port = address.rpartition(":")
     if not (host and re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 2**16):

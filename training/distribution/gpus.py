@@ -6,29 +6,29 @@ import keras
 
 from .workers import check_parts
 
-KIND = "GPU"
+KIND = "GPU"  # of TensorFlow's devices
 
 
 def mirrored(count, folder, batch_size):
-    """A context in which a network is built and trained on GPUs of this machine, each a part of every batch.
+    """Return a context in which a network is built and trained on GPUs of this machine, on a part of each batch each.
 
-    Batch-norms' statistics, and the number of answering predictions that a detector's loss is divided by, are those of
+    Batch-norms' statistics, and the number of assigned predictions that a detector's loss is divided by, are those of
     each part.
 
     Args:
         count: how many GPUs.
         folder: the run's folder.
-        batch_size: images a step, of all together.
+        batch_size: images per step, on all GPUs together.
 
     Returns:
         A context manager that yields the folder.
 
     Raises:
-        ValueError: for another backend than TensorFlow, more GPUs than there are, and a batch that can't be shared out
+        ValueError: for another backend than TensorFlow, more GPUs than there are, and a batch that can't be split
             evenly.
     """
     if (backend := keras.config.backend()) != "tensorflow":
-        raise ValueError(f"--gpus: TensorFlow's; on JAX, --workers take all that they have. Received: {backend}")
+        raise ValueError(f"--gpus needs the TensorFlow backend; on JAX use --workers. Received: backend {backend!r}")
     import tensorflow as tf
 
     devices = [device.name for device in tf.config.list_logical_devices(KIND)]

@@ -1,8 +1,8 @@
-"""Batches that another machine decodes and augments: tf.data service, and its server and clients.
+"""A data service: another machine decodes and augments the batches, by tf.data service.
 
-The pipelines are Python, which tf.data service runs in the process alone that made them. So its dispatcher, its worker
-and the pipelines are one process, and a client asks that, over XML-RPC, for the batches of a run from a step on; of one
-worker they come in order. There is no password: it is for a network that is one's own.
+The pipelines are Python functions, which tf.data service can run only in the process that defined them. So its
+dispatcher, its one worker and the pipelines are one process, which a client asks by XML-RPC for the batches of a run
+from a step on; one worker sends them in order. There is no password: use it in a private network.
 """
 
 import json
@@ -19,11 +19,11 @@ import tensorflow as tf
 
 from ..data.examples import fingerprint
 from ..pipeline.batches import batches
-from ..pipeline.stream import as_floats, unhurried
+from ..pipeline.stream import as_floats, without_autotune
 from .addresses import resolved
 
 OPTION = "--data-service"
-PING, SILENCE = 10, 30  # seconds between two, and without an answer to one until a server counts as dead
+PING_INTERVAL, PING_TIMEOUT = 10, 30  # seconds between two; seconds after which a silent server counts as dead
 
 
 class _Rpc(ThreadingMixIn, SimpleXMLRPCServer):
@@ -31,16 +31,16 @@ class _Rpc(ThreadingMixIn, SimpleXMLRPCServer):
 
 
 class DataServer:
-    """Serves the training batches of a data set to any number of runs, each with its recipe.
+    """A server of a data set's training batches, for any number of runs, each with its own recipe.
 
     Args:
         data: `DetectionData` or `ClassificationData`.
-        address: "host:port", the name by which clients find this machine, and the first of three ports in a row.
+        address: "host:port": the name by which clients find this machine, and the first of three ports in a row.
         report: called with a line for each broken image.
 
     Raises:
         OSError: where one of the ports is taken.
-        ValueError: for an address that is none or does not resolve.
+        ValueError: for an address that is malformed or does not resolve.
     """
 
     def __init__(self, data, address, report=print):
@@ -55,8 +55,8 @@ class DataServer:
             config = service.WorkerConfig(dispatcher_address=f"localhost:{port + 1}", **where)
             self._worker = service.WorkerServer(config)
         except (OSError, OverflowError, tf.errors.OpError) as e:
-            raise OSError(f"{address}: ports {port} to {port + 2} can't be had ({str(e).splitlines()[0]})") from e
-        about = [fingerprint(data), secrets.token_hex(8)]  # the second tells a server from one started again
+            raise OSError(f"{address}: ports {port} to {port + 2} can't be opened ({str(e).splitlines()[0]})") from e
+        about = [fingerprint(data), secrets.token_hex(8)]  # the latter differs after a restart
         self._rpc.register_function(lambda: about, "about")
         self._rpc.register_function(self._register, "register")
 
@@ -65,30 +65,30 @@ class DataServer:
         self._rpc.serve_forever()
 
     def close(self):
-        """End `serve`, in another thread, and the service."""
+        """End `serve`, which runs in another thread, and the service."""
         self._rpc.shutdown()
         self._rpc.server_close()
         self._worker._stop()
         self._dispatcher._stop()
 
     def _register(self, text):
-        """The id of the dataset that a client's JSON text describes."""
+        """Return the id of the dataset that a client's JSON text describes."""
         with self._lock:
             if text not in self._served:
                 wanted = json.loads(text)
                 size, batch_size = wanted.pop("size"), wanted.pop("batch_size")
                 made = batches(self.data, tuple(size), batch_size, dtype="uint8", report=self.report, **wanted)
                 key = tf.data.experimental.service.register_dataset(self._dispatcher.target, made, compression=None)
-                self._served[text] = key.numpy().decode(), made  # kept, as its Python functions must be
+                self._served[text] = key.numpy().decode(), made  # kept, for its Python functions
             return self._served[text][0]
 
 
 def check_service(address, data=None):
-    """Raise an error where no `DataServer` answers, or one of other data.
+    """Raise an error if no `DataServer` answers, or it serves other data.
 
     Raises:
         OSError: where none answers.
-        ValueError: for an address that is none or does not resolve, and where it serves other data than `data`.
+        ValueError: for an address that is malformed or does not resolve, and where it serves other data than `data`.
     """
     known, _ = _ask(address, "about")
     if data and known != fingerprint(data):
@@ -96,12 +96,12 @@ def check_service(address, data=None):
 
 
 def served(address, size, batch_size, **options):
-    """`batches` of a `DataServer`'s data, decoded and augmented there; the same as those made here.
+    """Return `batches` of a `DataServer`'s data, decoded and augmented there, equal to those made here.
 
     Args:
         address: the server's.
         size, batch_size: as `training_batches`.
-        **options: seed, start_step, augment and share, likewise.
+        **options: seed, start_step, augment and share, as `training_batches`.
 
     Raises:
         OSError: where no server answers.
@@ -111,25 +111,25 @@ def served(address, size, batch_size, **options):
     key, (host, port) = _ask(address, "register", text), resolved(address, OPTION)
     service = tf.data.experimental.service
     made = service.from_dataset_id(service.ShardingPolicy.OFF, f"grpc://{host}:{port + 1}", key)
-    return unhurried(made.map(as_floats).prefetch(2))
+    return without_autotune(made.map(as_floats).prefetch(2))
 
 
 @contextmanager
 def watched(address):
-    """End the process, with one line, where a server dies in this block: tf.data service would wait for it forever."""
+    """End the process, with one line, if a server dies in this block: tf.data service would wait for it forever."""
     done, first = threading.Event(), _ask(address, "about")
 
     def watch():
         silent, why = 0, ""
-        while silent < SILENCE:
-            if done.wait(PING):
+        while silent < PING_TIMEOUT:
+            if done.wait(PING_INTERVAL):
                 return
             try:
-                silent, why = (0, "") if _ask(address, "about") == first else (SILENCE, "has been started again")
+                silent, why = (0, "") if _ask(address, "about") == first else (PING_TIMEOUT, "has been restarted")
             except (OSError, ValueError) as e:
-                silent, why = silent + PING, e
+                silent, why = silent + PING_INTERVAL, e
         why = why if isinstance(why, Exception) else f"{OPTION} {address}: {why}"
-        print(f"cspkeras: {why}; the run goes on with --resume, once it is there", file=sys.stderr, flush=True)
+        print(f"cspkeras: {why}; continue the run with --resume once it answers", file=sys.stderr, flush=True)
         os._exit(1)
 
     threading.Thread(target=watch, name="watch", daemon=True).start()
@@ -147,5 +147,5 @@ def _ask(address, what, *args):
             return getattr(server, what)(*args)
     except Fault as e:
         raise ValueError(f"{OPTION} {address}: {e.faultString.partition(':')[2]}") from e
-    except Exception as e:  # whatever answers there instead
+    except Exception as e:  # whatever else answers there
         raise OSError(f"{OPTION} {address}: no `cspkeras data serve` answers there ({e})") from e

@@ -1,7 +1,7 @@
 """Training on several machines: each reads its part of every batch, and all keep the same network.
 
-Keras' distribution API over JAX: a process a machine runs the same command. Loss, gradients and the batch-norms'
-statistics are those of the whole batch, so the run is the one that a single machine would make.
+Keras' distribution API on JAX: one process on each machine runs the same command. Loss, gradients and the batch-norms'
+statistics are those of the whole batch, so the run is the same as on a single machine.
 """
 
 import atexit
@@ -20,53 +20,53 @@ import numpy as np
 
 from .addresses import resolved
 
-SILENCE = 30  # seconds after which a worker that is not heard of counts as dead
-PATIENCE = 300  # seconds in which all workers must have started
+HEARTBEAT_TIMEOUT = 30  # seconds after which a silent worker counts as dead
+START_TIMEOUT = 300  # seconds in which all workers must have started
 
 
 def check_parts(batch_size, count, what):
-    """Raise a ValueError for a batch that can't be shared out evenly among `count` of what `what` says."""
+    """Raise a ValueError for a batch that can't be split evenly among `count` devices; `what` is their name."""
     if not isinstance(batch_size, int) or batch_size % count:
         raise ValueError(f"batch_size must be a multiple of the {count} {what}. Received: {batch_size}")
 
 
 def check_workers(addresses, rank, batch_size):
-    """Raise an error where workers can't train together; nothing is started.
+    """Raise an error if workers can't train together; start nothing.
 
     Args:
         addresses: a text such as "host1:port,host2:port"; the first worker's port is where the others find it.
-        rank: which of them this process is, from 0.
-        batch_size: images a step, of all workers together.
+        rank: index of this process among them.
+        batch_size: images per step, of all workers together.
 
     Raises:
-        ValueError: for an address that is none or does not resolve, a rank out of range, another backend than JAX, and
-            a batch that can't be shared out evenly.
+        ValueError: for an address that is malformed or does not resolve, a rank out of range, another backend than JAX,
+            and a batch that can't be split evenly.
     """
     if keras.config.backend() != "jax":
         needs = "--workers: needs the JAX backend, KERAS_BACKEND=jax with jax installed"
-        raise ValueError(f"{needs}. Received: {keras.config.backend()}")
+        raise ValueError(f"{needs}. Received: backend {keras.config.backend()!r}")
     if addresses is None:
-        raise ValueError(f"--rank {rank}: of which --workers? Expected both or none")
+        raise ValueError(f"--rank needs --workers, the addresses of all workers. Received: --rank {rank}")
     hosts = addresses.split(",")
     for address in hosts:
         resolved(address, "--workers")
     if len(set(hosts)) < max(2, len(hosts)):
         raise ValueError(f"--workers: expected two or more, each once. Received: {addresses}")
     if rank is None or not 0 <= rank < len(hosts):
-        raise ValueError(f"--rank: must be 0 to {len(hosts) - 1}, one a worker. Received: {rank}")
+        raise ValueError(f"--rank: must be 0 to {len(hosts) - 1}, one per worker. Received: {rank}")
     check_parts(batch_size, len(hosts), "workers")
 
 
 @contextlib.contextmanager
 def worker(addresses, rank, folder, batch_size, needed=()):
-    """Be one of several workers in this block: what is built there is the network of all of them.
+    """Be one of several workers in this block: a network that is built in it belongs to all of them.
 
-    Every worker must do the same in it. The first writes the run's folder; what the others write is thrown away.
+    All workers must do the same in the block. The first writes the run's folder; what the others write is thrown away.
 
     Args:
         addresses, rank, batch_size: as `check_workers`.
-        folder: the run's folder, that of the first worker.
-        needed: names of the files in it that the other workers need.
+        folder: the run's folder, on the first worker's machine.
+        needed: names of files in it that the first worker sends to the others.
 
     Yields:
         The folder to write into.
@@ -74,7 +74,7 @@ def worker(addresses, rank, folder, batch_size, needed=()):
     Raises:
         OSError: where the first worker does not start.
         RuntimeError: where another worker has ended.
-        ValueError: for a batch that can't be shared out evenly among all devices.
+        ValueError: for a batch that can't be split evenly among all devices.
     """
     import jax
     import tensorflow as tf
@@ -84,9 +84,9 @@ def worker(addresses, rank, folder, batch_size, needed=()):
     hosts = addresses.split(",")
     if rank:
         _wait_for(hosts[0])
-    limits = dict(initialization_timeout=PATIENCE, heartbeat_timeout_seconds=SILENCE)
+    limits = dict(initialization_timeout=START_TIMEOUT, heartbeat_timeout_seconds=HEARTBEAT_TIMEOUT)
     jax.distributed.initialize(hosts[0], len(hosts), rank, **limits)  # keras.distribution.initialize has no limits
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # JAX takes it for a notice, and goes on
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # else JAX takes it as a notice and continues
     try:
         check_parts(batch_size, jax.device_count(), "devices")
         with tempfile.TemporaryDirectory() as scratch:
@@ -104,20 +104,20 @@ def worker(addresses, rank, folder, batch_size, needed=()):
 
 
 def _wait_for(address):
-    """Return when the first worker is there: JAX, where it isn't, aborts the process."""
-    end = time.monotonic() + PATIENCE
+    """Wait until the first worker answers: without it JAX would abort the process."""
+    end = time.monotonic() + START_TIMEOUT
     while True:
         try:
             with socket.create_connection(resolved(address, "--workers"), timeout=5):
                 return
         except OSError as e:
             if time.monotonic() > end:
-                raise OSError(f"--workers: {address}, rank 0, is not there after {PATIENCE} seconds ({e})") from e
+                raise OSError(f"--workers: {address}, rank 0, is not there after {START_TIMEOUT} seconds ({e})") from e
             time.sleep(1)
 
 
 def share():
-    """(rank, workers) of this process: which part of each batch it reads; (0, 1) where it is alone."""
+    """Return (rank, workers) of this process, its part of each batch; (0, 1) if it is alone."""
     if keras.distribution.distribution() is None:
         return 0, 1
     import jax
@@ -125,19 +125,23 @@ def share():
     return jax.process_index(), jax.process_count()
 
 
-def agreed(figures):
-    """A dict of figures as the first worker has them: what is decided by them is then decided alike."""
+def broadcast_metrics(metrics):
+    """Return the first worker's metrics, a dict, so that all workers take the same decisions."""
     if share()[1] == 1:
-        return figures
-    values = _broadcast(np.array(list(figures.values()), "float64").view("uint8")).view("float64")
-    return dict(zip(figures, values.tolist(), strict=True))
+        return metrics
+    values = _broadcast(np.array(list(metrics.values()), "float64").view("uint8")).view("float64")
+    return dict(zip(metrics, values.tolist(), strict=True))
 
 
 def align(model, about):
     """Give all workers the first one's weights.
 
+    Args:
+        model: the network.
+        about: describes the run; its `repr` must be the same on all workers.
+
     Raises:
-        ValueError: where what a run is, the text of `about`, differs from the first worker's.
+        ValueError: where it differs from the first worker's.
     """
     rank, workers = share()
     if workers == 1:
@@ -150,7 +154,7 @@ def align(model, about):
 
 
 def _send(source, target):
-    """Copy a file of the first worker, where there is one, to each other's own disk."""
+    """Copy a file of the first worker, if it exists, to the disk of each other one."""
     import jax
 
     first = jax.process_index() == 0
@@ -168,7 +172,7 @@ def _broadcast(array):
 
 
 def _leave():
-    """End without the farewell that JAX waits for: the others, in the middle of a step, won't answer."""
+    """Exit without JAX's shutdown barrier, which would wait for busy workers."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(1)

@@ -1,4 +1,4 @@
-"""The training batches of any data set."""
+"""Training batches of a data set of either kind."""
 
 from ..data.examples import ClassificationData
 from .classification import classification_batches
@@ -6,6 +6,6 @@ from .detection import training_batches
 
 
 def batches(data, *args, **options):
-    """`training_batches` or `classification_batches`, whichever the data are for."""
+    """Return `training_batches` or `classification_batches`, whichever the data is for."""
     make = classification_batches if isinstance(data, ClassificationData) else training_batches
     return make(data, *args, **options)

@@ -1,32 +1,55 @@
-"""From labelled images to a classifier's batches: the same for the same seed, however many threads it has."""
+"""A classifier's batches: the same for the same seed, however many threads make them."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
-from ...tflite.device.frames import fit
+from ...tflite.device.frames import to_input
+from ..data.examples import ClassificationData
 from ..data.images import read_pixels
 from .classification_augmentation import ClassificationAugmentation
-from .detection import steps_per_epoch
-from .stream import Images, Order, batches
+from .stream import Images, Order, parallel_batches, steps_per_epoch
 
 
 def classification_batches(
-    data, size, batch_size, *, seed=0, start_step=0, augment=None, share=(0, 1), dtype="float32", report=print
-):
-    """Endless augmented batches for `fit`, `pipeline.steps_per_epoch` an epoch.
+    data: ClassificationData,
+    size: tuple[int, int],
+    batch_size: int,
+    *,
+    seed: int = 0,
+    start_step: int = 0,
+    augment: Mapping[str, Any] | None = None,
+    share: tuple[int, int] = (0, 1),
+    dtype: str = "float32",
+    report: Callable[[str], object] = print,
+) -> tf.data.Dataset:
+    """Make a classifier's endless augmented batches for `fit`.
 
-    An image that turns out to be broken is reported once, and another takes its place.
+    An epoch has as many whole batches as the images fill; the images left over differ from epoch to epoch. An image
+    that turns out to be broken is reported once, and another takes its place.
 
     Args:
         data: `ClassificationData`.
-        size, batch_size, seed, start_step, share, dtype, report: as `pipeline.training_batches`.
-        augment: options of `classification_augmentation.ClassificationAugmentation`.
+        size, batch_size, seed, start_step, share, dtype, report: as for `training_batches`.
+        augment: options of `pipeline.classification_augmentation.ClassificationAugmentation`, by name.
 
     Returns:
-        A `tf.data.Dataset` of (image (B, height, width, 3) RGB, one-hot labels (B, classes) float32, of
-        mixed images their shares).
+        A `tf.data.Dataset` of (image (B, height, width, 3) RGB, labels (B, classes) float32: one-hot, or the shares of
+        images that are mixed).
 
     Raises:
-        ValueError: where the examples don't fill a batch, or none can be read.
+        ValueError: where the examples don't fill a batch, or none can be read, and for options out of range.
+        TypeError: for an unknown option in `augment`.
+
+    Example:
+        >>> import numpy as np
+        >>> from cspkeras.training import ClassificationData, LabelledImage, classification_batches
+        >>> data = ClassificationData([LabelledImage(np.zeros((48, 64, 3), "uint8"), 0)] * 4, ("cat", "dog"))
+        >>> for images, labels in classification_batches(data, (32, 32), 2).take(1):
+        ...     print(images.shape, labels.numpy().tolist())
+        (2, 32, 32, 3) [[1.0, 0.0], [1.0, 0.0]]
     """
     order = Order(seed, len(data.examples), steps_per_epoch(data, batch_size) * batch_size)
     augmentation = ClassificationAugmentation(size, len(data.class_names), **(augment or {}))
@@ -44,25 +67,37 @@ def classification_batches(
 
     load(0, np.random.default_rng(seed))  # here, an error that concerns all images is still one line
     signature = ((*size, 3), "uint8"), ((len(data.class_names),), "float32")
-    return batches(make, signature, batch_size, start=start_step, share=share, dtype=dtype)
+    return parallel_batches(make, signature, batch_size, start=start_step, share=share, dtype=dtype)
 
 
-def evaluation_batches(data, size, batch_size, *, report=print):
-    """Each image once, in order, as Darknet validates: the shorter side at the input's, the middle cut out.
+def evaluation_batches(
+    data: ClassificationData, size: tuple[int, int], batch_size: int, *, report: Callable[[str], object] = print
+) -> tf.data.Dataset:
+    """Make batches of each image once, in order, as Darknet validates: its shorter side at the input's, the middle cut.
 
-    Those that can't be read are left out of their batch, and reported once.
+    Images that can't be read are left out of their batch, and reported once.
 
     Args:
-        data, size, batch_size, report: as `classification_batches`; a batch may be smaller.
+        data: `ClassificationData`.
+        size: (height, width) of the network's input in pixels.
+        batch_size: images per batch; the last batch, and those with broken images, have fewer.
+        report: called with a line for each broken image.
 
     Returns:
         A `tf.data.Dataset` of (image (B, height, width, 3) float32 in 0..1, one-hot labels (B, classes) float32).
+
+    Example:
+        >>> import numpy as np
+        >>> from cspkeras.training import ClassificationData, LabelledImage, evaluation_batches
+        >>> data = ClassificationData([LabelledImage(np.zeros((48, 64, 3), "uint8"), 0)] * 3, ("cat", "dog"))
+        >>> [len(images) for images, labels in evaluation_batches(data, (32, 32), 2)]
+        [2, 1]
     """
     return numbered_batches(data, size, batch_size, report=report).map(lambda image, label, number: (image, label))
 
 
 def numbered_batches(data, size, batch_size, *, report=print):
-    """`evaluation_batches` with a third part: the images' numbers among the data's examples, (B,) int64."""
+    """Make `evaluation_batches` with a third part: the images' numbers among the data's examples, (B,) int64."""
     classes, broken = len(data.class_names), set()
 
     def make(position):
@@ -70,11 +105,11 @@ def numbered_batches(data, size, batch_size, *, report=print):
         try:
             pixels = read_pixels(example.image, 2 * max(size)).array
         except OSError as e:
-            if position not in broken:  # each time that the batches are gone through
+            if position not in broken:  # the batches may be iterated several times
                 broken.add(position)
                 report(f"skipped: {e}")
             return None
-        return fit(pixels, size, "crop", 0), np.eye(classes, dtype="float32")[example.label], position
+        return to_input(pixels, size, "crop", 0), np.eye(classes, dtype="float32")[example.label], position
 
     signature = ((*size, 3), "uint8"), ((classes,), "float32"), ((), "int64")
-    return batches(make, signature, batch_size, total=len(data.examples))
+    return parallel_batches(make, signature, batch_size, total=len(data.examples))

@@ -1,9 +1,10 @@
 """Augmentation of a classifier's images as Darknet does it, with albumentations, labels mixed with the images."""
 
+import albumentations as A
 import cv2
 import numpy as np
 
-from .composes import BLUR, A, Composes, check_probabilities
+from .augmentation import BLUR, SeededComposes, check_probabilities
 from .darknet_transforms import Distortion, RescaledCrop
 
 ALPHA = 0.2  # of MixUp's beta distribution, as arXiv 1710.09412 has it for ImageNet
@@ -41,7 +42,7 @@ def _alone(rng, images):
     return images[0], (1.0,)
 
 
-# Number of images; function of a generator and these that gives (image, each one's share of the label).
+# Number of images; function of a generator and these that returns (image, each one's share of the label).
 MIXTURES = {"mosaic": (4, _mosaic), "cutmix": (2, _cutmix), "mixup": (2, _mixup), "alone": (1, _alone)}
 
 
@@ -55,12 +56,11 @@ class ClassificationAugmentation:
     Args:
         size: (height, width) of the result in pixels.
         classes: number of classes.
-        rescale: (least, most) pixels that the image's shorter side is rescaled to, of which a random window of
-            `size` is taken, black where the image is smaller. None for 0.5 and 1.75 times the size, 128 to 448 for
-            256.
-        angle: degrees by which the image is turned at most.
-        hue: its largest turn, in parts of the colour circle.
-        saturation, exposure, aspect: factors by which they change at most, or their inverse; 1 for no change.
+        rescale: (least, most) pixels that the image's shorter side is rescaled to; a random window of `size` is taken
+            of it, black where the image is smaller. None for 0.5 and 1.75 times the size: 128 to 448 for 256.
+        angle: most degrees by which the image is turned.
+        hue: largest turn of the hue, in parts of the colour circle.
+        saturation, exposure, aspect: largest factors by which they change, or their inverse; 1 for no change.
         flip: probability of mirroring left and right.
         blur: probability of a Gaussian blur of 0.5 to 2 pixels.
         mosaic: probability that four images meet in a random point; their labels are mixed by area.
@@ -69,7 +69,7 @@ class ClassificationAugmentation:
         label_smoothing: the part of each label that is spread evenly over all classes.
 
     Raises:
-        ValueError: for what is outside its range, and for mixtures whose probabilities exceed 1 together.
+        ValueError: for a value out of range, and for mixtures whose probabilities exceed 1 together.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class ClassificationAugmentation:
                 ]
             )
 
-        self._composes = Composes(build)
+        self._composes = SeededComposes(build)
 
     def mixture(self, rng):
         """Draw how a result is mixed, one of `MIXTURES`: (its name, number of images)."""
@@ -126,7 +126,7 @@ class ClassificationAugmentation:
         """Draw the pixels of an image's shorter side."""
         return int(rng.integers(self.rescale[0], self.rescale[1] + 1))
 
-    def __call__(self, rng, pictures, mixture="alone"):
+    def __call__(self, rng, images, mixture="alone"):
         """Augment an image, reproducibly.
 
         Args:
@@ -137,11 +137,11 @@ class ClassificationAugmentation:
         Returns:
             ((height, width, 3) uint8 image, (classes,) float32 label).
         """
-        images = [
+        transformed = [
             self._composes(None, int(rng.integers(2**31)), image=image, shorter=shorter)["image"]
-            for image, shorter, _ in pictures
+            for image, shorter, _ in images
         ]
-        image, shares = MIXTURES[mixture][1](rng, images)
+        image, shares = MIXTURES[mixture][1](rng, transformed)
         label = np.full(self.classes, self._smoothing / self.classes)
-        np.add.at(label, [label for *_, label in pictures], (1 - self._smoothing) * np.asarray(shares))
+        np.add.at(label, [label for *_, label in images], (1 - self._smoothing) * np.asarray(shares))
         return image, label.astype("float32")

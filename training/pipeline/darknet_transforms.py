@@ -8,7 +8,7 @@ import numpy as np
 
 
 def random_scale(rng, limit):
-    """A factor between `limit` and 1, or as often its inverse: Darknet's `rand_scale`."""
+    """Draw a factor between `limit` and 1, or as often its inverse: Darknet's `rand_scale`."""
     scale = rng.uniform(*sorted((1, limit)))
     return scale if rng.random() < 0.5 else 1 / scale
 
@@ -21,8 +21,8 @@ class RescaledCrop(A.ImageOnlyTransform):
         angle: degrees to either side.
         aspect: the width is scaled by up to this factor against the height, or its inverse.
 
-    Beside `image` it is called with `shorter`, the pixels of the image's shorter side after rescaling: it is known
-    before the image is decoded, no larger than that needs.
+    Besides `image` it is called with `shorter`, the pixels of the image's shorter side after rescaling: it is drawn
+    before the image is decoded, so that no more pixels are decoded than it needs.
     """
 
     targets_as_params = ("shorter",)
@@ -30,18 +30,17 @@ class RescaledCrop(A.ImageOnlyTransform):
     def __init__(self, size, angle, aspect):
         super().__init__(p=1.0)
         self.size, self.angle, self.aspect = tuple(size), angle, aspect
-        # Used again: the system's own costs more than what is done in it. As for its random state, a transform is one
-        # thread's at a time.
+        # Reused: to allocate it costs more than what is done in it. Only one thread uses a transform at a time.
         self._memory, self._window = np.empty(0, np.uint8), np.empty((*self.size, 4), np.uint8)
 
     def get_params_dependent_on_data(self, params, data):
-        """The (2, 3) matrix from the window's pixels to the image's."""
+        """Draw the (2, 3) matrix from the window's pixels to the image's."""
         (height, width), (h, w), rng = self.size, params["shape"][:2], self.py_random
         aspect = random_scale(rng, self.aspect)
         scale = data["shorter"] / min(h, w * aspect)
         turn = math.radians(rng.uniform(-self.angle, self.angle))
         free_x, free_y = max(0, w * scale / aspect - width) / 2, max(0, h * scale - height) / 2
-        # Pixels are counted by their middles, half a pixel behind their corners, in the window and in the image.
+        # A pixel's coordinates are its middle, half a pixel after its corner, in the window and in the image.
         x, y = rng.uniform(-free_x, free_x) - width / 2 + 0.5, rng.uniform(-free_y, free_y) - height / 2 + 0.5
         cos, sin = math.cos(turn) / scale, math.sin(turn) / scale
         rows = (cos * aspect, -sin, cos * aspect * x - sin * y + w / 2 - 0.5)
@@ -71,7 +70,7 @@ QUARTER = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)  # the r
 class Distortion(A.ImageOnlyTransform):
     """A change in hue, saturation and exposure: Darknet's `random_distort_image`, around the grey axis in place of HSV.
 
-    So it is one matrix, a tenth of the time that HSV takes.
+    So it is one matrix, in a tenth of the time that HSV takes.
 
     Args:
         hue: largest turn, in parts of the colour circle.

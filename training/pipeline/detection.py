@@ -1,42 +1,45 @@
-"""From examples to a detector's batches: the same for the same seed, however many threads it has."""
+"""A detector's batches: the same for the same seed, however many threads make them."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from ...detection.images import letterbox
+from ..data.examples import DetectionData
 from .detection_augmentation import Augmentation
 from .mosaic import COUNT, cells, join
-from .stream import SHAPES, Images, Order, batches
+from .stream import SHAPES, Images, Order, parallel_batches, steps_per_epoch
 
 SAME_SHAPE = 10  # batches, as Darknet's random=1
 
 
-def steps_per_epoch(data, batch_size):
-    """Number of whole batches that the examples fill.
-
-    Raises:
-        ValueError: where they fill none.
-    """
-    steps = len(data.examples) // batch_size
-    if not steps:
-        raise ValueError(f"{len(data.examples)} training images do not fill one batch of {batch_size}")
-    return steps
-
-
 def training_batches(
-    data, size, batch_size, *, seed=0, start_step=0, augment=None, share=(0, 1), dtype="float32", report=print
-):
-    """Endless augmented batches for `fit`, `steps_per_epoch` an epoch; the images that are left over differ by epoch.
+    data: DetectionData,
+    size: tuple[int, int],
+    batch_size: int,
+    *,
+    seed: int = 0,
+    start_step: int = 0,
+    augment: Mapping[str, Any] | None = None,
+    share: tuple[int, int] = (0, 1),
+    dtype: str = "float32",
+    report: Callable[[str], object] = print,
+) -> tf.data.Dataset:
+    """Make a detector's endless augmented batches for `fit`.
 
-    An image that turns out to be broken is reported once, and another takes its place.
+    An epoch has as many whole batches as the images fill; the images left over differ from epoch to epoch. An image
+    that turns out to be broken is reported once, and another takes its place.
 
     Args:
         data: `DetectionData`.
         size: (height, width) of the network's input in pixels.
-        batch_size: images a batch.
+        batch_size: images per batch.
         seed: decides order and augmentation; a non-negative integer.
-        start_step: first batch to give; a resumed run sees what an uninterrupted one would have.
-        augment: options of `augmentation.Augmentation`.
-        share: (rank, workers); of several workers each gets an equal part of the images of each batch.
+        start_step: number of the first batch; a resumed run sees what an uninterrupted one would have seen.
+        augment: options of `pipeline.detection_augmentation.Augmentation`, by name.
+        share: (rank, workers); each of several workers gets an equal part of the images of each batch.
         dtype: of the images: float32 in 0..1, or uint8 in 0..255.
         report: called with a line for each broken image.
 
@@ -45,44 +48,63 @@ def training_batches(
         "labels": (B, M) int32, -1 for padding}).
 
     Raises:
-        ValueError: where the examples don't fill a batch, or none can be read.
+        ValueError: where the examples don't fill a batch, or none can be read, and for options out of range.
+        TypeError: for an unknown option in `augment`.
+
+    Example:
+        >>> import numpy as np
+        >>> from cspkeras.training import DetectionData, Example, training_batches
+        >>> example = Example(np.zeros((48, 64, 3), "uint8"), np.float32([[8, 8, 24, 32]]), np.int64([0]))
+        >>> data = DetectionData([example] * 4, ("cat",))
+        >>> for images, objects in training_batches(data, (32, 32), 2, augment={"mosaic": 0.0}).take(1):
+        ...     print(images.shape, objects["boxes"].shape)
+        (2, 32, 32, 3) (2, 1, 4)
     """
-    order = Order(seed, len(data.examples), steps_per_epoch(data, batch_size) * batch_size)
-    augmentation = Augmentation(size, **(augment or {}))
-    load, least = Images(data.examples, report), 2 * max(size)
-    most = max(1, max(len(e.boxes) for e in data.examples) * augmentation.most)
-
-    def whole(index, rng):
-        example, pixels = load(index, rng, least)
-        return pixels.array, example.boxes / pixels.factor, example.labels
-
-    def mosaic(index, rng, shape):
-        indices, parts = (index, *rng.integers(len(data.examples), size=COUNT - 1)), []
-        for i, cell in zip(indices, cells(rng, shape), strict=True):
-            example, pixels = load(i, rng, least, cell.window)
-            parts.append((cell, pixels, example.boxes, example.labels))
-        return join(parts)
-
-    def make(position):
-        index, rng = order(position)
-        shape = augmentation.shape(np.random.default_rng([seed, SHAPES, position // batch_size // SAME_SHAPE]))
-        joined, mixed = augmentation.others(rng)
-        picture = mosaic(index, rng, shape) if joined else whole(index, rng)
-        other = whole(rng.integers(len(data.examples)), rng) if mixed else None
-        image, boxes, labels = augmentation(int(rng.integers(2**31)), picture, other, shape)
-        padded_boxes, padded_labels = np.zeros((most, 4), "float32"), np.full(most, -1, "int32")
-        padded_boxes[: len(boxes)] = boxes / np.float32([size[1], size[0]] * 2)
-        padded_labels[: len(labels)] = labels
-        return image, padded_boxes, padded_labels
-
-    load(0, np.random.default_rng(seed))  # here, an error that concerns all images is still one line
-    signature = ((*size, 3), "uint8"), ((most, 4), "float32"), ((most,), "int32")
-    dataset = batches(make, signature, batch_size, start=start_step, share=share, dtype=dtype)
+    samples = _Samples(data, size, batch_size, seed, augment or {}, report)
+    signature = ((*size, 3), "uint8"), ((samples.max_objects, 4), "float32"), ((samples.max_objects,), "int32")
+    dataset = parallel_batches(samples, signature, batch_size, start=start_step, share=share, dtype=dtype)
     return dataset.map(lambda image, boxes, labels: (image, {"boxes": boxes, "labels": labels}))
 
 
-def images(data, size, limit=None, report=print):
-    """The images alone, letterboxed as for detection: (1, height, width, 3) float32 in 0..1, for calibration.
+class _Samples:
+    """A training run's augmented images with their objects, by position in the run; the arguments are the batches'."""
+
+    def __init__(self, data, size, batch_size, seed, augment, report):
+        self.examples, self.size, self.batch_size, self.seed = data.examples, size, batch_size, seed
+        self.order = Order(seed, len(data.examples), steps_per_epoch(data, batch_size) * batch_size)
+        self.augmentation = Augmentation(size, **augment)
+        self.load, self.least = Images(data.examples, report), 2 * max(size)
+        self.max_objects = max(1, max(len(e.boxes) for e in data.examples) * self.augmentation.most)
+        self.load(0, np.random.default_rng(seed))  # here, an error that concerns all images is still one line
+
+    def __call__(self, position):
+        """Return (image, boxes in parts of it, labels), padded to `max_objects`."""
+        index, rng = self.order(position)
+        shape_number = position // self.batch_size // SAME_SHAPE
+        shape = self.augmentation.shape(np.random.default_rng([self.seed, SHAPES, shape_number]))
+        joined, mixed = self.augmentation.others(rng)
+        image = self._mosaic(index, rng, shape) if joined else self._whole(index, rng)
+        other = self._whole(rng.integers(len(self.examples)), rng) if mixed else None
+        pixels, boxes, labels = self.augmentation(int(rng.integers(2**31)), image, other, shape)
+        padded_boxes, padded_labels = np.zeros((self.max_objects, 4), "float32"), np.full(self.max_objects, -1, "int32")
+        padded_boxes[: len(boxes)] = boxes / np.float32([self.size[1], self.size[0]] * 2)
+        padded_labels[: len(labels)] = labels
+        return pixels, padded_boxes, padded_labels
+
+    def _whole(self, index, rng):
+        example, pixels = self.load(index, rng, self.least)
+        return pixels.array, example.boxes / pixels.factor, example.labels
+
+    def _mosaic(self, index, rng, shape):
+        indices, parts = (index, *rng.integers(len(self.examples), size=COUNT - 1)), []
+        for i, cell in zip(indices, cells(rng, shape), strict=True):
+            example, pixels = self.load(i, rng, self.least, cell.window)
+            parts.append((cell, pixels, example.boxes, example.labels))
+        return join(parts)
+
+
+def letterboxed(data, size, limit=None, report=print):
+    """Yield the images alone, letterboxed as for detection: (1, height, width, 3) float32 in 0..1, for calibration.
 
     Those that can't be read are reported and skipped.
     """

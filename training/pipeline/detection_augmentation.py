@@ -1,14 +1,15 @@
 """Augmentation of a detector's images with albumentations, boxes carried along."""
 
+import albumentations as A
 import cv2
 import numpy as np
 
 from ...detection.anchors import STRIDES
 from ...detection.images import FILL
-from .composes import BLUR, A, Composes, check_probabilities
+from .augmentation import BLUR, SeededComposes, check_probabilities
 from .mosaic import COUNT
 
-SMALLEST = 0.3  # a box of which a random crop leaves less is dropped; of a mosaic every part stays
+MIN_VISIBLE = 0.3  # a box of which a random crop leaves a smaller part is dropped; of a mosaic every part stays
 
 
 class Augmentation:
@@ -24,8 +25,8 @@ class Augmentation:
         blur: probability of a Gaussian blur of 0.5 to 2 pixels.
         multiscale: 1, or the factor by which `shape` goes up and down. Darknet (`random=1`, its factor 1.4) changes the
             network's input every ten batches. Ours has a fixed input, and fixed anchors on its grid: the images are
-            augmented in the other shape, then padded with grey or cut, at a random place, to `size`. Objects get the
-            same sizes in pixels; what is larger than the input shows in part.
+            augmented in the other shape, then padded with grey or cropped, at a random place, to `size`. Objects get
+            the same sizes in pixels; of an image larger than the input a part is shown.
 
     Raises:
         ValueError: for a probability outside 0..1 or a factor below 1.
@@ -36,7 +37,7 @@ class Augmentation:
         if not 1 <= multiscale < 8:
             raise ValueError(f"multiscale must be from 1 to 8. Received: multiscale={multiscale}")
         self.size, self.mosaic, self.mixup, self.multiscale = tuple(size), mosaic, mixup, multiscale
-        self._composes = Composes(lambda shape: _compose(self.size, shape, crop, flip, color, blur))
+        self._composes = SeededComposes(lambda shape: _compose(self.size, shape, crop, flip, color, blur))
 
     @property
     def most(self):
@@ -44,7 +45,7 @@ class Augmentation:
         return (COUNT if self.mosaic else 1) + (1 if self.mixup else 0)
 
     def others(self, rng):
-        """Decide whether a result is made of a mosaic, and whether another image is mixed in; two truth values."""
+        """Draw whether a result is made of a mosaic, and whether another image is mixed in; two truth values."""
         return rng.random() < self.mosaic, rng.random() < self.mixup
 
     def shape(self, rng):
@@ -54,29 +55,29 @@ class Augmentation:
         scale, stride = rng.uniform(1 / self.multiscale, self.multiscale), STRIDES[-1]
         return tuple(max(stride, round(side * scale / stride) * stride) for side in self.size)
 
-    def __call__(self, seed, picture, mixed=None, shape=None):
+    def __call__(self, seed, image, mixed=None, shape=None):
         """Augment an image, reproducibly.
 
         Args:
             seed: a non-negative integer.
             image: (image, boxes, labels), of one image or of a mosaic; boxes in pixels.
-            mixed: another one to mix in, or None.
-            shape: as the method gives; None for `size`.
+            mixed: another such image to mix in, or None.
+            shape: as the method `shape` returns; None for `size`.
 
         Returns:
             (image, boxes, labels), boxes in pixels of the result.
         """
         shape = shape or self.size
-        image, boxes, labels = self._transformed(seed, picture, shape)
+        image, boxes, labels = self._transformed(seed, image, shape)
         if mixed is None:
             return image, boxes, labels
         other, other_boxes, other_labels = self._transformed(seed + 1, mixed, shape)
         image = cv2.addWeighted(image, 0.5, other, 0.5, 0)
         return image, np.concatenate([boxes, other_boxes]), np.concatenate([labels, other_labels])
 
-    def _transformed(self, seed, picture, shape):
-        image, boxes, labels = picture
-        out = self._composes(shape, seed, image=image, bboxes=boxes, labels=labels)
+    def _transformed(self, seed, image, shape):
+        pixels, boxes, labels = image
+        out = self._composes(shape, seed, image=pixels, bboxes=boxes, labels=labels)
         boxes = np.asarray(out["bboxes"], "float32").reshape(-1, 4)
         return out["image"], boxes, np.asarray(out["labels"], "int64").reshape(-1)
 
@@ -98,5 +99,5 @@ def _compose(size, shape, crop, flip, color, blur):
             A.PadIfNeeded(*size, position="random", border_mode=cv2.BORDER_CONSTANT, fill=FILL),
             A.RandomCrop(*size),
         ]
-    boxes = dict(min_visibility=SMALLEST, min_width=2, min_height=2, clip=True, filter_invalid_bboxes=True)
+    boxes = dict(min_visibility=MIN_VISIBLE, min_width=2, min_height=2, clip=True, filter_invalid_bboxes=True)
     return A.Compose(transforms, bbox_params=A.BboxParams(format="pascal_voc", label_fields=["labels"], **boxes))

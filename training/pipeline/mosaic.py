@@ -1,6 +1,6 @@
 """Four images in one, around a random point: a detector's mosaic, as albumentations has it, in a tenth of the time.
 
-It is drawn before the images are decoded, no more of them than it shows.
+The cells are drawn before the images are decoded, so that only the parts that they show are decoded.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ COUNT = 4  # images
 
 @dataclass(frozen=True)
 class Cell:
-    """A quarter of a mosaic; its image covers the mosaic when scaled, and shows the corner that is opposite the cell.
+    """One of the four parts of a mosaic; its image is scaled to cover the mosaic and shows its opposite corner.
 
     Attributes:
         shape: the mosaic's (height, width) in pixels.
@@ -23,15 +23,15 @@ class Cell:
     shape: tuple
     place: tuple
 
-    def window(self, picture):
-        """The (left, top, right, bottom) that the cell shows of an image of (width, height)."""
+    def window(self, size):
+        """Return the (left, top, right, bottom) that the cell shows of an image of (width, height)."""
         (height, width), (left, top, right, bottom) = self.shape, self.place
-        scale = max(width / picture[0], height / picture[1])
+        scale = max(width / size[0], height / size[1])
         window = width - right, height - bottom, width - left, height - top
         return tuple(side / scale for side in window)
 
     def __call__(self, pixels, boxes):
-        """What the cell shows, and where.
+        """Fit an image and its boxes to the cell.
 
         Args:
             pixels: `Pixels` of at least the window.
@@ -53,7 +53,7 @@ class Cell:
 
 
 def cells(rng, shape):
-    """The four cells of a mosaic of (height, width), in random order, around a point in its middle two fifths."""
+    """Draw the four cells of a mosaic of (height, width), in random order, around a point in its middle two fifths."""
     height, width = shape
     x, y = int(width * rng.uniform(0.3, 0.7)), int(height * rng.uniform(0.3, 0.7))
     places = (0, 0, x, y), (x, 0, width, y), (0, y, x, height), (x, y, width, height)

@@ -1,21 +1,32 @@
 """What the pipelines of detectors and classifiers share: order, images and threads.
 
-What is at a position of a run, counted in images, depends on seed and position alone, so a run can begin anywhere and
+The image at a position of a run, counted in images, depends on seed and position alone, so a run can begin anywhere and
 with any number of threads.
 """
 
 import math
-import os
 import threading
 from functools import lru_cache
 
 import numpy as np
 import tensorflow as tf
 
-from ..data.images import read_pixels
+from ..data.images import decoding_threads, read_pixels
 
 ALIGNMENT = 64  # bytes
-ORDER, IMAGE, SHAPES = range(3)  # beside the seed and a count: what a random generator is for
+ORDER, IMAGE, SHAPES = range(3)  # what a random generator is for; it is made of the seed, one of these and a number
+
+
+def steps_per_epoch(data, batch_size):
+    """Return the number of whole batches that the examples fill.
+
+    Raises:
+        ValueError: where they fill none.
+    """
+    steps = len(data.examples) // batch_size
+    if not steps:
+        raise ValueError(f"{len(data.examples)} training images do not fill one batch of {batch_size}")
+    return steps
 
 
 class Order:
@@ -49,7 +60,7 @@ class Images:
         self._broken, self._lock = set(), threading.Lock()
 
     def __call__(self, index, rng, least=None, window=None):
-        """(example, `read_pixels` of it with `least` and `window`); `rng` decides the substitute.
+        """Return (example, `read_pixels` of it with `least` and `window`); `rng` decides the substitute.
 
         Raises:
             ValueError: where none of the images can be read.
@@ -69,11 +80,11 @@ class Images:
             index = rng.integers(len(self.examples))
 
 
-def batches(make, signature, batch_size, *, start=0, total=None, share=(0, 1), dtype="float32"):
-    """Batches of what `make` gives for each position, each batch by one of as many threads as there are cores.
+def parallel_batches(make, signature, batch_size, *, start=0, total=None, share=(0, 1), dtype="float32"):
+    """Batch what `make` returns for each position; as many threads as there are cores make one batch each.
 
     Args:
-        make: function of a position; its arrays, the first of them a uint8 image, or None to leave it out.
+        make: function of a position that returns arrays, the first of them a uint8 image, or None to leave it out.
         signature: for each array its (shape, dtype).
         batch_size: positions a batch.
         start: number of the first batch.
@@ -104,16 +115,16 @@ def batches(make, signature, batch_size, *, start=0, total=None, share=(0, 1), d
         return tuple(tf.ensure_shape(array, (length, *shape)) for array, shape in zip(arrays, shapes, strict=True))
 
     numbers = tf.data.Dataset.range(start, -(-total // batch_size) if total else np.iinfo("int64").max)
-    dataset = numbers.map(batch, num_parallel_calls=cores())
+    dataset = numbers.map(batch, num_parallel_calls=decoding_threads())
     if total:
         dataset = dataset.filter(lambda image, *others: tf.shape(image)[0] > 0)
     if dtype == "float32":
         dataset = dataset.map(as_floats)  # here and not in `make`: a quarter of the bytes to keep
-    return unhurried(dataset.prefetch(2))
+    return without_autotune(dataset.prefetch(2))
 
 
 def _aligned(shape, dtype):
-    """An array of any content that TensorFlow takes as it is; one that begins elsewhere it copies."""
+    """Return an array of any content that TensorFlow takes without a copy, as it is aligned in memory."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
     memory = np.empty(size + ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % ALIGNMENT
@@ -121,17 +132,12 @@ def _aligned(shape, dtype):
 
 
 def as_floats(images, *others):
-    """A batch with its uint8 images as float32 in 0..1."""
+    """Return a batch with its uint8 images as float32 in 0..1."""
     return tf.cast(images, tf.float32) / 255, *others
 
 
-def unhurried(dataset):
-    """`dataset` without tf.data's autotuner: it sleeps for longer and longer, up to a minute, and `fit`'s end waits."""
+def without_autotune(dataset):
+    """Disable tf.data's autotuner: its thread can delay the end of `fit` by a minute."""
     options = tf.data.Options()
     options.autotune.enabled = False
     return dataset.with_options(options)
-
-
-def cores():
-    """Number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -5,7 +5,7 @@ import pytest
 
 from cspkeras.detection.anchors import Anchors
 from cspkeras.training import DetectionData, Example, estimate_anchors
-from cspkeras.training.data.anchors import MOST, anchor_fit, object_shapes
+from cspkeras.training.data.anchors import MAX_OBJECTS, anchor_fit, object_shapes
 
 SHAPES = [(8, 12), (16, 10), (20, 30), (30, 44), (50, 40), (60, 90), (90, 100), (120, 80), (150, 150)]
 
@@ -92,10 +92,10 @@ def test_two_levels():
 
 
 def test_of_a_large_data_set_a_part_is_looked_at():
-    boxes = np.float32([[0, 0, 1 + i % 150, 1 + i % 131] for i in range(MOST + 1)])
+    boxes = np.float32([[0, 0, 1 + i % 150, 1 + i % 131] for i in range(MAX_OBJECTS + 1)])
     example = Example(np.zeros((200, 200, 3), "uint8"), boxes, np.zeros(len(boxes), "int64"))
     shapes = [object_shapes(DetectionData([example], ("a",)), (200, 200)) for _ in range(2)]
-    assert shapes[0].shape == (MOST, 2)
+    assert shapes[0].shape == (MAX_OBJECTS, 2)
     np.testing.assert_array_equal(*shapes)
 
 
@@ -119,7 +119,7 @@ def test_a_frequent_shape_does_not_take_two_anchors():
     np.testing.assert_allclose(sorted(anchors.pairs.tolist()), sorted(SHAPES), rtol=1e-5)
 
 
-def test_pictures_without_objects_do_not_matter():
+def test_images_without_objects_do_not_matter():
     empty = Example(np.zeros((9, 9, 3), "uint8"), np.zeros((0, 4), "float32"), np.zeros(0, "int64"))
     shapes = data(jittered())
     with_empty = DetectionData([empty, *shapes.examples], shapes.class_names)

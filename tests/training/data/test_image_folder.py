@@ -1,10 +1,9 @@
 """Folders of images for classification."""
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from cspkeras.training import ClassificationData, LabelledImage, read, splits
+from cspkeras.training import ClassificationData, read, splits
 
 COLORS = {"cat": (200, 20, 20), "dog": (20, 20, 200)}
 
@@ -19,7 +18,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_split_class_picture(folder):
+def test_split_class_image(folder):
     assert splits(folder) == ["train", "val"]
     data = read(folder, "train")
     assert isinstance(data, ClassificationData) and data.class_names == ("cat", "dog") and not data.problems
@@ -29,13 +28,13 @@ def test_split_class_picture(folder):
         assert example.image.parent.name == name and (example.pixels() == COLORS[name]).all()
 
 
-def test_class_picture(folder):
+def test_class_image(folder):
     assert splits(folder / "train") == []
     for split in (None, "train", "test"):  # one part as a whole, as a .json file is
         assert len(read(folder / "train", split).examples) == 6
 
 
-def test_folders_in_a_class_and_what_is_no_picture(folder):
+def test_folders_in_a_class_and_what_is_no_image(folder):
     (folder / "train/cat/more").mkdir()
     Image.new("L", (4, 4)).save(folder / "train/cat/more/A.JPEG")
     for name in ("cat/notes.txt", "cat/.hidden.png", "Thumbs.db", "stray.png"):
@@ -76,10 +75,3 @@ def test_what_is_no_data_set(tmp_path):
         assert str(caught.value).startswith(f"{tmp_path}/{name}: ")
     with pytest.raises(FileNotFoundError, match="gone: missing; expected a data set"):
         read(tmp_path / "gone", "train")
-
-
-@pytest.mark.parametrize("label", (-1, 2))
-def test_what_is_no_classification_data(label):
-    image = LabelledImage(np.zeros((2, 2, 3), "uint8"), 1)
-    with pytest.raises(ValueError, match=rf"examples\[1\]: label must be from 0 to 1. Received: {label}"):
-        ClassificationData([image, LabelledImage(image.image, label)], ("cat", "dog"))

@@ -5,29 +5,14 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
+from soft_images import soft_parts
 
-from cspkeras.training import ClassificationData, DetectionData, Example, LabelledImage, inspect, read
-from cspkeras.training.data.contact_sheet import GAP, LINE, SIDE, write_contact_sheet
-from cspkeras.training.data.look_alikes import equals, fingerprint, look_alikes
-
-
-def scene(seed, size=(48, 64)):
-    """An image of large soft shapes, unlike that of any other seed."""
-    small = np.random.default_rng(seed).integers(0, 256, (5, 6, 3), "uint8")
-    return np.asarray(Image.fromarray(small).resize(size[::-1], Image.Resampling.BICUBIC))
+from cspkeras.training import DetectionData, Example, inspect, read
 
 
 @pytest.fixture
 def parts(tmp_path):
-    """Two splits of classified image files, none like another."""
-    made = {}
-    for k, split in enumerate(("train", "val")):
-        (tmp_path / split).mkdir()
-        paths = [tmp_path / split / f"{i}.png" for i in range(8)]
-        for i, path in enumerate(paths):
-            Image.fromarray(scene(10 * k + i)).save(path)
-        made[split] = ClassificationData([LabelledImage(p, i % 2) for i, p in enumerate(paths)], ("cat", "dog"))
-    return made
+    return soft_parts(tmp_path)
 
 
 def test_a_clean_data_set(parts):
@@ -82,7 +67,7 @@ def test_doubles_and_leaks(parts, tmp_path, case):
     assert any(all(name in line for name in names) for line in found.lines())
 
 
-def test_broken_pictures(parts, tmp_path):
+def test_broken_images(parts, tmp_path):
     (tmp_path / "train/3.png").write_bytes((tmp_path / "train/3.png").read_bytes()[:-200])
     (tmp_path / "val/1.png").unlink()
     found = inspect(parts)
@@ -119,35 +104,3 @@ def test_boxes_are_measured(make_voc):
     assert figures["classes"]["green"] == {"images": 0, "boxes": 0}
     assert any("1 classes that do not occur: green" in line for line in found.lines())
     assert found.splits["voc"]["boxes"] == 6 and found.passed  # plain images look like nothing
-
-
-def test_pictures_that_show_nothing_are_like_no_other():
-    plain = [np.full((20 + i, 30, 3), 50 * i, "uint8") for i in range(4)] + [np.zeros((1, 1, 3), "uint8")]
-    prints = [fingerprint(pixels) for pixels in (*plain, plain[2])]
-    assert look_alikes(prints, [0] * 6) == [] and equals(prints) == [[2, 5]]
-    assert look_alikes([], []) == [] and equals([]) == []
-    assert fingerprint(np.zeros((2, 3, 3), "uint8")).digest != fingerprint(np.zeros((3, 2, 3), "uint8")).digest
-
-
-def test_look_alikes_are_found_among_many():
-    images = [scene(i) for i in range(400)]
-    noise = np.random.default_rng(0).normal(0, 4, (400, 48, 64, 3))
-    noisy = [np.uint8((image + n).clip(0, 255)) for image, n in zip(images, noise, strict=True)]
-    found = look_alikes([fingerprint(image) for image in images + noisy], [0] * 400 + [1] * 400)
-    assert all(j - i == 400 for i, j in found) and len(found) > 390
-
-
-def test_a_contact_sheet(parts, tmp_path, make_voc):
-    voc = read(make_voc(train=2), "train")
-    (tmp_path / "val/0.png").write_bytes(b"nonsense")
-    sheet = Image.open(write_contact_sheet(tmp_path / "out/sheet.png", {"voc": voc, **parts}, 9))
-    assert sheet.size == (GAP + 6 * (SIDE + GAP), GAP + 2 * (SIDE + LINE + GAP)) and sheet.format == "PNG"
-    pixels = np.asarray(sheet)
-    scale, top = SIDE / 64, GAP + SIDE - 180  # 64 x 48 pixels as 240 x 180, at the frame's foot
-    for box, label in zip(voc.examples[0].boxes, voc.examples[0].labels, strict=True):
-        x, y = (box[:2] + box[2:]) / 2 * scale
-        inside = pixels[int(top + y), int(GAP + x)]
-        np.testing.assert_allclose(inside, voc.examples[0].pixels()[tuple(int(v / scale) for v in (y, x))], atol=2)
-        edge = pixels[int(top + round(box[3] * scale)) - 1, int(GAP + x)]
-        assert abs(edge.astype(int) - inside).max() > 30, label
-    assert list((tmp_path / "out").iterdir()) == [tmp_path / "out/sheet.png"]

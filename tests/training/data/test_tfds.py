@@ -105,7 +105,7 @@ def test_what_cannot_be_read(tfds, monkeypatch):
     builder.path.write_bytes(builder.path.read_bytes()[:-9])
     data = read("tfds:toy/small", "train")
     assert len(data.examples) == 2
-    assert data.problems == [f"{builder.path}: damaged or cut off behind 2 records, which are used"]
+    assert data.problems == [f"{builder.path}: damaged or cut off after 2 records, which are used"]
     builder.info.features = {"text": None}
     with pytest.raises(ValueError, match="expected the features image and objects or label, found text"):
         read("tfds:toy/small", "train")

@@ -98,7 +98,7 @@ def test_what_can_not_be_served(serve, make_voc):
     other = dataclasses.replace(data, class_names=("a", "b", "c"))
     with pytest.raises(ValueError, match=f"^--data-service {address}: serves other images, labels or classes than "):
         check_service(address, other)
-    with pytest.raises(OSError, match=f"^{address}: ports .* can't be had "):
+    with pytest.raises(OSError, match=f"^{address}: ports .* can't be opened "):
         DataServer(data, address)
 
 
@@ -110,7 +110,7 @@ def test_what_can_not_be_served(serve, make_voc):
         ("localhost:{}", "--data-service localhost:{}: no `cspkeras data serve` answers there ("),
     ],
 )
-def test_no_service_is_told_before_the_data_is_read(address, message, one_error, monkeypatch, tmp_path):
+def test_a_missing_service_is_an_error_before_the_data_is_read(address, message, one_error, monkeypatch, tmp_path):
     monkeypatch.setattr("cspkeras.training.data.reading.read", lambda *_: pytest.fail("the data is read"))
     port = free_port()
     line = one_error("train", "--data", tmp_path, "--run", tmp_path / "run", "--data-service", address.format(port))
@@ -130,7 +130,7 @@ GONE = OSError("--data-service a:1: no `cspkeras data serve` answers there (refu
     ("answers", "message"),
     [
         ([["a", 1], ["a", 1], GONE, GONE, GONE], str(GONE)),
-        ([["a", 1], GONE, ["a", 1], ["a", 2]], "--data-service a:1: has been started again"),
+        ([["a", 1], GONE, ["a", 1], ["a", 2]], "--data-service a:1: has been restarted"),
     ],
 )
 def test_a_service_that_dies_ends_the_run(answers, message, monkeypatch, capsys):
@@ -141,18 +141,18 @@ def test_a_service_that_dies_ends_the_run(answers, message, monkeypatch, capsys)
         return answer
 
     ended = threading.Event()
-    monkeypatch.setattr(service, "PING", 0.01)
-    monkeypatch.setattr(service, "SILENCE", 0.025)
+    monkeypatch.setattr(service, "PING_INTERVAL", 0.01)
+    monkeypatch.setattr(service, "PING_TIMEOUT", 0.025)
     monkeypatch.setattr(service, "_ask", ask)
     monkeypatch.setattr(os, "_exit", lambda status: ended.set() if status == 1 else None)
     with service.watched("a:1"):
         assert ended.wait(60)
-    assert capsys.readouterr().err == f"cspkeras: {message}; the run goes on with --resume, once it is there\n"
+    assert capsys.readouterr().err == f"cspkeras: {message}; continue the run with --resume once it answers\n"
     assert not answers
 
 
 def test_the_watch_ends_with_the_block(monkeypatch):
-    monkeypatch.setattr(service, "PING", 0.01)
+    monkeypatch.setattr(service, "PING_INTERVAL", 0.01)
     asked = []
     monkeypatch.setattr(service, "_ask", lambda *args: asked.append(args))
     with service.watched("a:1"):

@@ -17,7 +17,7 @@ from small_data import small_voc
 
 from cspkeras.commands.main import main
 from cspkeras.saving import load_detector
-from cspkeras.tflite.export import convert
+from cspkeras.tflite import convert
 from cspkeras.training import read_voc, training_batches
 from cspkeras.training.distribution import workers as distribution
 from cspkeras.training.distribution.workers import broadcast_metrics, check_workers, share
@@ -35,8 +35,8 @@ QUICK = {  # to compile
 @pytest.mark.parametrize(
     ("addresses", "rank", "batch_size", "message"),
     [
-        (TWO, 2, 4, "--rank: must be 0 to 1, one a worker. Received: 2"),
-        (TWO, None, 4, "--rank: must be 0 to 1, one a worker. Received: None"),
+        (TWO, 2, 4, "--rank: must be 0 to 1, one per worker. Received: 2"),
+        (TWO, None, 4, "--rank: must be 0 to 1, one per worker. Received: None"),
         (TWO, 1, 3, "batch_size must be a multiple of the 2 workers. Received: 3"),
         (TWO, 1, "auto", "batch_size must be a multiple of the 2 workers. Received: auto"),
         ("localhost:5000", 0, 4, "--workers: expected two or more, each once. Received: localhost:5000"),

@@ -2,13 +2,21 @@
 
 import json
 import math
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..annotations import Annotation, collect, usable_box
+from ..examples import DetectionData
 from ..images import checked_size
+from .format import Format
 
 
-def read_coco(path, class_names=None, images=None):
+def read_coco(
+    path: os.PathLike[str] | str,
+    class_names: Sequence[str] | None = None,
+    images: os.PathLike[str] | str | None = None,
+) -> DetectionData:
     """Read a COCO JSON file (cocodataset.org, "Data format", object detection).
 
     What can't be used is left out and reported in `problems`, a line each, as `read_voc` does. Regions marked `iscrowd`
@@ -18,15 +26,21 @@ def read_coco(path, class_names=None, images=None):
     Args:
         path: the .json file.
         class_names: the classes to read, by name; None takes all categories, in the order of their numbers.
-        images: folder that the images' `file_name` is relative to; None looks beside the file, in `images` beside it,
-            and, for annotations/instances_val2017.json, in val2017, images and images/val2017 beside its folder.
+        images: folder that the images' `file_name` is relative to; None looks in the file's folder and its `images`,
+            and, for annotations/instances_val2017.json, in val2017, images and images/val2017 of the folder above.
 
     Returns:
         `DetectionData`.
 
     Raises:
         OSError: where the file can't be read, or the folder is missing.
-        ValueError: where it is no COCO file, nothing usable is left, or none of its classes is known.
+        ValueError: where it is not a COCO file, nothing usable is left, or none of its classes is known.
+
+    Example:
+        >>> from cspkeras.training import read_coco
+        >>> data = read_coco("coco/annotations/instances_val2017.json")  # doctest: +SKIP
+        >>> len(data.class_names)  # doctest: +SKIP
+        80
     """
     path, problems = Path(path), []
     stored = _load(path)
@@ -42,13 +56,13 @@ def read_coco(path, class_names=None, images=None):
             categories[int(entry["id"])] = " ".join(str(entry["name"]).split())
         except (KeyError, OverflowError, TypeError, ValueError):
             problems.append(f"{path}: categories[{i}] without an id and a name, left out")
-    pictures, listed = {}, set()
+    usable, listed = {}, set()
     for i, entry in enumerate(stored["images"]):
         try:
             if entry["id"] in listed:
                 raise ValueError(f"{path}: images[{i}] has the id of another ({entry['id']}), left out")
             listed.add(entry["id"])
-            pictures[entry["id"]] = _image(path, entry, folders)
+            usable[entry["id"]] = _image(path, entry, folders)
         except (KeyError, TypeError):
             problems.append(f"{path}: images[{i}] without an id and a file_name, left out")
         except OSError as e:
@@ -64,8 +78,8 @@ def read_coco(path, class_names=None, images=None):
             continue
         if not known:
             problems.append(f"{path}: annotations[{i}] of an image that is not listed ({number}), left out")
-        elif number in pictures:
-            image, size, objects = pictures[number]
+        elif number in usable:
+            image, size, objects = usable[number]
             box, problem = usable_box(_corners(entry.get("bbox")), label, size)
             source = f"{path}: annotations[{i}] of {image.name}"
             if problem:
@@ -74,13 +88,28 @@ def read_coco(path, class_names=None, images=None):
                 objects.append(Annotation(label, box, source, _area(entry.get("area")), bool(entry.get("iscrowd"))))
     if class_names is None:
         class_names = dict.fromkeys(categories[number] for number in sorted(categories))
-    found = [(image, objects) for image, _, objects in pictures.values()]
+    found = [(image, objects) for image, _, objects in usable.values()]
     return collect(path, found, tuple(class_names), problems)
 
 
+def matches(path, split):
+    """Return whether it is a .json file, or a folder of COCO's layout."""
+    return path.suffix.lower() == ".json" or bool(splits(path))
+
+
 def splits(folder):
-    """The parts of a COCO folder, those of which annotations/instances_<split>.json exists."""
+    """Return the names of which annotations/instances_<split>.json exists; none for a file."""
     return [path.stem.removeprefix("instances_") for path in (Path(folder) / "annotations").glob("instances_*.json")]
+
+
+def _read_any(path, split, class_names, images):
+    path = Path(path)
+    if path.suffix.lower() == ".json":
+        return read_coco(path, class_names, images)
+    instances = path / "annotations" / f"instances_{split}.json"
+    if not instances.is_file():
+        raise FileNotFoundError(f"{instances}: missing; a COCO folder lists its {split} images there")
+    return read_coco(instances, class_names, images)
 
 
 def _load(path):
@@ -97,7 +126,7 @@ def _load(path):
 
 
 def _image(path, entry, folders):
-    """(path, upright size, no objects yet) of an image in the list."""
+    """Return (path, upright size, an empty list for its objects) of an image in the list."""
     name = entry["file_name"]
     places = [folder / name for folder in folders]
     image = next((place for place in places if place.is_file()), None)
@@ -119,3 +148,8 @@ def _corners(bbox):
 def _area(value):
     known = isinstance(value, (int, float)) and 0 < value < math.inf
     return float(value) if known else None
+
+
+FORMAT = Format(
+    "COCO folder or .json file", "annotations/instances_*.json (COCO)", matches, splits, _read_any, takes_images=True
+)

@@ -1,33 +1,39 @@
 """Sets of TensorFlow Datasets, by name."""
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ..annotations import Annotation, collect, collect_labels, usable_box
+from ..examples import ClassificationData, DetectionData
 from ..images import StoredImage, upright_size
+from .format import Format
 from .tfrecord import parsed, raw_records
 
 PREFIX = "tfds:"
 
 
-def is_name(path):
-    """Whether a data set's path is "tfds:" and a name."""
+def matches(path, split):
+    """Return whether it is "tfds:" and a name."""
     return str(path).startswith(PREFIX)
 
 
 def splits(path):
-    """The names of the set's splits; parts such as train[:90%] can be read besides."""
+    """Return the names of the set's splits; parts of one such as train[:90%] can be read as well."""
     builder = _builder(path)
     builder.download_and_prepare()
     return list(builder.info.splits)
 
 
-def read_tfds(path, split, class_names=None):
-    """Read one split of a set of TensorFlow Datasets, which is downloaded and prepared where it isn't yet.
+def read_tfds(
+    path: os.PathLike[str] | str, split: str, class_names: Sequence[str] | None = None
+) -> DetectionData | ClassificationData:
+    """Read one split of a set of TensorFlow Datasets, which is downloaded and prepared unless it already is.
 
     The set must have the features `image` and `objects` (each with `bbox` and `label`), or `image` and `label`.
-    Images stay in the files that it was prepared as, until they are needed.
+    Images stay in the prepared files until they are needed.
 
     Args:
         path: "tfds:" and the set's name, such as "tfds:voc/2007" or "tfds:cifar10:3.0.2".
@@ -40,6 +46,10 @@ def read_tfds(path, split, class_names=None):
     Raises:
         ImportError: where tensorflow-datasets is missing.
         ValueError: where there is no such set or split, or it has other features.
+
+    Example:
+        >>> from cspkeras.training import read_tfds
+        >>> data = read_tfds("tfds:voc/2007", "train")  # doctest: +SKIP
     """
     builder = _builder(path)
     problems, images, listing, features = [], [], f"{path}, split {split}", builder.info.features
@@ -82,7 +92,7 @@ def _builder(path):
 
 
 def _image(file, start, record, fields, number):
-    """Where in the file the image lies, as the set stores it: undecoded."""
+    """Return where in the file the image lies, as the set stores it: undecoded."""
     content = fields["image"][0]
     name = (fields.get("image/filename") or fields.get("filename") or [f"record {number}".encode()])[0].decode()
     return StoredImage(file, start + record.index(content), len(content), name)
@@ -109,3 +119,6 @@ def _objects(fields, image, names, problems):
         if box:
             objects.append(Annotation(names[number], box, str(image), None, bool(crowds[i]) if crowds else False))
     return objects
+
+
+FORMAT = Format("set of TensorFlow Datasets (tfds:NAME)", "tfds:NAME", matches, splits, read_tfds)

@@ -1,25 +1,28 @@
 """TFRecords of tf.train.Examples, with the names that TensorFlow's object detection API gives their fields."""
 
 import json
+import os
 import re
+from collections.abc import Sequence
 from operator import index
 from pathlib import Path
 
 import numpy as np
 
 from ..annotations import Annotation, collect, collect_labels, usable_box
-from ..examples import USUAL
+from ..examples import ClassificationData, DetectionData
 from ..images import StoredImage, upright_size
+from .format import SPLIT_ORDER, Format
 
-LABEL_MAP = "label_map.pbtxt"  # the classes' numbers and names, beside the records
+LABEL_MAP = "label_map.pbtxt"  # the classes' numbers and names, in the folder of the records
 FILE = re.compile(r"(?P<stem>.+?)(\.tfrecords?|\.record)?(-(?P<index>\d+)-of-(?P<count>\d+))?(\.tfrecords?|\.record)?")
 RECORD = re.compile(r"\.(tfrecords?|record)\b")
-HEADER, FRAME = 12, 16  # bytes before a record's data, and before and behind it
+HEADER, FRAME = 12, 16  # bytes before a record's data, and before and after it
 TOKEN = re.compile(r"\bid\s*:\s*(\d+)|\bname\s*:\s*(\"(?:[^\"\\]|\\.)*\"|'[^']*')|(item)\s*\{")
 
 
 def shards(path):
-    """{split: files, in the order of their numbers} of a folder of TFRecords, and {None: [path]} of one such file."""
+    """Return {split: files in the order of their numbers} of a folder of TFRecords, or {None: [path]} of one file."""
     path = Path(path)
     if path.is_file():
         return {None: [path]} if RECORD.search(path.name) else {}
@@ -30,22 +33,29 @@ def shards(path):
     return found
 
 
+def matches(path, split):
+    """Return whether it is a TFRecord file, or a folder with any."""
+    return bool(shards(path))
+
+
 def splits(path):
-    """The splits that the files are named after: "train" for train-00000-of-00004.tfrecord and for voc_train.record."""
+    """Return the splits in the files' names: "train" for train-00000-of-00004.tfrecord and for voc_train.record."""
     return [split for split in shards(path) if split]
 
 
-def read_tfrecord(path, split=None, class_names=None):
+def read_tfrecord(
+    path: os.PathLike[str] | str, split: str | None = None, class_names: Sequence[str] | None = None
+) -> DetectionData | ClassificationData:
     """Read one split of a folder of TFRecords, or one file; images stay in the files until they are needed.
 
     Read are image/encoded, image/filename, image/object/bbox/{xmin,ymin,xmax,ymax} in parts of the upright image,
     image/object/class/{text,label}, image/object/{area,is_crowd}; for classification image/class/{text,label}. Names
-    of classes come from their text, else from label_map.pbtxt beside the files. What can't be used is left out and
+    of classes come from their text, else from label_map.pbtxt in their folder. What can't be used is left out and
     reported in `problems`: a file that breaks off or is damaged counts up to there.
 
     Args:
         path: the folder, or a file.
-        split: what the files are named after; of no meaning for a file.
+        split: what the files are named after; ignored for a file.
         class_names: the classes to read; None takes those of label_map.pbtxt, else all that occur, by their numbers.
 
     Returns:
@@ -54,6 +64,10 @@ def read_tfrecord(path, split=None, class_names=None):
     Raises:
         FileNotFoundError: where the split has no files.
         ValueError: where nothing usable is left, or none of its classes is known.
+
+    Example:
+        >>> from cspkeras.training import read_tfrecord
+        >>> data = read_tfrecord("packed", "train")  # doctest: +SKIP
     """
     path, found, problems = Path(path), shards(path), []
     split = None if None in found else split
@@ -93,11 +107,11 @@ def read_tfrecord(path, split=None, class_names=None):
 
 
 def raw_records(file, skip=0, take=-1):
-    """(byte in the file where its data begins, data) of the records of a TFRecord file, their check sums verified.
+    """Yield (byte where its data begins, data) of each record in a TFRecord file, its check sums verified.
 
     Args:
         file: its path.
-        skip, take: the first record to give, and how many; -1 for all.
+        skip, take: the first record to yield, and how many; -1 for all.
 
     Raises:
         ValueError: where the file is damaged or breaks off, with the number of records before that.
@@ -113,11 +127,11 @@ def raw_records(file, skip=0, take=-1):
     except tf.errors.OpError as e:  # DataLossError, mostly
         failed = e
     if failed or start - HEADER != file.stat().st_size:  # what is shorter than a header TensorFlow takes for the end
-        raise ValueError(f"{file}: damaged or cut off behind {number} records, which are used") from failed
+        raise ValueError(f"{file}: damaged or cut off after {number} records, which are used") from failed
 
 
 def parsed(record):
-    """{name of a field: its values, a list} of a serialized tf.train.Example."""
+    """Return {name of a field: list of its values} of a serialized tf.train.Example."""
     import tensorflow as tf
 
     fields = tf.train.Example.FromString(record).features.feature
@@ -136,11 +150,11 @@ def _records(file, problems):
 def _split(file):
     stem = FILE.fullmatch(file.name)["stem"]
     last = re.split(r"[-_.]", stem)[-1]
-    return last if last in USUAL else stem
+    return last if last in SPLIT_ORDER else stem
 
 
 def _missing(files):
-    """A line where the files' names say that there are more of them."""
+    """Return a line where the files' names say that there are more of them."""
     numbered = [match for file in files if (match := FILE.fullmatch(file.name))["count"]]
     counts = {int(match["count"]) for match in numbered}
     there = {int(match["index"]) for match in numbered}
@@ -152,7 +166,7 @@ def _missing(files):
 
 
 def _label_map(path, problems):
-    """{number: name} of a label map in protobuf's text form; none where there is no such file."""
+    """Return {number: name} of a label map in protobuf's text form; {} where there is no such file."""
     try:
         text = path.read_text("utf-8")
     except FileNotFoundError:
@@ -173,7 +187,7 @@ def _label_map(path, problems):
 
 
 def _names(fields, prefix, names, seen):
-    """The names of the classes in text and label under a prefix; `seen` notes the number of each."""
+    """Return the names of the classes in text and label under a prefix; `seen` keeps the number of each."""
     texts, numbers = fields.get(f"{prefix}text", []), [index(number) for number in fields.get(f"{prefix}label", [])]
     if len(texts) != len(numbers) and numbers and texts:
         raise ValueError(f"{prefix}text and {prefix}label differ in length")
@@ -206,3 +220,6 @@ def _objects(fields, source, size, names, seen, problems):
 
 def _text(value):
     return value.decode("utf-8", "replace")
+
+
+FORMAT = Format("folder of TFRecords", ".tfrecord files", matches, splits, read_tfrecord)

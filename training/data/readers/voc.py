@@ -1,19 +1,23 @@
 """Pascal VOC folders: a list of names, and for each an XML file and an image."""
 
+import os
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..annotations import Annotation, collect, usable_box
+from ..examples import DetectionData
 from ..images import checked_size
+from .format import Format
 
 
-def read_voc(folder, split, class_names=None):
+def read_voc(folder: os.PathLike[str] | str, split: str, class_names: Sequence[str] | None = None) -> DetectionData:
     """Read one split of a Pascal VOC folder (ImageSets/Main, Annotations, JPEGImages).
 
     What can't be used is left out and reported in `problems`, a line each: an image that is missing, broken or of
     another size than its annotation says, an annotation that is missing, broken or without a size, an object without a
     name or of an unknown class, and a box of no area or outside the image (a box that reaches over the edge is cut
-    there). Images are not decoded here: one that breaks off behind its header is skipped, and reported, when its
+    there). Images are not decoded here: one that breaks off after its header is skipped, and reported, when its
     pixels are needed. Boxes are those of the upright image: where an annotation's size shows that it means an image
     before its EXIF orientation turns it, that image is left out.
 
@@ -28,6 +32,12 @@ def read_voc(folder, split, class_names=None):
     Raises:
         FileNotFoundError: where the folder or the split's list is missing.
         ValueError: where nothing usable is left, or none of its classes is known.
+
+    Example:
+        >>> from cspkeras.training import read_voc
+        >>> data = read_voc("VOCdevkit/VOC2007", "train")  # doctest: +SKIP
+        >>> len(data.examples)  # doctest: +SKIP
+        2501
     """
     root = Path(folder)
     listing = root / "ImageSets" / "Main" / f"{split}.txt"
@@ -45,15 +55,20 @@ def read_voc(folder, split, class_names=None):
     return collect(listing, images, class_names, problems)
 
 
+def matches(path, split):
+    """Return whether the folder has lists of images, and no COCO file for the split."""
+    return (path / "ImageSets").is_dir() and not (path / "annotations" / f"instances_{split}.json").is_file()
+
+
 def splits(folder):
-    """The parts of a Pascal VOC folder: its lists, but for those of a single class, and `trainval` beside its parts."""
+    """Return the names of the lists, without those of a single class, and without `trainval` where its parts are."""
     names = {path.stem for path in (Path(folder) / "ImageSets" / "Main").glob("*.txt")}
     names = {name for name in names if not any(name.endswith(f"_{other}") for other in names)}
     return names - {"trainval"} if {"train", "val"} <= names else names
 
 
 def _read_annotation(root, name, problems):
-    """(image, list of `Annotation`) of one name in the list."""
+    """Return (image, list of `Annotation`) for one name in the list."""
     xml = root / "Annotations" / f"{name}.xml"
     if not xml.is_file():
         raise ValueError(f"{xml}: missing, image left out")
@@ -92,3 +107,6 @@ def _image(root, name, filename):
         if candidate and (folder / candidate).is_file():
             return folder / candidate
     raise ValueError(f"{folder / name}.jpg: missing, image left out")
+
+
+FORMAT = Format("Pascal VOC folder", "ImageSets/Main (Pascal VOC)", matches, splits, read_voc)

@@ -1,29 +1,35 @@
 """YOLO's text files, laid out as Ultralytics has them: a line an object, in parts of the image."""
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ....tflite.device.frames import SUFFIXES
 from ..annotations import Annotation, collect, usable_box
+from ..examples import DetectionData
 from ..images import upright_size
+from .format import Format
 
 KEYS = ("train", "val", "test")  # of data.yaml
 
 
-def is_yolo(path):
-    """Whether this is a .yaml file, a folder with data.yaml, or one with images and classes.txt."""
-    path = Path(path)
+def matches(path, split):
+    """Return whether it is a .yaml file, a folder with data.yaml, or one with images and classes.txt."""
     bare = (path / "images").is_dir() and (path / "classes.txt").is_file()
-    return path.suffix.lower() in (".yaml", ".yml") or (path / "data.yaml").is_file() or bare
+    listed = path.suffix.lower() in (".yaml", ".yml") and path.exists()
+    return listed or (path / "data.yaml").is_file() or bare
 
 
 def splits(path):
-    """The parts that data.yaml names; without one the folders in `images`, none where the images lie there."""
+    """Return the splits that data.yaml names; without one the folders in `images`, none where the images lie there."""
     return [split for split in _places(Path(path))[0] if split]
 
 
-def read_yolo(path, split=None, class_names=None):
+def read_yolo(
+    path: os.PathLike[str] | str, split: str | None = None, class_names: Sequence[str] | None = None
+) -> DetectionData:
     """Read one split of a YOLO data set.
 
     data.yaml has `path` (of the data set, relative to the file), `train`, `val` and `test` (folders of images or .txt
@@ -42,9 +48,15 @@ def read_yolo(path, split=None, class_names=None):
         `DetectionData`.
 
     Raises:
-        OSError: where a file or folder is missing.
-        ValueError: where data.yaml or the split is none, or nothing usable is left.
+        OSError: where a file or folder is missing, or there is no such split.
+        ValueError: where data.yaml is not one, or nothing usable is left.
         ImportError: where PyYAML is missing.
+
+    Example:
+        >>> from cspkeras.training import read_yolo
+        >>> data = read_yolo("coco128", "train")  # doctest: +SKIP
+        >>> len(data.examples)  # doctest: +SKIP
+        128
     """
     path = Path(path)
     places, names, posed = _places(path)
@@ -63,7 +75,7 @@ def read_yolo(path, split=None, class_names=None):
 
 
 def _places(path):
-    """({split: folders and lists of images}, class names, whether lines have key points behind the box)."""
+    """Return ({split: folders and lists of images}, class names, whether lines have key points after the box)."""
     file = path if path.is_file() else path / "data.yaml"
     if file.is_file():
         return _from_yaml(file)
@@ -89,7 +101,7 @@ def _from_yaml(file):
         raise ValueError(f"{file}: not a YOLO data set; {expected} ({reason})") from e
     names = [" ".join(str(name).split()) for name in names]
     root = file.parent / str(stored.get("path") or "")
-    if not root.is_dir():  # Ultralytics' own files name a folder of the machine that they were written on
+    if not root.is_dir():  # Ultralytics' own files name a folder of the machine they were written on
         root = file.parent
     places = {}
     for split in KEYS:
@@ -101,7 +113,7 @@ def _from_yaml(file):
 
 def _place(root, name):
     place = root / name
-    # Roboflow's files say ../train/images for the folder beside them.
+    # Roboflow's files say ../train/images for a folder in their own.
     return root / name[3:] if name.startswith("../") and not place.exists() else place
 
 
@@ -119,7 +131,7 @@ def _images(places, path, problems):
 
 
 def _label_file(image):
-    """labels/.../a.txt for images/.../a.jpg, the last of its folders called images replaced."""
+    """Return labels/.../a.txt for images/.../a.jpg: the last of its folders called images is replaced."""
     parts = list(image.parts)
     for i in range(len(parts) - 2, -1, -1):
         if parts[i] == "images":
@@ -149,7 +161,7 @@ def _objects(file, size, names, posed, problems):
         if not (label.is_integer() and 0 <= label < len(names)):
             problems.append(f"{source}: class {fields[0]} is none of 0 to {len(names) - 1}, left out")
         elif not (len(values) == 4 or posed and len(values) > 4 or len(values) >= 6 and len(values) % 2 == 0):
-            problems.append(f"{source}: {len(values)} numbers behind the class, expected 4 or a polygon's, left out")
+            problems.append(f"{source}: {len(values)} numbers after the class, expected 4 or a polygon's, left out")
         else:
             box, problem = usable_box(_corners(values, size, posed), names[int(label)], size)
             if problem:
@@ -169,3 +181,6 @@ def _corners(values, size, posed):
         x, y = values[::2], values[1::2]
         corners = x.min(), y.min(), x.max(), y.max()
     return np.multiply(corners, size * 2)
+
+
+FORMAT = Format("YOLO folder", "data.yaml or images and classes.txt (YOLO)", matches, splits, read_yolo)

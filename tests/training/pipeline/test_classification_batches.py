@@ -1,6 +1,4 @@
-"""A classifier's batches: reproducible, labels in step with the images, and the geometry and colours of Darknet."""
-
-import colorsys
+"""A classifier's batches: reproducible, and labels in step with the images."""
 
 import numpy as np
 import pytest
@@ -8,7 +6,6 @@ from PIL import Image
 
 from cspkeras.training import ClassificationData, LabelledImage, classification_batches, evaluation_batches
 from cspkeras.training.pipeline.classification_augmentation import MIXTURES, ClassificationAugmentation
-from cspkeras.training.pipeline.darknet_transforms import Distortion, RescaledCrop
 
 STILL = {"angle": 0.0, "hue": 0.0, "saturation": 1.0, "exposure": 1.0, "aspect": 1.0, "flip": 0.0}
 COLORS = np.array([[200, 40, 30], [30, 180, 60], [40, 60, 210], [220, 210, 40]], "uint8")
@@ -43,7 +40,7 @@ def test_it_depends_on_seed_and_position_alone():
 
 @pytest.mark.parametrize("mixture", MIXTURES)
 @pytest.mark.parametrize("smoothing", (0.0, 0.1))
-def test_labels_are_the_shares_of_the_pictures(mixture, smoothing):
+def test_labels_are_the_shares_of_the_images(mixture, smoothing):
     chances = {} if mixture == "alone" else {mixture: 1.0}
     augment = {**STILL, "rescale": (64, 64), **chances, "label_smoothing": smoothing}
     several = 0
@@ -57,89 +54,6 @@ def test_labels_are_the_shares_of_the_pictures(mixture, smoothing):
     assert several > 8 if mixture != "alone" else several == 0
 
 
-def darknet_pixel(x, y, size, image, shorter, turn, aspect, dx, dy):
-    """Where Darknet's `rotate_crop_image` looks, in the image, for a pixel of the window; transcribed."""
-    (h, w), (height, width) = image, size
-    s = shorter / min(h, w * aspect)
-    across, down = (x - width / 2) / s * aspect + dx / s * aspect, (y - height / 2) / s + dy / s
-    return np.cos(turn) * across - np.sin(turn) * down + w / 2, np.sin(turn) * across + np.cos(turn) * down + h / 2
-
-
-class Given:
-    """In place of a random generator: gives the numbers that it is made with."""
-
-    def __init__(self, *numbers):
-        self.numbers = list(numbers)
-
-    def uniform(self, low, high):
-        value = self.numbers.pop(0)
-        assert min(low, high) - 1e-9 <= value <= max(low, high) + 1e-9
-        return value
-
-    def random(self):
-        return self.numbers.pop(0)
-
-
-@pytest.mark.parametrize(
-    "shorter, turn, aspect, dx, dy", ((40, 0, 1, 0, 0), (90, 7, 0.8, 20, -9), (20, -5, 0.75, 0, 0))
-)
-def test_the_crop_looks_where_darknets_does(shorter, turn, aspect, dx, dy):
-    size, image = (32, 48), (60, 80)
-    crop = RescaledCrop(size, 7, 0.75)
-    crop.py_random = Given(aspect, 0.0, turn, dx, dy)
-    matrix = crop.get_params_dependent_on_data({"shape": (*image, 3)}, {"shorter": shorter})["matrix"]
-    for x, y in ((0, 0), (48, 0), (11, 30)):  # corners of pixels, which lie half a pixel before their middles
-        expected = darknet_pixel(x, y, size, image, shorter, np.deg2rad(turn), aspect, dx, dy)
-        np.testing.assert_allclose(matrix @ [x - 0.5, y - 0.5, 1] + 0.5, expected)
-
-
-@pytest.mark.parametrize("shorter", (16, 40, 100))
-def test_the_crop_shows_what_lies_there(shorter):
-    rows, columns = np.mgrid[:240, :320]
-    image = np.stack([columns * 0.8, rows, np.zeros((240, 320))], axis=-1).astype("uint8")
-    crop = RescaledCrop((64, 64), 0, 1)
-    crop.py_random = Given(1, 0.0, 0, 0, 0)
-    shown = crop(image=image, shorter=shorter)["image"].astype(float)
-    inside = shown.sum(axis=-1) > 0
-    wide = min(64, shorter * 320 / 240)
-    assert inside.sum() == pytest.approx(wide * min(64, shorter), rel=0.1)
-    y, x = np.nonzero(inside[8:-8, 8:-8])
-    y, x = y[:: len(y) // 20 or 1] + 8, x[:: len(x) // 20 or 1] + 8
-    scale = 240 / shorter
-    near = (abs(x - 31.5) < wide / 2 - 1) & (abs(y - 31.5) < shorter / 2 - 1)  # bilinear with black at the edge
-    expected = np.stack([((x - 31.5) * scale + 159.5) * 0.8, (y - 31.5) * scale + 119.5], axis=-1)
-    np.testing.assert_allclose(shown[y, x][near, :2], expected[near], atol=2)
-
-
-@pytest.mark.parametrize(
-    "given, expected",  # of (150, 100, 80), whose mean is 110
-    (
-        ((0, 1.0, 0.0, 1.0, 0.0), (150, 100, 80)),
-        ((0, 0.5, 0.0, 1.0, 0.0), (130, 105, 95)),
-        ((0, 0.5, 0.9, 1.0, 0.0), (190, 90, 50)),
-        ((0, 1.0, 0.0, 0.75, 0.9), (200, 133, 107)),
-        ((1 / 3, 1.0, 0.0, 1.0, 0.0), (80, 150, 100)),  # red to green
-    ),
-)
-def test_colours_change_by_hue_saturation_and_exposure(given, expected):
-    distortion = Distortion(1 / 3, 0.5, 0.75)
-    distortion.py_random = Given(*given)
-    image = np.full((2, 2, 3), (150, 100, 80), "uint8")
-    np.testing.assert_allclose(distortion(image=image)["image"], np.broadcast_to(expected, (2, 2, 3)), atol=1)
-
-
-@pytest.mark.parametrize("turn", (-0.1, -0.05, 0.05, 0.1))
-@pytest.mark.parametrize("color", COLORS.tolist())
-def test_hue_turns_about_as_in_hsv(turn, color):
-    distortion = Distortion(0.1, 1, 1)
-    distortion.py_random = Given(turn, 1, 0, 1, 0)
-    image = np.full((1, 1, 3), np.array(color) // 2 + 60, "uint8")
-    (before, *_), (after, *_) = (
-        colorsys.rgb_to_hsv(*(one[0, 0] / 255)) for one in (image, distortion(image=image)["image"])
-    )
-    assert (after - before + 0.5) % 1 - 0.5 == pytest.approx(turn, abs=0.025)
-
-
 def files(folder, broken):
     examples = []
     for i in range(5):
@@ -151,7 +65,7 @@ def files(folder, broken):
     return ClassificationData(examples, ("a", "b"))
 
 
-def test_broken_pictures_are_reported_once(tmp_path):
+def test_broken_images_are_reported_once(tmp_path):
     data, reports = files(tmp_path, {0, 3}), []
     augment = {**STILL, "rescale": (64, 64)}
     batches = take(classification_batches(data, (32, 32), 2, augment=augment, report=reports.append), 12)
@@ -163,7 +77,7 @@ def test_broken_pictures_are_reported_once(tmp_path):
 
 
 @pytest.mark.parametrize("batch_size, lengths", ((1, [1, 1, 1]), (2, [1, 1, 1]), (4, [2, 1])))
-def test_evaluation_leaves_out_broken_pictures(tmp_path, batch_size, lengths):
+def test_evaluation_leaves_out_broken_images(tmp_path, batch_size, lengths):
     reports = []
     batches = evaluation_batches(files(tmp_path, {0, 3}), (32, 32), batch_size, report=reports.append)
     for _ in range(2):

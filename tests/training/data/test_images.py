@@ -1,4 +1,4 @@
-"""Decoding: the values that Pillow gives, and a smaller image where that is enough."""
+"""Images: upright RGB of every kind of file, the values that Pillow gives, and a smaller image where that is enough."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from PIL import Image
 
 from cspkeras.tflite.device.frames import load_image
 from cspkeras.training import Example
-from cspkeras.training.data.images import decode
+from cspkeras.training.data.images import ORIENTATION, decode
 
 GRADIENT = Image.linear_gradient("L")
 CHANNELS = (GRADIENT, GRADIENT.transpose(Image.Transpose.ROTATE_90), GRADIENT.transpose(Image.Transpose.ROTATE_180))
@@ -16,7 +16,7 @@ COLORED = Image.merge("RGB", CHANNELS).resize((160, 120))
 def written(path, image, orientation=None, **options):
     exif = Image.Exif()
     if orientation:
-        exif[0x0112] = orientation
+        exif[ORIENTATION] = orientation
     image.save(path, exif=exif, **options)
     return path
 
@@ -51,7 +51,7 @@ def test_the_pixels_are_the_devices(tmp_path, name, mode, options, orientation):
 
 @pytest.mark.parametrize("least, factor", ((None, 1), (61, 1), (60, 2), (30, 4), (31, 2), (15, 8), (1, 8)))
 @pytest.mark.parametrize("orientation", (1, 6))
-def test_a_smaller_picture_where_that_is_enough(tmp_path, least, factor, orientation):
+def test_a_smaller_image_where_that_is_enough(tmp_path, least, factor, orientation):
     path = written(tmp_path / "a.jpg", COLORED, orientation, quality=95)
     pixels, got, *_ = decode(path.read_bytes(), least)
     whole = np.asarray(load_image(path)).astype(float)
@@ -88,3 +88,61 @@ def test_what_is_broken_is_an_error(tmp_path):
             decode(path.read_bytes(), window=lambda size: (0, 0, 20, 20))
     path.write_bytes(whole + b"what some cameras append")
     assert decode(path.read_bytes()).array.shape == (120, 160, 3)
+
+
+GREY = np.full((2, 3), 100, "uint8")
+IMAGES = {
+    "grey": (Image.fromarray(GREY), 100),
+    "16 bits": (Image.fromarray(np.full((2, 3), 100 * 257, "uint16")), 100),
+    "palette": (Image.fromarray(np.dstack([GREY] * 3)).convert("P", palette=Image.Palette.ADAPTIVE), 100),
+    "transparent": (Image.fromarray(np.dstack([GREY] * 3 + [GREY * 0])), 255),  # on white
+    "grey, half transparent": (Image.merge("LA", [Image.fromarray(GREY), Image.fromarray(GREY + 28)]), 177),
+    "black and white": (Image.fromarray(GREY > 0), 255),
+}
+
+
+@pytest.mark.parametrize("case", IMAGES)
+def test_every_kind_of_image_becomes_rgb(tmp_path, case):
+    image, value = IMAGES[case]
+    image.save(tmp_path / "a.png")
+    pixels = Example(tmp_path / "a.png", None, None).pixels()
+    assert pixels.shape == (2, 3, 3) and pixels.dtype == np.uint8
+    np.testing.assert_allclose(pixels, value, atol=1)
+
+
+def test_cmyk(tmp_path):
+    Image.new("CMYK", (3, 2), (0, 255, 255, 0)).save(tmp_path / "a.jpg")
+    pixels = Example(tmp_path / "a.jpg", None, None).pixels()
+    np.testing.assert_allclose(pixels, np.full((2, 3, 3), (255, 0, 0)), atol=6)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_images_stand_upright(tmp_path, orientation):
+    tag = Image.Exif()
+    tag[ORIENTATION] = orientation
+    corner = np.zeros((20, 30, 3), "uint8")
+    corner[:10, :10] = 255  # where the eight ways of standing put it: EXIF's table of row 0 and column 0
+    Image.fromarray(corner).save(tmp_path / "a.png", exif=tag)
+    example = Example(tmp_path / "a.png", None, None)
+    pixels = example.pixels()
+    assert example.size == pixels.shape[1::-1] == ((30, 20) if orientation < 5 else (20, 30))
+    bottom, right = orientation in (3, 4, 7, 8), orientation in (2, 3, 6, 7)
+    assert pixels[-5 if bottom else 5, -5 if right else 5, 0] == 255
+    assert (pixels == 255).all(-1).sum() == 100
+
+
+@pytest.mark.parametrize("keep, reason", ((None, "No such file"), (0, "cannot identify"), (0.6, "truncated")))
+def test_pixels_of_a_broken_image(tmp_path, keep, reason):
+    path = tmp_path / "a.jpg"
+    if keep is not None:
+        Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), "uint8")).save(path)
+        path.write_bytes(path.read_bytes()[: int(keep * path.stat().st_size)])
+    with pytest.raises(OSError, match=reason) as caught:
+        Example(path, None, None).pixels()
+    assert str(caught.value).startswith(f"{path}: not a readable image (")
+
+
+def test_an_array_is_an_image_too():
+    image = np.zeros((4, 6, 3), "uint8")
+    example = Example(image, None, None)
+    assert example.size == (6, 4) and example.pixels() is image

@@ -1,23 +1,18 @@
-"""albumentations' composes for many threads, and what both augmentations share."""
+"""What the augmentations of detectors and classifiers share."""
 
-import os
 import random
 from collections import defaultdict
 
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import would ask the network for news
+import numpy as np
 
-import albumentations as A  # noqa: E402
-import numpy as np  # noqa: E402
-
-__all__ = ["A", "BLUR", "Composes", "check_probabilities"]
 BLUR = dict(blur_limit=0, sigma_limit=(0.5, 2.0))  # sigma in pixels; the kernel as large as it needs
 
 
-class Composes:
+class SeededComposes:
     """albumentations' composes, seeded anew for each image, for any number of threads.
 
     Args:
-        build: function of a hashable key that gives an `A.Compose`.
+        build: function of a hashable key that returns an `A.Compose`.
     """
 
     def __init__(self, build):
@@ -27,13 +22,13 @@ class Composes:
         self._idle = defaultdict(list)
 
     def __call__(self, key, seed, **data):
-        """What the compose of `key` makes of `data`; the same for the same `seed`."""
+        """Apply the compose of `key` to `data`; the result is the same for the same `seed`."""
         try:
             compose = self._idle[key].pop()
         except IndexError:
             compose = self._build(key)
-        # Not set_random_seed: by it all of its transforms draw the same numbers, so that a mirrored image, and no
-        # other, would be one of changed colours.
+        # Not set_random_seed: with it all of its transforms draw the same numbers, so that the mirrored images, and no
+        # others, would change their colours.
         compose.set_random_state(np.random.default_rng(seed), random.Random(seed))
         out = compose(**data)
         self._idle[key].append(compose)
@@ -41,7 +36,7 @@ class Composes:
 
 
 def check_probabilities(**values):
-    """Raise a ValueError for one outside 0..1."""
+    """Raise a ValueError for a value outside 0..1."""
     for name, value in values.items():
         if not 0 <= value <= 1:
             raise ValueError(f"{name} must be a probability, from 0 to 1. Received: {name}={value}")
