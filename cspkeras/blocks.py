@@ -1,4 +1,4 @@
-"""The small parts that every network here is made of.
+"""The small parts that all networks are made of.
 
 Convolutions follow Darknet: no bias before a batch-norm, epsilon 1e-5, activation last, and a strided 3x3 is
 padded by one on top and left, so published weights give published outputs.
@@ -16,13 +16,13 @@ ACTIVATIONS = ("leaky_relu", "mish", "swish", "relu", "relu6", "hard_swish", "li
 
 
 def activate(x, activation, name, *, slope=LEAKY_SLOPE):
-    """Apply one of `ACTIVATIONS`; "linear" (or None) gives `x` itself.
+    """Apply one of `ACTIVATIONS`; "linear" (or None) returns `x` itself.
 
     Args:
         x: KerasTensor.
         activation: one of `ACTIVATIONS` or None.
         name: name of the activation's layer.
-        slope: a leaky ReLU's, below zero.
+        slope: of a leaky ReLU below zero.
 
     Raises:
         ValueError: for an activation that is not in `ACTIVATIONS`.
@@ -37,7 +37,7 @@ def activate(x, activation, name, *, slope=LEAKY_SLOPE):
 
 
 def convolution(x, filters, kernel=1, *, strides=1, groups=1, name):
-    """Convolution alone, without bias, padded as Darknet pads; see `conv_bn_act` for the arguments."""
+    """Apply a convolution without bias, padded as Darknet pads; see `conv_bn_act` for the arguments."""
     padding = "same"
     if strides > 1 and kernel > 1:
         # TensorFlow's "same" would put the odd pixel below and right; Darknet has it above and left.
@@ -52,21 +52,21 @@ def convolution(x, filters, kernel=1, *, strides=1, groups=1, name):
 
 
 def norm(x, name):
-    """Batch-norm."""
+    """Apply batch-norm."""
     return BatchNormalization(epsilon=BN_EPSILON, momentum=BN_MOMENTUM, name=name)(x)
 
 
 def conv_bn_act(x, filters, kernel=1, *, strides=1, groups=1, activation="leaky_relu", slope=LEAKY_SLOPE, name):
-    """Convolution, batch-norm and activation, padded as Darknet pads.
+    """Apply convolution, batch-norm and activation, padded as Darknet pads.
 
     Args:
         x: KerasTensor (N, H, W, C).
         filters: output channels.
         kernel: side of the square kernel in pixels.
         strides: 1 or 2.
-        groups: of channels, each with filters of its own; as many as `x` has channels make it depthwise.
+        groups: the number of groups of channels, each with filters of its own; one per channel of `x` is depthwise.
         activation: one of `ACTIVATIONS` or None for a linear output.
-        slope: a leaky ReLU's, below zero.
+        slope: of a leaky ReLU below zero.
         name: prefix; the layers are called `{name}`, `{name}_bn` and `{name}_act`.
 
     Returns:
@@ -77,18 +77,18 @@ def conv_bn_act(x, filters, kernel=1, *, strides=1, groups=1, activation="leaky_
 
 
 def bn_act_conv(x, filters, kernel=1, *, strides=1, activation="relu", name):
-    """Batch-norm, activation and convolution, the pre-activated order; arguments as those of `conv_bn_act`."""
+    """Apply batch-norm, activation and convolution, the pre-activated order; see `conv_bn_act` for the arguments."""
     x = activate(norm(x, f"{name}_bn"), activation, f"{name}_act")
     return convolution(x, filters, kernel, strides=strides, name=name)
 
 
 def dense_layer_two_way(x, growth_rate, bottleneck, *, se=False, activation="leaky_relu", name):
-    """PeleeNet's dense layer (arXiv 1804.06882, figure 1b): two ways of different reach, concatenated to the input.
+    """Apply PeleeNet's dense layer (arXiv 1804.06882, figure 1b): two branches of different reach, joined to the input.
 
     Args:
         x: KerasTensor (N, H, W, C).
-        growth_rate: channels added; half of them by each way.
-        bottleneck: channels of each way's 1x1 convolution.
+        growth_rate: channels added, half of them by each branch.
+        bottleneck: channels of each branch's 1x1 convolution.
         se: whether squeeze-and-excitation gates what is added.
         activation: one of `ACTIVATIONS`.
         name: prefix of the layers' names.
@@ -129,7 +129,7 @@ def elastic(x, branch, *, name):
 
 
 def squeeze_excite(x, channels, *, activation="leaky_relu", name):
-    """Gate each channel by a logistic of all channels' means (arXiv 1709.01507), squeezed to `channels` between."""
+    """Gate each channel by a logistic of all channels' means (arXiv 1709.01507), squeezed to `channels` in between."""
     gate = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_se_pool")(x)
     gate = layers.Conv2D(channels, 1, name=f"{name}_se_squeeze")(gate)
     gate = activate(gate, activation, f"{name}_se_squeeze_act")
@@ -138,7 +138,7 @@ def squeeze_excite(x, channels, *, activation="leaky_relu", name):
 
 
 def spatial_attention(x, *, name):
-    """SAM as YOLOv4 has it (and the paper's EFM(SAM)): a 1x1 convolution's logistic gates its own input."""
+    """Gate a map by the logistic of its own 1x1 convolution: SAM as in YOLOv4 and in the paper's EFM(SAM)."""
     gate = conv_bn_act(x, x.shape[-1], 1, activation=None, name=f"{name}_sam")
     gate = layers.Activation("sigmoid", name=f"{name}_sam_gate")(gate)
     return layers.Multiply(name=f"{name}_sam_multiply")([x, gate])

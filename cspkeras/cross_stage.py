@@ -8,7 +8,7 @@ gives the two fusions of figure 3:
     fusion_first   concatenate, M        figure 3(c): gradients are reused
     fusion_last    T, concatenate        figure 3(d): least compute at the end
 
-`cross_stage` is all of it; where a family does something in between, it calls `divide` and `fuse` itself.
+`cross_stage` does all of it; a family that does something in between calls `divide` and `fuse` itself.
 """
 
 from keras import layers
@@ -27,14 +27,14 @@ def check_cross_stage(fusion, gamma):
 
 
 def part_widths(channels, gamma, multiple=1):
-    """The channels of part 1 and part 2, `channels` together, each a multiple of `multiple` and not 0."""
+    """Return the widths of part 1 and part 2, together `channels`, each a positive multiple of `multiple`."""
     units = channels // multiple
     crossing = min(max(round(units * gamma), 1), units - 1) * multiple
     return crossing, channels - crossing
 
 
 def divide(x, widths, *, activation="leaky_relu", name):
-    """Part 1 and part 2 of a stage's input.
+    """Divide a stage's input: return part 1 and part 2.
 
     They are two 1x1 convolutions on the same input, as in the published cfgs; the author calls that equivalent to one
     of double width and a split.
@@ -60,7 +60,7 @@ def fuse(
     activation="leaky_relu",
     name,
 ):
-    """T on part 2, the concatenation and M; the arguments are those of `cross_stage`."""
+    """Apply T to part 2, concatenate and apply M; the arguments are those of `cross_stage`."""
 
     def pointwise(x, filters, name):
         return conv_bn_act(x, filters or x.shape[-1], activation=activation, name=name)
@@ -82,7 +82,7 @@ def cross_stage(
         x: KerasTensor (N, H, W, C), the stage's input.
         blocks: function of a KerasTensor, the stage F.
         channels: of both parts together; None for C.
-        multiple: of which each part's channels are one.
+        multiple: each part's width is a multiple of this.
         gamma: the share of the channels that crosses the stage, bypassing the blocks; 0 < gamma < 1.
         fusion: one of `FUSIONS`.
         activation: one of `blocks.ACTIVATIONS`, for the dividing convolutions and the transitions.

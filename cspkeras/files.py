@@ -1,4 +1,4 @@
-"""Files that never carry their final name half-written."""
+"""Write files so that none ever carries its final name half-written."""
 
 import errno
 import json
@@ -7,18 +7,18 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
 def replacing(path):
-    """Give a path beside `path` to write to; it takes the place of `path` when the block ends without an error.
+    """Yield a temporary path to write to; it replaces `path` when the block ends without an error.
 
     Args:
-        path: the final name. Its folder is made where it is missing.
+        path: the final name. Its folder is made if it is missing.
 
     Raises:
-        OSError: where the folder can't be made or written, `path` is a folder, or the disk is full; naming them.
+        OSError: if the folder can't be made or written, `path` is a folder, or the disk is full; naming them.
     """
     path = Path(path)
     if path.is_dir():
@@ -27,22 +27,22 @@ def replacing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         holder = tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent)
     except (FileExistsError, NotADirectoryError) as e:
-        raise NotADirectoryError(f"{path.parent}: is no folder, expected one to write {path.name} into") from e
+        raise NotADirectoryError(f"{path.parent}: is not a folder, expected one to write {path.name} into") from e
     except OSError as e:
         raise OSError(f"{path.parent}: can't be written ({e.strerror}), expected a folder for {path.name}") from e
     with holder as folder:
-        # The same name in a folder of its own: writers that look at the ending see the right one.
+        # The same name in a folder of its own: some writers look at the suffix.
         aside = Path(folder) / path.name
         try:
             yield aside
             os.replace(aside, path)
         except OSError as e:
-            if e.errno not in FULL:
+            if e.errno not in DISK_FULL:
                 raise
             raise OSError(f"{path}: can't be written, the disk is full") from e
 
 
 def write_json(path, value):
-    """Write a JSON file, aside first."""
+    """Write a JSON file by way of `replacing`."""
     with replacing(path) as aside:
         aside.write_text(json.dumps(value, indent=2) + "\n")

@@ -1,7 +1,7 @@
-"""Layers that Keras does not have, or has more slowly.
+"""Layers that Keras does not have, or that are slow there.
 
-`BatchNormalization` and `GroupedConv2D` are Keras' own, faster on TensorFlow; `ChannelSlice` and `Shortcut` lead a
-feature map past a layer as Darknet does; `Maxout` and `Upsample` are what necks are made of.
+`BatchNormalization` and `GroupedConv2D` are Keras' own, faster on TensorFlow; `ChannelSlice` and `Shortcut` route
+feature maps as Darknet does; `Maxout` and `Upsample` are parts of necks.
 """
 
 import functools
@@ -9,14 +9,14 @@ import functools
 import keras
 from keras import layers, ops
 
-FUSED = ("float32", "float16", "bfloat16")
+FUSED_DTYPES = ("float32", "float16", "bfloat16")
 
 
 @keras.saving.register_keras_serializable("cspkeras")
 class BatchNormalization(layers.BatchNormalization):
-    """`keras.layers.BatchNormalization`, arguments, weights and numbers alike, in one operation on TensorFlow.
+    """`keras.layers.BatchNormalization`, with equal arguments, weights and results, in one operation on TensorFlow.
 
-    Keras writes it as a dozen operations, each of which reads and writes the whole feature map, forward and backward.
+    Keras composes it of a dozen operations, each of which reads and writes the whole feature map, forward and backward.
     """
 
     def call(self, inputs, training=None, mask=None):
@@ -24,7 +24,7 @@ class BatchNormalization(layers.BatchNormalization):
         plain = mask is None and self.scale and self.center and not (self.synchronized or self.renorm)
         last = len(inputs.shape) == 4 and self.axis in (-1, 3)
         tensorflow = keras.config.backend() == "tensorflow" and not isinstance(inputs, keras.KerasTensor)
-        if not (training and self.trainable and plain and last and tensorflow and dtype in FUSED):
+        if not (training and self.trainable and plain and last and tensorflow and dtype in FUSED_DTYPES):
             return super().call(inputs, training=training, mask=mask)
         import tensorflow as tf
 
@@ -32,18 +32,18 @@ class BatchNormalization(layers.BatchNormalization):
             x=inputs, scale=self.gamma.value, offset=self.beta.value, mean=[], variance=[], epsilon=self.epsilon
         )
         count = tf.cast(tf.size(inputs) // inputs.shape[3], "float32")
-        variance *= (count - 1) / count  # TensorFlow's is the unbiased one; for a single value it is zero
+        variance *= (count - 1) / count  # TensorFlow's is unbiased; of a single value it is zero
         for average, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
             average.assign(average * self.momentum + batch * (1 - self.momentum))
-        return keras.ops.cast(outputs, self.compute_dtype)
+        return ops.cast(outputs, self.compute_dtype)
 
 
 @keras.saving.register_keras_serializable("cspkeras")
 class GroupedConv2D(layers.Conv2D):
-    """`keras.layers.Conv2D`, arguments, weights and numbers alike, that runs natively on TensorFlow's CPU.
+    """`keras.layers.Conv2D`, with equal arguments, weights and results, that runs natively on TensorFlow's CPU.
 
-    Keras compiles each grouped convolution by XLA there, which makes it a hundred times slower. TensorFlow itself takes
-    a kernel with fewer input channels than its input has as one of several groups, forward and backward.
+    Keras compiles each grouped convolution by XLA there, which makes it a hundred times slower. TensorFlow itself
+    infers the groups from a kernel with fewer channels than its input, forward and backward.
     """
 
     def convolution_op(self, inputs, kernel):
@@ -57,7 +57,7 @@ class GroupedConv2D(layers.Conv2D):
 
 @functools.cache
 def _differentiable(dtype):
-    """Whether TensorFlow has the gradient here, found by trying: a GPU's has, a CPU's by oneDNN and not in float16."""
+    """Return whether TensorFlow has the gradient here, by trying: a GPU has it, a CPU by oneDNN, not in float16."""
     import tensorflow as tf
 
     with tf.init_scope():
@@ -77,7 +77,7 @@ class ChannelSlice(layers.Layer):
 
     Args:
         start: the first channel.
-        stop: the channel behind the last one.
+        stop: the channel after the last one.
     """
 
     def __init__(self, start, stop, **kwargs):
@@ -87,7 +87,7 @@ class ChannelSlice(layers.Layer):
     def build(self, input_shape):
         if not 0 <= self.start < self.stop <= input_shape[-1]:
             raise ValueError(
-                f"the channels {self.start} to {self.stop} must lie in the input's. "
+                f"channels {self.start} to {self.stop} must be among the input's. "
                 f"Received: input_shape={tuple(input_shape)}"
             )
         self.built = True
@@ -104,13 +104,13 @@ class ChannelSlice(layers.Layer):
 
 @keras.saving.register_keras_serializable("cspkeras")
 class Shortcut(layers.Layer):
-    """A residual addition `x + other` where `other` may have another number of channels or a higher resolution.
+    """A residual addition `x + other`; `other` may have another number of channels or a higher resolution.
 
-    As in Darknet: of a larger map every `strides`-th row and column is taken; where the channels differ in number, the
-    first ones are added and those of `x` beyond them stay as they are. (ResNet's "option A", which needs no weights.)
+    As in Darknet: of a larger map every `strides`-th row and column is taken; if the numbers of channels differ, the
+    first ones are added and further ones of `x` stay as they are. (ResNet's "option A", which needs no weights.)
 
     Args:
-        strides: by how much `other` is larger than `x`, in height and width alike.
+        strides: `other` is larger than `x` by this factor, in height and width.
     """
 
     def __init__(self, strides=1, **kwargs):
@@ -137,8 +137,8 @@ class Shortcut(layers.Layer):
 class Maxout(layers.Layer):
     """Cross-channel pooling (maxout): `out[g] = max over k of in[g + k * filters]`.
 
-    The paper's section 3.3 compresses the feature pyramid by it. Written as the maximum of channel slices: a
-    reshape to five dimensions would say the same, but no mobile GPU takes five dimensions.
+    The paper's section 3.3 compresses the feature pyramid by it. It is computed as the maximum of channel slices, since
+    no mobile GPU accepts a reshape to five dimensions.
 
     Args:
         filters: output channels; the input's channels must be a multiple.
@@ -160,7 +160,7 @@ class Maxout(layers.Layer):
         slices = [x[..., k : k + self.filters] for k in range(0, x.shape[-1], self.filters)]
         out = slices[0]
         for one in slices[1:]:
-            out = keras.ops.maximum(out, one)
+            out = ops.maximum(out, one)
         return out
 
     def compute_output_shape(self, input_shape):
@@ -172,13 +172,13 @@ class Maxout(layers.Layer):
 
 @keras.saving.register_keras_serializable("cspkeras")
 class Upsample(layers.Layer):
-    """Upsampling by a whole factor, in the form that mobile GPUs take.
+    """Upsampling by a whole factor, in a form that mobile GPUs accept.
 
     Keras' UpSampling2D becomes a reshape and tile in five dimensions, which no GPU delegate accepts; this one becomes
     RESIZE_NEAREST_NEIGHBOR or RESIZE_BILINEAR.
 
     Args:
-        size: the factor, for height and width alike.
+        size: the factor, for height and width.
         interpolation: "nearest" or "bilinear".
     """
 
@@ -187,19 +187,19 @@ class Upsample(layers.Layer):
         self.size, self.interpolation = size, interpolation
 
     def call(self, x):
-        return keras.ops.custom_gradient(self._nearest)(x) if self.interpolation == "nearest" else self._resize(x)
+        return ops.custom_gradient(self._nearest)(x) if self.interpolation == "nearest" else self._resize(x)
 
     def _resize(self, x):
-        height, width = keras.ops.shape(x)[1:3]
-        return keras.ops.image.resize(
+        height, width = ops.shape(x)[1:3]
+        return ops.image.resize(
             x, (height * self.size, width * self.size), interpolation=self.interpolation, data_format="channels_last"
         )
 
     def _nearest(self, x):
-        """The resized map and its gradient, which TensorFlow's XLA does not know: the sum over each pixel's copies."""
+        """Return the resized map and its gradient, which XLA on TensorFlow lacks: the sum over each pixel's copies."""
 
         def gradient(upstream):
-            mean = keras.ops.average_pool(upstream, self.size, strides=self.size, data_format="channels_last")
+            mean = ops.average_pool(upstream, self.size, strides=self.size, data_format="channels_last")
             return mean * self.size**2
 
         return self._resize(x), gradient

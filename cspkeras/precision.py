@@ -1,4 +1,4 @@
-"""Mixed precision: networks under another policy than they were made for."""
+"""Mixed precision: build networks, and rebuild them, under another dtype policy."""
 
 import json
 import re
@@ -12,7 +12,7 @@ POLICY = re.compile(r'("class_name": "DTypePolicy", "config": {"name": ")(?:mixe
 
 @contextmanager
 def policy(name):
-    """What is built in this block computes in a precision: "float32", "mixed_float16" or "mixed_bfloat16"."""
+    """Set the dtype policy of what the block builds: "float32", "mixed_float16" or "mixed_bfloat16"."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(name)
     try:
@@ -22,7 +22,7 @@ def policy(name):
 
 
 def rebuilt(model, precision=PLAIN):
-    """The same Keras 3 model with weights of its own, equal ones, under another policy."""
+    """Return a copy of a Keras 3 model, its weights included, under another policy."""
     config = POLICY.sub(rf"\g<1>{precision}", json.dumps(model.get_config()))
     with policy(precision):
         made = type(model).from_config(json.loads(config))
@@ -31,5 +31,5 @@ def rebuilt(model, precision=PLAIN):
 
 
 def plain(model):
-    """A Keras 3 model that computes in float32: itself, or the same one `rebuilt`."""
+    """Return a Keras 3 model if it computes in float32, else its copy that does."""
     return model if all(layer.compute_dtype == PLAIN for layer in model.layers) else rebuilt(model)

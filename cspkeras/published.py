@@ -1,11 +1,9 @@
-"""Published figures, and the docstrings that are made of them."""
+"""The figures of a network's row, and the docstrings that are made from them."""
 
 import inspect
 from dataclasses import dataclass
 
 REPOSITORY = "github.com/WongKinYiu/CrossStagePartialNetworks"  # of the paper, with its tables and cfgs
-
-
 DOCSTRING = """{own}
 
 {figures}
@@ -14,17 +12,21 @@ Args:
 {arguments}
 
 Returns:
-    A functional `keras.Model`.
+    {returns}
 
 Raises:
-    OSError: where weights can't be had or read.
-    ValueError: for an argument that is none of these, naming it, and for weights that don't fit, naming where.
+    OSError: if weights can't be fetched or read.
+    ValueError: for a wrong argument, naming it, and for weights that don't fit, naming where.
+
+Example:
+    >>> import cspkeras
+{example}
 """
 
 
 @dataclass(frozen=True)
 class Published:
-    """A network's figures as published, in its own row.
+    """A network's figures, in its own row: as published, and as counted here where that differs.
 
     Attributes:
         source: where the figures are published.
@@ -33,10 +35,12 @@ class Published:
         trainable: parameters as Keras counts them, with as many classes as published; where there is no cfg, this
             network's own.
         bflops: by the authors' rule (`cspkeras.analysis`).
+        counted: BFLOPs of this network, where the published figure is missing or counts by another rule.
         top1, top5: accuracy on ImageNet in percent.
         ap, ap50, ap75: average precision on COCO in percent.
         cfg: the name of the cfg without its ending, where one was published.
         classes: 1000 of ImageNet, 80 of COCO.
+        pyramid: a backbone's channels of each level of the pyramid, the last of which is P5.
     """
 
     source: str
@@ -44,6 +48,7 @@ class Published:
     params: float | None = None
     trainable: int | None = None
     bflops: float | None = None
+    counted: float | None = None
     top1: float | None = None
     top5: float | None = None
     ap: float | None = None
@@ -51,9 +56,10 @@ class Published:
     ap75: float | None = None
     cfg: str | None = None
     classes: int = 1000
+    pyramid: tuple[int, ...] = ()
 
-    def __str__(self):
-        figures = {
+    def __str__(self) -> str:
+        texts = {
             "{:.2f}M parameters": self.params,
             "{} BFLOPs": self.bflops,
             "top-1 {}": self.top1,
@@ -62,28 +68,32 @@ class Published:
             "AP50 {}": self.ap50,
             "AP75 {}": self.ap75,
         }
-        figures = ", ".join(text.format(figure) for text, figure in figures.items() if figure)
+        figures = ", ".join(text.format(figure) for text, figure in texts.items() if figure)
         counted = f"Trainable parameters with {self.classes:,} classes: {self.trainable:,}."
         if not figures:
             return f"{counted}\nSource: {self.source}."
         return f"{counted}\nPublished at {self.size}x{self.size}: {figures} ({self.source})."
 
 
-def documented(variants, arguments):
-    """A decorator that completes a constructor's docstring: the figures of its row, its arguments and its result.
+def documented(variants, arguments, returns, example):
+    """Return a decorator that completes a constructor's docstring by its row, its arguments, its result and an example.
 
     Args:
-        variants: {constructor's name: `Spec`, or any with `published` and `stride`}.
-        arguments: {argument's name: what it is}.
+        variants: {constructor's name: its row}, which has `published` and `stride`.
+        arguments: {argument's name: what it is}; "{stride}" there stands for the row's.
+        returns: what the constructor returns.
+        example: lines of an interactive session; "{name}" there stands for the constructor's name.
     """
 
     def complete(function):
-        spec = variants[function.__name__]
-        lines = (f"    {name}: {arguments[name]}" for name in inspect.signature(function).parameters)
+        name, spec = function.__name__, variants[function.__name__]
+        lines = "\n".join(f"    {one}: {arguments[one]}" for one in inspect.signature(function).parameters)
         function.__doc__ = DOCSTRING.format(
             own=inspect.cleandoc(function.__doc__ or ""),
             figures=spec.published,
-            arguments="\n".join(lines).replace("{stride}", str(spec.stride)),
+            arguments=lines.replace("{stride}", str(spec.stride)),
+            returns=returns,
+            example="\n".join(f"    {line}" for line in example.replace("{name}", name).splitlines()),
         )
         return function
 

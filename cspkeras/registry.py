@@ -1,34 +1,36 @@
-"""All networks by name: one table of backbones and detectors."""
+"""All networks by name: one table of the backbones and the detectors."""
 
 import difflib
 from collections.abc import Callable
 from fnmatch import fnmatchcase
+from types import ModuleType
 from typing import Any, NamedTuple
 
-from .backbones import darknet, darknet_tiny, densenet, densenet_elastic, mobilenet, peleenet, resnet
-from .detection.models import yolo, yolox
+import keras
+
+from . import backbones
+from .detection import models
+from .detection.detector import Detector
 
 BACKBONE, DETECTOR = "backbone", "detector"
-FAMILIES = {
-    BACKBONE: (darknet, darknet_tiny, densenet, densenet_elastic, mobilenet, peleenet, resnet),
-    DETECTOR: (yolo, yolox),
-}
+FAMILIES = {BACKBONE: backbones.FAMILIES, DETECTOR: models.FAMILIES}
+GETTERS = {BACKBONE: "get_model", DETECTOR: "get_detector"}
 
 
 class Network(NamedTuple):
-    """A named network.
+    """A network's entry in the table.
 
     Attributes:
         kind: `BACKBONE` or `DETECTOR`.
         spec: its row, with `published` figures.
         build: its constructor.
-        family: the module that it stands in.
+        family: the module of its row and constructor.
     """
 
     kind: str
     spec: Any
-    build: Callable
-    family: Any
+    build: Callable[..., keras.Model]
+    family: ModuleType
 
 
 NETWORKS = {
@@ -39,57 +41,85 @@ NETWORKS = {
 }
 
 
-def network(name, kind=None, argument="name", whose=None):
-    """The `Network` of a name.
+def network(name, kind=None, argument="name"):
+    """Return the `Network` of a name.
 
     Args:
         name: one of `NETWORKS`.
-        kind: the kind that is expected, None for either.
-        argument: what the name was given as, for errors.
-        whose: what is expected, for errors.
+        kind: the only accepted kind, None for either.
+        argument: what errors call the name.
 
     Raises:
         ValueError: for an unknown name, with the nearest names of both kinds, and for a network of the other kind.
     """
-    found = by_name(name, NETWORKS, whose or f"a {kind or 'network'}'s{'' if kind else ' name'}", argument)
-    if kind and found.kind != kind:
-        get = {BACKBONE: "get_model", DETECTOR: "get_detector"}[found.kind]
-        raise ValueError(f"{argument} must be a {kind}'s, {name} is a {found.kind}: {get}({name!r}) builds it")
+    found = find(name, NETWORKS, "a network's name", argument)
+    if kind not in (None, found.kind):
+        raise ValueError(
+            f"{argument} must be a {kind}'s name. Received: {argument}={name!r}, a {found.kind}'s; "
+            f"{GETTERS[found.kind]} builds it"
+        )
     return found
 
 
-def by_name(name, known, whose, argument="name"):
-    """What `known` has by a name.
+def find(name, known, expected, argument="name"):
+    """Return `known[name]`.
+
+    Args:
+        name: the key.
+        known: a dict with names as keys.
+        expected: what errors say that the name must be.
+        argument: what errors call the name.
 
     Raises:
-        ValueError: where it has none; the error has the nearest names, and the `argument` that the name was given as.
+        ValueError: for an unknown name, with the nearest known ones.
     """
     if name in known:
         return known[name]
     lower = {one.lower(): one for one in known}
     near = [lower[match] for match in difflib.get_close_matches(str(name).lower(), lower)] or sorted(known)
-    raise ValueError(f"{argument} must be {whose}, such as {', '.join(near)}. Received: {argument}={name!r}")
+    raise ValueError(f"{argument} must be {expected}, such as {', '.join(near)}. Received: {argument}={name!r}")
 
 
-def list_models(pattern="*"):
-    """List the backbones' names, sorted.
+def network_of(model):
+    """Return the `Network` whose name, in lower case, is a Keras or tf-keras model's name; None for none."""
+    return next((found for name, found in NETWORKS.items() if name.lower() == model.name), None)
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """List the names of the backbones.
 
     Args:
-        pattern: of the wanted names, as in a shell: "CSP*".
+        pattern: shell-style pattern that the names must match, case-sensitive.
+
+    Returns:
+        The names, sorted.
+
+    Example:
+        >>> import cspkeras
+        >>> cspkeras.list_models("CSPRes*50")
+        ['CSPResNeXt50', 'CSPResNet50']
     """
     return _names(pattern, BACKBONE)
 
 
-def list_detectors(pattern="*"):
-    """List the detectors' names, sorted.
+def list_detectors(pattern: str = "*") -> list[str]:
+    """List the names of the detectors.
 
     Args:
-        pattern: of the wanted names, as in a shell: "CSP*".
+        pattern: shell-style pattern that the names must match, case-sensitive.
+
+    Returns:
+        The names, sorted.
+
+    Example:
+        >>> import cspkeras
+        >>> cspkeras.list_detectors("YOLOv*")
+        ['YOLOv3', 'YOLOv4', 'YOLOv4Tiny']
     """
     return _names(pattern, DETECTOR)
 
 
-def get_model(name, /, **options):
+def get_model(name: str, /, **options: Any) -> keras.Model:
     """Build a backbone by its name.
 
     Args:
@@ -100,12 +130,18 @@ def get_model(name, /, **options):
         A functional `keras.Model`.
 
     Raises:
-        ValueError: for an unknown name, with the nearest known ones.
+        ValueError: for an unknown name, with the nearest known ones, and for a detector's name.
+
+    Example:
+        >>> import cspkeras
+        >>> model = cspkeras.get_model("CSPPeleeNet", input_shape=(64, 64, 3), classes=3)
+        >>> model.output_shape
+        (None, 3)
     """
     return network(name, BACKBONE).build(**options)
 
 
-def get_detector(name, /, **options):
+def get_detector(name: str, /, **options: Any) -> Detector:
     """Build a detector by its name.
 
     Args:
@@ -116,7 +152,13 @@ def get_detector(name, /, **options):
         A `Detector`.
 
     Raises:
-        ValueError: for an unknown name, with the nearest known ones.
+        ValueError: for an unknown name, with the nearest known ones, and for a backbone's name.
+
+    Example:
+        >>> import cspkeras
+        >>> detector = cspkeras.get_detector("YOLOv4Tiny", classes=["cat", "dog"], input_shape=(64, 64, 3))
+        >>> detector.class_names
+        ('cat', 'dog')
     """
     return network(name, DETECTOR).build(**options)
 

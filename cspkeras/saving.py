@@ -2,6 +2,7 @@
 
 import os
 import zipfile
+from collections.abc import Callable, Iterable
 
 import keras
 
@@ -11,32 +12,54 @@ from .precision import rebuilt
 from .registry import get_detector
 from .weights.bundled import BUNDLED
 
-LABELS = "labels.txt"  # in the file's archive, a class a line; Keras passes over it
+LABELS = "labels.txt"  # in the file's archive, a class a line; Keras ignores it
+StrPath = os.PathLike[str] | str
 
 
-def write_labels(path, class_names):
-    """Add the classes' names to a classifier's .keras file, a name a class."""
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(LABELS, "".join(f"{name}\n" for name in class_names))
+def load_detector(path: StrPath) -> Detector:
+    """Load a `Detector` from a .keras file, or by name one whose weights come with this package, such as "bccd".
 
-
-def load_network(path):
-    """Load a `Detector` as `load_detector` does, or a classifier.
+    Args:
+        path: the file, or the name.
 
     Returns:
-        The model; a classifier's `class_names` are those of its file, None where that has none.
+        The detector, not compiled.
 
     Raises:
-        FileNotFoundError: where the file is missing.
-        ValueError: where it can't be loaded, holds another model, or more or fewer names than classes.
+        FileNotFoundError: if the file is missing.
+        ValueError: if it can't be loaded or holds another model.
+
+    Example:
+        >>> from cspkeras.saving import load_detector
+        >>> load_detector("bccd").class_names
+        ('Platelets', 'RBC', 'WBC')
+    """
+    model = load_model(path, "a detector")
+    if not isinstance(model, Detector):
+        raise ValueError(f"{path}: holds {_called(model)}, expected a cspkeras Detector")
+    return model
+
+
+def load_network(path: StrPath) -> keras.Model:
+    """Load a `Detector` as `load_detector` does, or a classifier.
+
+    Args:
+        path: the file, or the name of bundled weights.
+
+    Returns:
+        The model; a classifier's `class_names` are those of its file, None if it has none.
+
+    Raises:
+        FileNotFoundError: if the file is missing.
+        ValueError: if it can't be loaded, holds another model, or not as many names as classes.
     """
     model = load_model(path, "a detector or a classifier")
     if isinstance(model, Detector):
         return model
     if not is_classifier(model):
         raise ValueError(
-            f"{path}: holds a {type(model).__name__} called {model.name!r}, expected a cspkeras Detector or a "
-            "classifier, of images (N, height, width, 3) to (N, classes)"
+            f"{path}: holds {_called(model)}, expected a cspkeras Detector or a classifier, of images "
+            "(N, height, width, 3) to (N, classes)"
         )
     with zipfile.ZipFile(path) as archive:
         found = archive.read(LABELS).decode().splitlines() if LABELS in archive.namelist() else None
@@ -46,58 +69,39 @@ def load_network(path):
     return model
 
 
-def is_classifier(model):
-    """Whether a model is of images of one size, (N, height, width, 3), to one output (N, classes)."""
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        return False
-    taken, given = tuple(model.inputs[0].shape), tuple(model.outputs[0].shape)
-    return len(taken) == 4 and taken[3] == 3 and None not in taken[1:] and len(given) == 2 and given[1] is not None
+def load_model(path: StrPath, expected: str) -> keras.Model:
+    """Load any model from a .keras file, or a bundled detector by its name.
 
+    Args:
+        path: the file, or the name of bundled weights.
+        expected: what the file should hold, for errors.
 
-def gives_logits(model):
-    """Whether a classifier, or what `quantize_aware` made of one, gives logits and not a softmax's probabilities."""
-    last = model
-    while hasattr(last, "layers"):
-        last = last.layers[-1]
-    for wrapped in ("layer", "operation"):  # tfmot's wrapper, and the twin of a Keras 3 layer
-        last = getattr(last, wrapped, last)
-    return activation_name(last) != "softmax"
-
-
-def load_detector(path):
-    """Load a `Detector` from a .keras file, or one whose weights come with this package by their name, such as "bccd".
+    Returns:
+        The model, not compiled.
 
     Raises:
-        FileNotFoundError: where the file is missing.
-        ValueError: where it can't be loaded or holds another model.
-    """
-    model = load_model(path, "a detector")
-    if not isinstance(model, Detector):
-        raise ValueError(f"{path}: holds a {type(model).__name__} called {model.name!r}, expected a cspkeras Detector")
-    return model
-
-
-def load_model(path, wanted):
-    """Load whatever a .keras file holds, or a bundled detector; arguments and errors as `load_detector`'s.
-
-    `wanted` says what is expected there.
+        FileNotFoundError: if the file is missing.
+        ValueError: if it can't be loaded.
     """
     if not os.path.isfile(path):
         if (bundled := BUNDLED.get(str(path))) is None:
-            raise FileNotFoundError(f"{path}: missing; expected a .keras file with {wanted}")
+            raise FileNotFoundError(f"{path}: missing; expected a .keras file with {expected}")
         return get_detector(bundled.detector, weights=str(path))
     try:
         return keras.saving.load_model(path, compile=False)
-    except Exception as e:  # Keras raises what the zip and HDF5 readers below it happen to raise
+    except Exception as e:  # Keras raises whatever its zip and HDF5 readers raise
         reason = (str(e) or type(e).__name__).splitlines()[0]
         raise ValueError(f"{path}: not a .keras file that can be loaded ({reason})") from e
 
 
-def exporter(model, labels=None):
-    """A function of a path that writes a Keras 3 model without its optimizer, which would make it three times as large.
+def exporter(model: keras.Model, labels: Iterable[str] | None = None) -> Callable[[StrPath], None]:
+    """Return a function of a path that writes a model without its optimizer, which would triple the file.
 
-    The file carries a classifier's `labels`, its classes' names. Of a model in mixed precision it computes in 32 bits:
-    what is done with it later decides its own precision.
+    A model in mixed precision is written as one in float32; those who use the file choose their own precision.
+
+    Args:
+        model: a Keras 3 model; each call writes its weights of that moment.
+        labels: the names of a classifier's classes, for the file to carry.
     """
     bare = rebuilt(model)
 
@@ -108,3 +112,31 @@ def exporter(model, labels=None):
             write_labels(path, labels)
 
     return export
+
+
+def write_labels(path: StrPath, class_names: Iterable[str]) -> None:
+    """Add the names of the classes to a classifier's .keras file."""
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(LABELS, "".join(f"{name}\n" for name in class_names))
+
+
+def is_classifier(model: keras.Model) -> bool:
+    """Return whether a model takes images of one size, (N, height, width, 3), and gives one output (N, classes)."""
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        return False
+    taken, given = tuple(model.inputs[0].shape), tuple(model.outputs[0].shape)
+    return len(taken) == 4 and taken[3] == 3 and None not in taken[1:] and len(given) == 2 and given[1] is not None
+
+
+def gives_logits(model) -> bool:
+    """Return whether a classifier, or what `quantize_aware` made of one, gives logits and not probabilities."""
+    last = model
+    while hasattr(last, "layers"):
+        last = last.layers[-1]
+    for wrapped in ("layer", "operation"):  # tfmot's wrapper, and the twin of a Keras 3 layer
+        last = getattr(last, wrapped, last)
+    return activation_name(last) != "softmax"
+
+
+def _called(model):
+    return f"a {type(model).__name__} called {model.name!r}"

@@ -11,7 +11,7 @@ CHANNELS, WIDTH = 32, 24  # of the stage's input and of what its blocks give
 
 
 def build(**options):
-    """A model of one divided stage."""
+    """Build a model of one divided stage."""
     image = layers.Input((8, 8, CHANNELS))
 
     def stage(x):
@@ -21,7 +21,7 @@ def build(**options):
 
 
 def source(layer, index=0):
-    """Name of the layer that a layer's input comes from."""
+    """Return the name of the layer that a layer's input comes from."""
     tensors = keras.tree.flatten(layer.input)
     return tensors[index]._keras_history.operation.name
 

@@ -49,8 +49,8 @@ def test_others_may_read_the_file(tmp_path):
     "name, error, message",
     (
         ("folder", IsADirectoryError, "folder: is a folder, expected the name of a file to write"),
-        ("file/new.txt", NotADirectoryError, "file: is no folder, expected one to write new.txt into"),
-        ("file/deeper/new.txt", NotADirectoryError, "file/deeper: is no folder, expected one to write new.txt into"),
+        ("file/new.txt", NotADirectoryError, "file: is not a folder, expected one to write new.txt into"),
+        ("file/deeper/new.txt", NotADirectoryError, "file/deeper: is not a folder, expected one to write new.txt into"),
     ),
 )
 def test_impossible_places(tmp_path, name, error, message):

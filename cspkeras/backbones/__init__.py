@@ -1,4 +1,4 @@
-"""The paper's backbones, each CSP network beside its base."""
+"""The paper's backbones: each CSP network and its base."""
 
 from . import darknet, darknet_tiny, densenet, densenet_elastic, mobilenet, peleenet, resnet
 from .darknet import *
@@ -11,6 +11,7 @@ from .peleenet import *
 from .pyramid import pyramid
 from .resnet import *
 
+FAMILIES = darknet, darknet_tiny, densenet, densenet_elastic, mobilenet, peleenet, resnet
 __all__ = ["decode_predictions", "preprocess_input", "pyramid"]
 __all__ += darknet.__all__
 __all__ += darknet_tiny.__all__

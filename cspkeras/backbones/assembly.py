@@ -8,14 +8,14 @@ from keras import layers
 
 from ..published import Published
 from ..published import documented as documented_with
-from .loading import TIMM_WEIGHTS, WEIGHT_FILES, load_weights
+from .loading import WEIGHTS, load_weights
 
 STRIDE = 32  # of every backbone's last stage
 
 ARGUMENTS = {
     "include_top": "whether to end in global average pooling and the classifier.",
-    "weights": f"None, or {WEIGHT_FILES}; {TIMM_WEIGHTS}.",
-    "input_tensor": "KerasTensor to build upon, RGB in 0..1.",
+    "weights": f"None, or {WEIGHTS}.",
+    "input_tensor": "KerasTensor to build on, RGB in 0..1.",
     "input_shape": "(height, width, channels); height and width None or multiples of {stride}.",
     "pooling": 'without the top: None for the last feature map, "avg" or "max".',
     "classes": "classes of the classifier.",
@@ -24,17 +24,23 @@ ARGUMENTS = {
     "fusion": '"csp", "fusion_first" or "fusion_last" (the paper\'s figure 3).',
     "gamma": "the share of each stage's channels that bypasses its blocks, 0 < gamma < 1.",
     "se": "whether squeeze-and-excitation gates what each dense layer adds.",
-    "layout": '"darknet", or "timm" for the network as timm has it, without other fusions and gammas and for inputs of '
-    '`preprocess_input(x, layout="timm")`; None for that of Darknet\'s or timm\'s weights, else "darknet": files of '
-    "Keras don't tell it.",
-    "skip_mismatch": "whether the classifier may be another than that of the weights; it stays as initialized then.",
+    "layout": '"darknet", or "timm" for the network as timm has it, which allows no other fusion or gamma and takes '
+    'inputs of `preprocess_input(x, layout="timm")`; None: inferred from `weights`, "darknet" if they do not say '
+    "(Keras files do not).",
+    "skip_mismatch": "whether the weights may have another classifier; the model's own stays as initialized then.",
     "name": "the model's name.",
 }
 
 
+EXAMPLE = """\
+>>> model = cspkeras.{name}(input_shape=(64, 64, 3), classes=3)
+>>> model.output_shape
+(None, 3)"""
+
+
 def documented(variants):
-    """`published.documented` with the backbones' arguments."""
-    return documented_with(variants, ARGUMENTS)
+    """Return the decorator that completes the docstring of a backbone's constructor."""
+    return documented_with(variants, ARGUMENTS, "A functional `keras.Model`.", EXAMPLE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,18 +50,18 @@ class Spec:
     published: Published | None = None
 
     @property
-    def stride(self):
-        """Of which the input's height and width must be multiples."""
+    def stride(self) -> int:
+        """The input's height and width must be multiples of this."""
         return STRIDE
 
 
 def image_input(input_shape, input_tensor, stride=STRIDE):
-    """The input of a backbone: RGB in 0..1, channels last.
+    """Return the input of a backbone: RGB in 0..1, channels last.
 
     Args:
         input_shape: (height, width, channels); height and width None or multiples of `stride`.
-        input_tensor: KerasTensor to build upon, or None.
-        stride: of which height and width must be multiples.
+        input_tensor: KerasTensor to build on, or None.
+        stride: height and width must be multiples of this.
 
     Raises:
         ValueError: for a shape that the strides do not divide.
@@ -86,13 +92,13 @@ def assemble(
     skip_mismatch=False,
     name=None,
 ):
-    """Make a backbone's model: input, features, top.
+    """Assemble a backbone from its input, its features and its top.
 
     Args:
         features: function of the image to the last feature map, both KerasTensors.
-        stride: of which the input's height and width must be multiples.
-        timm: what timm calls the network's published weights, for one in its layout.
-        skip_mismatch: whether the classifier may be another than that of the weights.
+        stride: the input's height and width must be multiples of this.
+        timm: timm's name of the network's published weights, for one in its layout.
+        skip_mismatch: whether the weights may have another classifier.
 
     All other arguments are as in keras.applications.
     """

@@ -1,8 +1,10 @@
 """Darknet-53 (arXiv 1804.02767), CSPDarknet-53 and its Elastic form, as the published cfgs have them."""
 
+import os
 from dataclasses import dataclass
 from functools import partial
 
+import keras
 from keras import layers
 
 from ..blocks import conv_bn_act, elastic
@@ -16,9 +18,9 @@ __all__ = ["CSPDarknet53", "CSPDarknet53Elastic", "Darknet53"]
 
 @dataclass(frozen=True)
 class DarknetSpec(Spec):
-    """One row a variant."""
+    """The row of a variant."""
 
-    blocks: tuple[int, ...] = (1, 2, 8, 8, 4)  # residual blocks in each stage
+    blocks: tuple[int, ...] = (1, 2, 8, 8, 4)  # residual blocks of each stage
     widths: tuple[int, ...] = (64, 128, 256, 512, 1024)  # channels of each stage
     cross_stage: bool = False
     elastic: bool = False
@@ -29,7 +31,7 @@ class DarknetSpec(Spec):
         return STRIDE * 2 if self.elastic else STRIDE  # the last stage is halved once more
 
 
-published = partial(Published, REPOSITORY, 256)
+published = partial(Published, REPOSITORY, 256, pyramid=(64, 128, 256, 512, 1024))
 VARIANTS = {
     "Darknet53": DarknetSpec(
         published=published(41.57, 41_609_928, bflops=18.57, top1=77.2, top5=93.8, cfg="darknet53"),
@@ -47,7 +49,7 @@ VARIANTS = {
 
 
 def residual_block(x, *, squeeze, halved, activation, name):
-    """1x1 and 3x3 convolution, added to their input; in two halves of the channels where `halved`."""
+    """Add a 1x1 and a 3x3 convolution to their input; if `halved`, in two halves of the channels."""
 
     def convolutions(x, name):
         width = x.shape[-1]
@@ -59,7 +61,7 @@ def residual_block(x, *, squeeze, halved, activation, name):
 
 
 def stage(x, index, spec, *, fusion, gamma, activation):
-    """Stage `index` (from 1), which halves the resolution."""
+    """Apply stage `index` (from 1), which halves the resolution."""
     name, width, first = f"stage{index}", spec.widths[index - 1], index == 1
     x = conv_bn_act(x, width, 3, strides=2, activation=activation, name=f"{name}_downsample")
     # Parts of half the width need no narrower convolutions within; the first stage's parts have the full width.
@@ -100,56 +102,56 @@ def build(spec, *, activation="leaky_relu", fusion="csp", gamma=0.5, name="darkn
 
 @documented(VARIANTS)
 def Darknet53(
-    include_top=True,
-    weights=None,
-    input_tensor=None,
-    input_shape=(256, 256, 3),
-    pooling=None,
-    classes=1000,
-    classifier_activation="softmax",
-    activation="leaky_relu",
-    layout=None,
-    skip_mismatch=False,
-    name="darknet53",
-):
-    """Darknet-53, the base of CSPDarknet53."""
+    include_top: bool = True,
+    weights: os.PathLike[str] | str | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, int | None, int] = (256, 256, 3),
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    activation: str = "leaky_relu",
+    layout: str | None = None,
+    skip_mismatch: bool = False,
+    name: str = "darknet53",
+) -> keras.Model:
+    """Build Darknet-53, the base of CSPDarknet53."""
     return build_in("Darknet53", partial(build, VARIANTS["Darknet53"]), **locals())
 
 
 @documented(VARIANTS)
 def CSPDarknet53(
-    include_top=True,
-    weights=None,
-    input_tensor=None,
-    input_shape=(256, 256, 3),
-    pooling=None,
-    classes=1000,
-    classifier_activation="softmax",
-    activation="leaky_relu",
-    fusion="csp",
-    gamma=0.5,
-    layout=None,
-    skip_mismatch=False,
-    name="cspdarknet53",
-):
-    """CSPDarknet-53."""
+    include_top: bool = True,
+    weights: os.PathLike[str] | str | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, int | None, int] = (256, 256, 3),
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    activation: str = "leaky_relu",
+    fusion: str = "csp",
+    gamma: float = 0.5,
+    layout: str | None = None,
+    skip_mismatch: bool = False,
+    name: str = "cspdarknet53",
+) -> keras.Model:
+    """Build CSPDarknet-53."""
     return build_in("CSPDarknet53", partial(build, VARIANTS["CSPDarknet53"]), **locals())
 
 
 @documented(VARIANTS)
 def CSPDarknet53Elastic(
-    include_top=True,
-    weights=None,
-    input_tensor=None,
-    input_shape=(256, 256, 3),
-    pooling=None,
-    classes=1000,
-    classifier_activation="softmax",
-    activation="leaky_relu",
-    fusion="csp",
-    gamma=0.5,
-    skip_mismatch=False,
-    name="cspdarknet53elastic",
-):
-    """CSPDarknet-53-Elastic, whose blocks run one half of their channels at half resolution (arXiv 1812.05262)."""
+    include_top: bool = True,
+    weights: os.PathLike[str] | str | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, int | None, int] = (256, 256, 3),
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    activation: str = "leaky_relu",
+    fusion: str = "csp",
+    gamma: float = 0.5,
+    skip_mismatch: bool = False,
+    name: str = "cspdarknet53elastic",
+) -> keras.Model:
+    """Build CSPDarknet-53-Elastic, whose blocks run half of their channels at half resolution (arXiv 1812.05262)."""
     return build(VARIANTS["CSPDarknet53Elastic"], **locals())

@@ -1,7 +1,9 @@
 """The backbone of YOLOv4-tiny, as its cfg has it."""
 
+import os
 from dataclasses import dataclass
 
+import keras
 from keras import layers
 
 from ..blocks import conv_bn_act
@@ -14,7 +16,7 @@ __all__ = ["CSPDarknet53Tiny"]
 
 @dataclass(frozen=True)
 class DarknetTinySpec(Spec):
-    """One row a variant."""
+    """The row of a variant."""
 
     widths: tuple[int, ...] = (64, 128, 256)  # channels of each stage
     last: int = 512  # channels of the convolution that is the last stage
@@ -23,7 +25,13 @@ class DarknetTinySpec(Spec):
 
 VARIANTS = {
     "CSPDarknet53Tiny": DarknetTinySpec(
-        published=Published("github.com/AlexeyAB/darknet, yolov4-tiny.cfg", 416, trainable=4_142_728),
+        published=Published(
+            "github.com/AlexeyAB/darknet, yolov4-tiny.cfg",
+            416,
+            trainable=4_142_728,
+            counted=5.129,
+            pyramid=(64, 128, 256, 512),
+        ),
     ),
 }
 
@@ -58,16 +66,16 @@ def build(spec, *, activation="leaky_relu", name="darknet_tiny", **options):
 
 @documented(VARIANTS)
 def CSPDarknet53Tiny(
-    include_top=True,
-    weights=None,
-    input_tensor=None,
-    input_shape=(416, 416, 3),
-    pooling=None,
-    classes=1000,
-    classifier_activation="softmax",
-    activation="leaky_relu",
-    skip_mismatch=False,
-    name="cspdarknet53tiny",
-):
-    """The small CSPDarknet-53 of YOLOv4-tiny, whose last stage is one convolution; published within it alone."""
+    include_top: bool = True,
+    weights: os.PathLike[str] | str | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, int | None, int] = (416, 416, 3),
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    activation: str = "leaky_relu",
+    skip_mismatch: bool = False,
+    name: str = "cspdarknet53tiny",
+) -> keras.Model:
+    """Build the small CSPDarknet-53 of YOLOv4-tiny, published only as part of it; the last stage is one convolution."""
     return build(VARIANTS["CSPDarknet53Tiny"], **locals())

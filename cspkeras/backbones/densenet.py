@@ -8,8 +8,10 @@ base's compute (9.326 BFLOPs). Both parts are pooled at the end of a stage, then
 and M. So the pyramid's levels but the last are part 2's, before T.
 """
 
+import os
 from dataclasses import dataclass
 
+import keras
 from keras import layers
 
 from ..blocks import conv_bn_act
@@ -22,10 +24,10 @@ __all__ = ["CSPDenseNet201", "DenseNet201"]
 
 @dataclass(frozen=True)
 class DenseNetSpec(Spec):
-    """One row a variant."""
+    """The row of a variant."""
 
-    blocks: tuple[int, ...] = (6, 12, 48, 32)  # dense layers in each stage
-    transitions: tuple[int, ...] = (128, 256, 512)  # channels behind each stage but the last
+    blocks: tuple[int, ...] = (6, 12, 48, 32)  # dense layers of each stage
+    transitions: tuple[int, ...] = (128, 256, 512)  # channels after each stage but the last
     cross_stage: bool = False
     stem: int = 64  # channels
     growth_rate: int = 32  # channels that each dense layer adds
@@ -34,25 +36,39 @@ class DenseNetSpec(Spec):
 
 VARIANTS = {
     "DenseNet201": DenseNetSpec(
-        # The cfg classifies every cell of the last map and pools behind that; pooled before, it is 10.656.
-        published=Published("Darknet's cfg", 256, trainable=17_173_160, bflops=10.85, cfg="densenet201"),
+        # 10.85: the cfg classifies every cell of the last map and pools after that.
+        published=Published(
+            "Darknet's cfg",
+            256,
+            trainable=17_173_160,
+            bflops=10.85,
+            counted=10.656,
+            cfg="densenet201",
+            pyramid=(256, 512, 1792, 1536),
+        ),
     ),
     "CSPDenseNet201": DenseNetSpec(
         cross_stage=True,
-        published=Published("in the manner of arXiv 1911.11929, figure 2b", 256, trainable=17_216_872),
+        published=Published(
+            "in the manner of arXiv 1911.11929, figure 2b",
+            256,
+            trainable=17_216_872,
+            counted=9.326,
+            pyramid=(224, 448, 1664, 1536),
+        ),
     ),
 }
 
 
 def dense_layer(x, growth_rate, bottleneck, *, activation, name):
-    """1x1 and 3x3 convolution, concatenated before their input."""
+    """Concatenate a 1x1 and a 3x3 convolution before their input."""
     y = conv_bn_act(x, bottleneck, 1, activation=activation, name=f"{name}_conv1")
     y = conv_bn_act(y, growth_rate, 3, activation=activation, name=f"{name}_conv2")
     return layers.Concatenate(name=f"{name}_concat")([y, x])
 
 
 def stage(x, index, spec, *, fusion, gamma, activation):
-    """Stage `index` (from 1) and, but for the last, the transition that halves the resolution."""
+    """Apply stage `index` (from 1) and, except for the last, the transition that halves the resolution."""
     name, transition, last = f"stage{index}", f"transition{index}", index == len(spec.blocks)
     width = None if last else spec.transitions[index - 1]
 
@@ -101,37 +117,37 @@ def build(spec, *, activation="leaky_relu", fusion="csp", gamma=0.5, name="dense
 
 @documented(VARIANTS)
 def DenseNet201(
-    include_top=True,
-    weights=None,
-    input_tensor=None,
-    input_shape=(256, 256, 3),
-    pooling=None,
-    classes=1000,
-    classifier_activation="softmax",
-    activation="leaky_relu",
-    skip_mismatch=False,
-    name="densenet201",
-):
-    """DenseNet-201 in Darknet's form, the base of CSPDenseNet201."""
+    include_top: bool = True,
+    weights: os.PathLike[str] | str | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, int | None, int] = (256, 256, 3),
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    activation: str = "leaky_relu",
+    skip_mismatch: bool = False,
+    name: str = "densenet201",
+) -> keras.Model:
+    """Build DenseNet-201 in Darknet's form, the base of CSPDenseNet201."""
     return build(VARIANTS["DenseNet201"], **locals())
 
 
 @documented(VARIANTS)
 def CSPDenseNet201(
-    include_top=True,
-    weights=None,
-    input_tensor=None,
-    input_shape=(256, 256, 3),
-    pooling=None,
-    classes=1000,
-    classifier_activation="softmax",
-    activation="leaky_relu",
-    fusion="csp",
-    gamma=0.5,
-    skip_mismatch=False,
-    name="cspdensenet201",
-):
-    """CSPDenseNet-201, in the manner of the paper; no such network was published.
+    include_top: bool = True,
+    weights: os.PathLike[str] | str | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, int | None, int] = (256, 256, 3),
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    activation: str = "leaky_relu",
+    fusion: str = "csp",
+    gamma: float = 0.5,
+    skip_mismatch: bool = False,
+    name: str = "cspdensenet201",
+) -> keras.Model:
+    """Build CSPDenseNet-201, in the manner of the paper; no such network was published.
 
     Its last stage has no transition M unless `fusion` is "fusion_first".
     """

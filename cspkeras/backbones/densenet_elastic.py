@@ -4,13 +4,16 @@ Batch-norm and ReLU come before the convolutions here. Every dense layer has two
 resolution, that are summed; in the last stage, 7x7 at the published input of 224x224, both run at full resolution.
 
 The base is exact. What was published of the CSP network, 20.17M parameters and 7.13 BFLOPs, fits no plain design; this
-one, 20.05M and 7.13, is in the manner of: parts by slicing, both pooled behind the dense layers, T on part 2, the
+one, 20.05M and 7.13, is in the manner of: parts by slicing, both pooled after the dense layers, T on part 2, the
 concatenation as wide as the base's transition, and M. In the last stage there is no T. As in `densenet.py` the
 pyramid's levels but the last are part 2's.
 """
 
+import os
 from dataclasses import dataclass
+from functools import partial
 
+import keras
 from keras import layers
 
 from ..blocks import activate, bn_act_conv, convolution, norm
@@ -24,9 +27,9 @@ __all__ = ["CSPDenseNet201Elastic", "DenseNet201Elastic"]
 
 @dataclass(frozen=True)
 class DenseNetElasticSpec(Spec):
-    """One row a variant."""
+    """The row of a variant."""
 
-    blocks: tuple[int, ...] = (10, 20, 40, 30)  # dense layers in each stage
+    blocks: tuple[int, ...] = (10, 20, 40, 30)  # dense layers of each stage
     cross_stage: bool = False
     stem: int = 64  # channels
     growth_rate: int = 32  # channels that each dense layer adds
@@ -35,19 +38,20 @@ class DenseNetElasticSpec(Spec):
 
 # These figures count by another rule: trainable parameters, and 2 x (multiply-adds + elements of each ReLU + 2 x those
 # of each batch-norm + those that each pooling reads).
+published = partial(Published, REPOSITORY, 224, top1=77.9, top5=94.0)
 VARIANTS = {
     "DenseNet201Elastic": DenseNetElasticSpec(
-        published=Published(REPOSITORY, 224, 19.48, 19_482_824, bflops=8.77, top1=77.9, top5=94.0),
+        published=published(19.48, 19_482_824, bflops=8.77, counted=8.534, pyramid=(384, 832, 1696, 1808)),
     ),
     "CSPDenseNet201Elastic": DenseNetElasticSpec(
         cross_stage=True,
-        published=Published(REPOSITORY, 224, 20.17, 20_046_280, bflops=7.13, top1=77.9, top5=94.0),
+        published=published(20.17, 20_046_280, bflops=7.13, counted=6.934, pyramid=(352, 736, 1488, 1808)),
     ),
 }
 
 
 def dense_layer(x, spec, *, low, activation, name):
-    """The sum of two branches of 1x1 and 3x3 convolution, concatenated behind their input; one halved where `low`."""
+    """Concatenate the input and the sum of two branches, 1x1 and 3x3 convolution; if `low`, one at half resolution."""
     y = activate(norm(x, f"{name}_bn"), activation, f"{name}_act")
 
     def branch(x, name):
@@ -65,7 +69,7 @@ def dense_layer(x, spec, *, low, activation, name):
 
 
 def stage(x, index, spec, *, fusion, gamma, activation):
-    """Stage `index` (from 1) and, but for the last, the transition that halves the resolution and the channels."""
+    """Apply stage `index` (from 1) and, except for the last, the transition that halves resolution and channels."""
     name, transition, last = f"stage{index}", f"transition{index}", index == len(spec.blocks)
     width = x.shape[-1] + spec.blocks[index - 1] * spec.growth_rate
 
@@ -113,37 +117,37 @@ def build(spec, *, activation="relu", fusion="csp", gamma=0.5, name="densenetela
 
 @documented(VARIANTS)
 def DenseNet201Elastic(
-    include_top=True,
-    weights=None,
-    input_tensor=None,
-    input_shape=(224, 224, 3),
-    pooling=None,
-    classes=1000,
-    classifier_activation="softmax",
-    activation="relu",
-    skip_mismatch=False,
-    name="densenet201elastic",
-):
-    """DenseNet-201+Elastic, the base of CSPDenseNet201Elastic."""
+    include_top: bool = True,
+    weights: os.PathLike[str] | str | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    activation: str = "relu",
+    skip_mismatch: bool = False,
+    name: str = "densenet201elastic",
+) -> keras.Model:
+    """Build DenseNet-201+Elastic, the base of CSPDenseNet201Elastic."""
     return build(VARIANTS["DenseNet201Elastic"], **locals())
 
 
 @documented(VARIANTS)
 def CSPDenseNet201Elastic(
-    include_top=True,
-    weights=None,
-    input_tensor=None,
-    input_shape=(224, 224, 3),
-    pooling=None,
-    classes=1000,
-    classifier_activation="softmax",
-    activation="relu",
-    fusion="csp",
-    gamma=0.5,
-    skip_mismatch=False,
-    name="cspdensenet201elastic",
-):
-    """CSPDenseNet-201+Elastic, in the manner of the paper, whose own network was not published.
+    include_top: bool = True,
+    weights: os.PathLike[str] | str | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    activation: str = "relu",
+    fusion: str = "csp",
+    gamma: float = 0.5,
+    skip_mismatch: bool = False,
+    name: str = "cspdensenet201elastic",
+) -> keras.Model:
+    """Build CSPDenseNet-201+Elastic, in the manner of the paper, whose own network was not published.
 
     Its last stage has no transition T.
     """

@@ -1,4 +1,4 @@
-"""Weights into a backbone: each kind of file to its reader."""
+"""Load weights into a backbone; the file's suffix selects the reader."""
 
 import os
 import re
@@ -9,25 +9,26 @@ import keras
 
 from ..weights.darknet.file import WeightedLayer, load_weights_file
 from ..weights.hub import fetch
-from ..weights.timm import PUBLISHED, load_timm_file
+from ..weights.timm import load_timm_file
 from .pyramid import darknet_order
 
 WEIGHT_FILES = "a .keras, .weights.h5 or Darknet .weights file"
-TIMM_WEIGHTS = f'for {", ".join(PUBLISHED)} also timm\'s: "imagenet", "imagenet@REVISION" or a .safetensors file'
+TIMM_WEIGHTS = 'timm\'s: "imagenet", "imagenet@REVISION" or a .safetensors file'
+WEIGHTS = f"{WEIGHT_FILES}, for networks with a `layout` argument also {TIMM_WEIGHTS}"
 
 
 def is_darknet(weights):
-    """Whether weights are a Darknet file, by its name."""
+    """Return whether weights are a Darknet file, by its name."""
     return re.search(r"\.weights$|\.conv\.\d+$", str(weights)) is not None
 
 
 def is_keras(weights):
-    """Whether weights are a file of Keras', by its name."""
+    """Return whether weights are a Keras file, by its name."""
     return str(weights).endswith((".keras", ".weights.h5"))
 
 
 def is_timm(weights):
-    """Whether weights are timm's: a file by its name, or the published ones."""
+    """Return whether weights are timm's: a file by its name, or the published ones."""
     return str(weights).endswith(".safetensors") or _published(weights) is not None
 
 
@@ -38,11 +39,11 @@ def load_weights(model, weights, *, include_top=True, skip_mismatch=False, timm=
         model: the backbone.
         weights: a path, or for timm's layout "imagenet" or "imagenet@REVISION".
         include_top: whether the model ends in the classifier.
-        skip_mismatch: whether the classifier may be another than the file's; it stays as it is then.
-        timm: what timm calls the network's published weights, for one in its layout; None for the Darknet layout.
+        skip_mismatch: whether the file may have another classifier; the model's own stays as it is then.
+        timm: timm's name of the network's published weights, for one in its layout; None for the Darknet layout.
 
     Raises:
-        OSError: where the file can't be had or read.
+        OSError: if the file can't be fetched or read.
         ValueError: for another kind of file, and for one that doesn't fit, naming where.
     """
     if timm and (published := _published(weights)):
@@ -53,7 +54,7 @@ def load_weights(model, weights, *, include_top=True, skip_mismatch=False, timm=
         read = _load_darknet
     else:
         read = _load_keras if is_keras(weights) else None
-    check_weights(weights, read, f"{WEIGHT_FILES}, {TIMM_WEIGHTS}")
+    check_weights(weights, read, WEIGHTS)
     read = partial(read, weights)
     try:
         read(model, whole=include_top)
@@ -77,7 +78,7 @@ def _load_darknet(path, model, *, whole):
 
 
 def check_weights(weights, known, kinds=WEIGHT_FILES):
-    """Raise an error where weights aren't `known` as one of `kinds`, or are a file that is not there."""
+    """Raise an error unless weights are `known` as one of `kinds` and the file exists."""
     if not known:
         raise ValueError(f"weights must be None or {kinds}. Received: weights={weights!r}")
     if not os.path.isfile(weights):
@@ -85,19 +86,19 @@ def check_weights(weights, known, kinds=WEIGHT_FILES):
 
 
 def load_keras_file(path, model, **options):
-    """`model.load_weights` with an error of one line."""
+    """Load weights by `model.load_weights`, with errors of one line."""
     with warnings.catch_warnings():
-        # Where a file doesn't fit, Keras warns once for each of the model's own lists of layers, which hold nothing.
+        # If a file doesn't fit, Keras warns once for each of the model's own lists of layers, which hold nothing.
         warnings.filterwarnings("ignore", "Skipping nested container")
         try:
             model.load_weights(path, **options)
-        except Exception as e:  # Keras raises what the zip and HDF5 readers below it happen to raise
+        except Exception as e:  # Keras raises whatever its zip and HDF5 readers raise
             reason = " ".join(str(e).partition(" Target variable:")[0].split()) or type(e).__name__
             raise ValueError(f"{path}: holds no weights for this {model.name} ({reason})") from e
 
 
 def weighted_layers(model, order):
-    """The layers of `order`, each with the batch-norm behind it, as a .weights file holds them."""
+    """Return the layers of `order`, each with the batch-norm after it, as a .weights file holds them."""
     norms = {layer.name: layer for layer in model.layers}
     return [
         WeightedLayer(i, f"{model.name}'s layer {layer.name!r}", layer, norms.get(f"{layer.name}_bn"))

@@ -6,9 +6,11 @@ stage is the expansion of the next one's first block. T is the linear projection
 """
 
 import math
+import os
 from dataclasses import dataclass
 from functools import partial
 
+import keras
 from keras import layers
 
 from ..blocks import conv_bn_act
@@ -21,11 +23,11 @@ __all__ = ["CSPMobileNetV2", "MobileNetV2"]
 
 @dataclass(frozen=True)
 class MobileNetV2Spec(Spec):
-    """One row a variant."""
+    """The row of a variant."""
 
     channels: tuple[tuple[int, ...], ...]  # of each stage's blocks
     expansion: int  # of a block's input by its 1x1 convolution
-    depth_multiplier: int  # further filters a channel in its depthwise convolution
+    depth_multiplier: int  # filters per channel of its depthwise convolution
     cross_stage: bool
     top: int  # channels of the last 1x1 convolution, which is M in the CSP network
     stem: int = 32  # channels
@@ -41,7 +43,15 @@ VARIANTS = {
         depth_multiplier=1,
         cross_stage=False,
         top=1280,
-        published=published(3.47, 3_505_960, bflops=0.858, top1=67.0, top5=87.7, cfg="mobilenet-v2"),
+        published=published(
+            3.47,
+            3_505_960,
+            bflops=0.858,
+            top1=67.0,
+            top5=87.7,
+            cfg="mobilenet-v2",
+            pyramid=(16, 24, 64, 96, 1280),
+        ),
     ),
     "CSPMobileNetV2": MobileNetV2Spec(
         CHANNELS,
@@ -49,13 +59,21 @@ VARIANTS = {
         depth_multiplier=2,
         cross_stage=True,
         top=640,
-        published=published(2.51, 2_541_424, bflops=0.764, top1=67.7, top5=88.3, cfg="csmobilenet-v2"),
+        published=published(
+            2.51,
+            2_541_424,
+            bflops=0.764,
+            top1=67.7,
+            top5=88.3,
+            cfg="csmobilenet-v2",
+            pyramid=(48, 72, 192, 288, 640),
+        ),
     ),
 }
 
 
 def inverted_residual(x, filters, *, expansion, depth_multiplier=1, strides=1, activation, name):
-    """1x1 convolution to `expansion` times the channels (None: none), 3x3 depthwise, and the linear 1x1 projection."""
+    """Apply a 1x1 expansion to `expansion` times the channels (None: none), a 3x3 depthwise and a linear projection."""
     y = x
     if expansion is not None:
         y = conv_bn_act(y, expansion * x.shape[-1], 1, activation=activation, name=f"{name}_expand")
@@ -67,7 +85,7 @@ def inverted_residual(x, filters, *, expansion, depth_multiplier=1, strides=1, a
 
 
 def stage(x, index, spec, *, fusion, gamma, activation):
-    """Stage `index` (from 1), which halves the resolution but for the first."""
+    """Apply stage `index` (from 1), which halves the resolution except for the first."""
     name, channels, first = f"stage{index}", spec.channels[index - 1], index == 1
     strides = 1 if first else 2
 
@@ -114,37 +132,37 @@ def build(spec, *, activation="relu", fusion="csp", gamma=0.5, name="mobilenetv2
 
 @documented(VARIANTS)
 def MobileNetV2(
-    include_top=True,
-    weights=None,
-    input_tensor=None,
-    input_shape=(224, 224, 3),
-    pooling=None,
-    classes=1000,
-    classifier_activation="softmax",
-    activation="relu",
-    skip_mismatch=False,
-    name="mobilenetv2",
-):
-    """MobileNetV2 in the cfg's form, the base of CSPMobileNetV2."""
+    include_top: bool = True,
+    weights: os.PathLike[str] | str | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    activation: str = "relu",
+    skip_mismatch: bool = False,
+    name: str = "mobilenetv2",
+) -> keras.Model:
+    """Build MobileNetV2 in the cfg's form, the base of CSPMobileNetV2."""
     return build(VARIANTS["MobileNetV2"], **locals())
 
 
 @documented(VARIANTS)
 def CSPMobileNetV2(
-    include_top=True,
-    weights=None,
-    input_tensor=None,
-    input_shape=(224, 224, 3),
-    pooling=None,
-    classes=1000,
-    classifier_activation="softmax",
-    activation="relu",
-    fusion="csp",
-    gamma=0.5,
-    skip_mismatch=False,
-    name="cspmobilenetv2",
-):
-    """CSPMobileNetV2.
+    include_top: bool = True,
+    weights: os.PathLike[str] | str | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    activation: str = "relu",
+    fusion: str = "csp",
+    gamma: float = 0.5,
+    skip_mismatch: bool = False,
+    name: str = "cspmobilenetv2",
+) -> keras.Model:
+    """Build CSPMobileNetV2.
 
     Here a `gamma` of 0.5 stands for the published width of the crossing part, which is in proportion to it; the other
     part keeps its own. The blocks' linear projection is T, so that "csp" and "fusion_first" are the same network. With

@@ -5,8 +5,11 @@ and 0.888 BFLOPs. What the published material leaves open is settled so: transit
 convolution ends in a leaky ReLU, and part 2 comes first in a concatenation.
 """
 
+import os
 from dataclasses import dataclass
+from functools import partial
 
+import keras
 from keras import layers
 
 from ..blocks import conv_bn_act, dense_layer_two_way
@@ -19,32 +22,40 @@ __all__ = ["CSPPeleeNet", "PeleeNet"]
 
 @dataclass(frozen=True)
 class PeleeSpec(Spec):
-    """One row a variant."""
+    """The row of a variant."""
 
-    blocks: tuple[int, ...]  # dense layers in each stage
+    blocks: tuple[int, ...]  # dense layers of each stage
     cross_stage: bool
     stem: int = 32  # channels of each half of the stem
     growth_rate: int = 32  # channels that each dense layer adds
-    bottleneck: tuple[int, ...] = (16, 32, 64, 64)  # channels of the dense layers' 1x1 convolutions, a stage
+    bottleneck: tuple[int, ...] = (16, 32, 64, 64)  # channels of the dense layers' 1x1 convolutions in each stage
 
 
+published = partial(Published, "arXiv 1911.11929, table 3", 224)
 VARIANTS = {
     "PeleeNet": PeleeSpec(
         blocks=(3, 4, 8, 6),
         cross_stage=False,
-        # 1.017 counts the transitions' average pooling as if it took the maximum; without, it is 1.0159.
-        published=Published("arXiv 1911.11929, table 3", 224, 2.79, 2_802_248, bflops=1.017, top1=70.7, top5=90.0),
+        published=published(
+            2.79,
+            2_802_248,
+            bflops=1.017,  # counts the transitions' average pooling as if it took the maximum
+            counted=1.0159,
+            top1=70.7,
+            top5=90.0,
+            pyramid=(128, 256, 512, 704),
+        ),
     ),
     "CSPPeleeNet": PeleeSpec(
         blocks=(2, 4, 8, 4),
         cross_stage=True,
-        published=Published("arXiv 1911.11929, table 3", 224, 2.83, 2_845_480, bflops=0.888, top1=70.9, top5=90.2),
+        published=published(2.83, 2_845_480, bflops=0.888, top1=70.9, top5=90.2, pyramid=(128, 256, 512, 640)),
     ),
 }
 
 
 def stem(x, spec, activation):
-    """Two ways from stride 2 to stride 4, pooling and convolution, concatenated."""
+    """Reduce the image to stride 4, from stride 2 on by pooling and by convolution, concatenated."""
     cba = dict(activation=activation)
     x = conv_bn_act(x, spec.stem, 3, strides=2, **cba, name="stem_conv1")
     strided = conv_bn_act(x, spec.stem // 2, 1, **cba, name="stem_conv2")
@@ -57,7 +68,7 @@ def stem(x, spec, activation):
 
 
 def stage(x, index, spec, *, fusion, gamma, se, activation):
-    """Stage `index` (from 1) and, but for the last, the transition that halves the resolution."""
+    """Apply stage `index` (from 1) and, except for the last, the transition that halves the resolution."""
     name, last = f"stage{index}", index == len(spec.blocks)
 
     def dense_layers(x):
@@ -99,40 +110,40 @@ def build(spec, *, activation="leaky_relu", fusion="csp", gamma=0.5, se=False, n
 
 @documented(VARIANTS)
 def PeleeNet(
-    include_top=True,
-    weights=None,
-    input_tensor=None,
-    input_shape=(224, 224, 3),
-    pooling=None,
-    classes=1000,
-    classifier_activation="softmax",
-    activation="leaky_relu",
-    skip_mismatch=False,
-    name="peleenet",
-):
-    """PeleeNet (arXiv 1804.06882), the base of CSPPeleeNet."""
+    include_top: bool = True,
+    weights: os.PathLike[str] | str | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    activation: str = "leaky_relu",
+    skip_mismatch: bool = False,
+    name: str = "peleenet",
+) -> keras.Model:
+    """Build PeleeNet (arXiv 1804.06882), the base of CSPPeleeNet."""
     return build(VARIANTS["PeleeNet"], **locals())
 
 
 @documented(VARIANTS)
 def CSPPeleeNet(
-    include_top=True,
-    weights=None,
-    input_tensor=None,
-    input_shape=(224, 224, 3),
-    pooling=None,
-    classes=1000,
-    classifier_activation="softmax",
-    activation="leaky_relu",
-    fusion="csp",
-    gamma=0.5,
-    se=False,
-    skip_mismatch=False,
-    name="csppeleenet",
-):
-    """CSPPeleeNet, whose dense stages are divided.
+    include_top: bool = True,
+    weights: os.PathLike[str] | str | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    activation: str = "leaky_relu",
+    fusion: str = "csp",
+    gamma: float = 0.5,
+    se: bool = False,
+    skip_mismatch: bool = False,
+    name: str = "csppeleenet",
+) -> keras.Model:
+    """Build CSPPeleeNet: PeleeNet with divided dense stages.
 
-    With `activation="swish"` the published top-1 is 71.7, with `se=True` as well (2.85M parameters) 72.4. Where the
-    squeeze-and-excitation lies was not published; here it gates what each dense layer adds, in the manner of.
+    With `activation="swish"` the published top-1 is 71.7, with `se=True` as well (2.85M parameters) 72.4. The place of
+    the squeeze-and-excitation was not published; here it gates what each dense layer adds, in the manner of.
     """
     return build(VARIANTS["CSPPeleeNet"], **locals())

@@ -1,13 +1,15 @@
 """ResNet (arXiv 1512.03385), ResNeXt (arXiv 1611.05431) and their CSP versions, as the published cfgs have them.
 
 These differ from other people's networks of the same names: leaky ReLU throughout, no 1x1 convolution on a shortcut
-(`routing.Shortcut`), and in the CSP networks 3, 3, 5 and 2 blocks. In the first stage of CSPResNet50 and CSPResNeXt50
+(`layers.Shortcut`), and in the CSP networks 3, 3, 5 and 2 blocks. In the first stage of CSPResNet50 and CSPResNeXt50
 part 2 has half the width of its blocks, and the dividing convolutions of the stages 2 and 3 are linear.
 """
 
+import os
 from dataclasses import dataclass
 from functools import partial
 
+import keras
 from keras import layers
 
 from ..blocks import activate, conv_bn_act, elastic
@@ -30,11 +32,13 @@ __all__ = [
 
 @dataclass(frozen=True)
 class ResNetSpec(Spec):
-    """One row a variant."""
+    """The row of a variant."""
 
-    blocks: tuple[int, ...]  # residual blocks in each stage
-    widths: tuple[int, ...]  # their channels, a stage
-    squeeze: int | None  # by how much a block's 3x3 convolution is narrower; None: two 3x3 convolutions of full width
+    blocks: tuple[int, ...]  # residual blocks of each stage
+    widths: tuple[int, ...]  # their channels in each stage
+    squeeze: (
+        int | None
+    )  # a block's 3x3 convolution is narrower by this factor; None: two 3x3 convolutions of full width
     groups: int = 1  # of the 3x3 convolutions
     cross_stage: bool = False
     elastic: bool = False
@@ -54,20 +58,22 @@ VARIANTS = {
         (1, 1, 1, 1),
         (64, 128, 256, 512),
         squeeze=None,
-        published=published(5.24, 5_244_968, bflops=2.273, top1=63.5, top5=85.0, cfg="resnet10"),
+        published=published(
+            5.24, 5_244_968, bflops=2.273, top1=63.5, top5=85.0, cfg="resnet10", pyramid=(64, 128, 256, 512)
+        ),
     ),
     "ResNet50": ResNetSpec(
         (3, 4, 6, 3),
         WIDE,
         squeeze=4,
-        published=published(22.73, 22_780_456, bflops=9.74, top1=75.8, top5=92.9, cfg="resnet50"),
+        published=published(22.73, 22_780_456, bflops=9.74, top1=75.8, top5=92.9, cfg="resnet50", pyramid=WIDE),
     ),
     "CSPResNet50": ResNetSpec(
         (3, 3, 5, 2),
         CSP,
         squeeze=2,
         cross_stage=True,
-        published=published(21.57, 21_607_848, bflops=8.97, top1=76.6, top5=93.3, cfg="csresnet50"),
+        published=published(21.57, 21_607_848, bflops=8.97, top1=76.6, top5=93.3, cfg="csresnet50", pyramid=CSP),
     ),
     "CSPResNet50Elastic": ResNetSpec(
         (3, 3, 5, 2),
@@ -75,14 +81,14 @@ VARIANTS = {
         squeeze=1,
         cross_stage=True,
         elastic=True,
-        published=published(None, 29_848_360, bflops=9.36, top1=76.8, top5=93.5, cfg="csresnet50-elastic"),
+        published=published(None, 29_848_360, bflops=9.36, top1=76.8, top5=93.5, cfg="csresnet50-elastic", pyramid=CSP),
     ),
     "ResNeXt50": ResNetSpec(
         (3, 4, 6, 3),
         WIDE,
         squeeze=2,
         groups=32,
-        published=published(22.19, 22_252_328, bflops=10.11, top1=77.8, top5=94.2, cfg="resnext50"),
+        published=published(22.19, 22_252_328, bflops=10.11, top1=77.8, top5=94.2, cfg="resnext50", pyramid=WIDE),
     ),
     "CSPResNeXt50": ResNetSpec(
         (3, 3, 5, 2),
@@ -91,7 +97,7 @@ VARIANTS = {
         groups=32,
         cross_stage=True,
         expansion=2,
-        published=published(20.50, 20_557_480, bflops=7.93, top1=77.9, top5=94.0, cfg="csresnext50"),
+        published=published(20.50, 20_557_480, bflops=7.93, top1=77.9, top5=94.0, cfg="csresnext50", pyramid=WIDE),
     ),
     "CSPResNeXt50Elastic": ResNetSpec(
         (3, 3, 5, 2),
@@ -101,13 +107,15 @@ VARIANTS = {
         cross_stage=True,
         elastic=True,
         expansion=2,
-        published=published(None, 16_916_264, bflops=5.45, top1=77.2, top5=93.8, cfg="csresnext50-elastic"),
+        published=published(
+            None, 16_916_264, bflops=5.45, top1=77.2, top5=93.8, cfg="csresnext50-elastic", pyramid=WIDE
+        ),
     ),
 }
 
 
 def residual_block(x, width, spec, *, strides=1, activation, name):
-    """Convolutions to `width` channels, the last one linear, the shortcut's addition and the activation."""
+    """Apply convolutions to `width` channels, the last one linear, add the shortcut and activate."""
     groups = max(spec.groups // 2, 1) if spec.elastic else spec.groups
 
     def convolutions(x, name, width=width // 2 if spec.elastic else width):
@@ -127,7 +135,7 @@ def residual_block(x, width, spec, *, strides=1, activation, name):
 
 
 def stage(x, index, spec, *, fusion, gamma, activation):
-    """Stage `index` (from 1), which halves the resolution but for the first."""
+    """Apply stage `index` (from 1), which halves the resolution except for the first."""
     name, width = f"stage{index}", spec.widths[index - 1]
     strides = 1 if index == 1 else 2
 
@@ -167,128 +175,128 @@ def build(spec, *, activation="leaky_relu", fusion="csp", gamma=0.5, name="resne
 
 @documented(VARIANTS)
 def ResNet10(
-    include_top=True,
-    weights=None,
-    input_tensor=None,
-    input_shape=(256, 256, 3),
-    pooling=None,
-    classes=1000,
-    classifier_activation="softmax",
-    activation="leaky_relu",
-    skip_mismatch=False,
-    name="resnet10",
-):
-    """ResNet-10, four blocks of two 3x3 convolutions."""
+    include_top: bool = True,
+    weights: os.PathLike[str] | str | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, int | None, int] = (256, 256, 3),
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    activation: str = "leaky_relu",
+    skip_mismatch: bool = False,
+    name: str = "resnet10",
+) -> keras.Model:
+    """Build ResNet-10, four blocks of two 3x3 convolutions."""
     return build(VARIANTS["ResNet10"], **locals())
 
 
 @documented(VARIANTS)
 def ResNet50(
-    include_top=True,
-    weights=None,
-    input_tensor=None,
-    input_shape=(256, 256, 3),
-    pooling=None,
-    classes=1000,
-    classifier_activation="softmax",
-    activation="leaky_relu",
-    skip_mismatch=False,
-    name="resnet50",
-):
-    """ResNet-50, the base of CSPResNet50."""
+    include_top: bool = True,
+    weights: os.PathLike[str] | str | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, int | None, int] = (256, 256, 3),
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    activation: str = "leaky_relu",
+    skip_mismatch: bool = False,
+    name: str = "resnet50",
+) -> keras.Model:
+    """Build ResNet-50, the base of CSPResNet50."""
     return build(VARIANTS["ResNet50"], **locals())
 
 
 @documented(VARIANTS)
 def CSPResNet50(
-    include_top=True,
-    weights=None,
-    input_tensor=None,
-    input_shape=(256, 256, 3),
-    pooling=None,
-    classes=1000,
-    classifier_activation="softmax",
-    activation="leaky_relu",
-    fusion="csp",
-    gamma=0.5,
-    layout=None,
-    skip_mismatch=False,
-    name="cspresnet50",
-):
-    """CSPResNet-50."""
+    include_top: bool = True,
+    weights: os.PathLike[str] | str | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, int | None, int] = (256, 256, 3),
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    activation: str = "leaky_relu",
+    fusion: str = "csp",
+    gamma: float = 0.5,
+    layout: str | None = None,
+    skip_mismatch: bool = False,
+    name: str = "cspresnet50",
+) -> keras.Model:
+    """Build CSPResNet-50."""
     return build_in("CSPResNet50", partial(build, VARIANTS["CSPResNet50"]), **locals())
 
 
 @documented(VARIANTS)
 def CSPResNet50Elastic(
-    include_top=True,
-    weights=None,
-    input_tensor=None,
-    input_shape=(256, 256, 3),
-    pooling=None,
-    classes=1000,
-    classifier_activation="softmax",
-    activation="leaky_relu",
-    fusion="csp",
-    gamma=0.5,
-    skip_mismatch=False,
-    name="cspresnet50elastic",
-):
-    """CSPResNet-50-Elastic, whose blocks run one half of their channels at half resolution (arXiv 1812.05262)."""
+    include_top: bool = True,
+    weights: os.PathLike[str] | str | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, int | None, int] = (256, 256, 3),
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    activation: str = "leaky_relu",
+    fusion: str = "csp",
+    gamma: float = 0.5,
+    skip_mismatch: bool = False,
+    name: str = "cspresnet50elastic",
+) -> keras.Model:
+    """Build CSPResNet-50-Elastic, whose blocks run half of their channels at half resolution (arXiv 1812.05262)."""
     return build(VARIANTS["CSPResNet50Elastic"], **locals())
 
 
 @documented(VARIANTS)
 def ResNeXt50(
-    include_top=True,
-    weights=None,
-    input_tensor=None,
-    input_shape=(256, 256, 3),
-    pooling=None,
-    classes=1000,
-    classifier_activation="softmax",
-    activation="leaky_relu",
-    skip_mismatch=False,
-    name="resnext50",
-):
-    """ResNeXt-50, 32 groups, the base of CSPResNeXt50."""
+    include_top: bool = True,
+    weights: os.PathLike[str] | str | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, int | None, int] = (256, 256, 3),
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    activation: str = "leaky_relu",
+    skip_mismatch: bool = False,
+    name: str = "resnext50",
+) -> keras.Model:
+    """Build ResNeXt-50, 32 groups, the base of CSPResNeXt50."""
     return build(VARIANTS["ResNeXt50"], **locals())
 
 
 @documented(VARIANTS)
 def CSPResNeXt50(
-    include_top=True,
-    weights=None,
-    input_tensor=None,
-    input_shape=(256, 256, 3),
-    pooling=None,
-    classes=1000,
-    classifier_activation="softmax",
-    activation="leaky_relu",
-    fusion="csp",
-    gamma=0.5,
-    layout=None,
-    skip_mismatch=False,
-    name="cspresnext50",
-):
-    """CSPResNeXt-50."""
+    include_top: bool = True,
+    weights: os.PathLike[str] | str | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, int | None, int] = (256, 256, 3),
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    activation: str = "leaky_relu",
+    fusion: str = "csp",
+    gamma: float = 0.5,
+    layout: str | None = None,
+    skip_mismatch: bool = False,
+    name: str = "cspresnext50",
+) -> keras.Model:
+    """Build CSPResNeXt-50."""
     return build_in("CSPResNeXt50", partial(build, VARIANTS["CSPResNeXt50"]), **locals())
 
 
 @documented(VARIANTS)
 def CSPResNeXt50Elastic(
-    include_top=True,
-    weights=None,
-    input_tensor=None,
-    input_shape=(256, 256, 3),
-    pooling=None,
-    classes=1000,
-    classifier_activation="softmax",
-    activation="leaky_relu",
-    fusion="csp",
-    gamma=0.5,
-    skip_mismatch=False,
-    name="cspresnext50elastic",
-):
-    """CSPResNeXt-50-Elastic, whose blocks run one half of their channels at half resolution (arXiv 1812.05262)."""
+    include_top: bool = True,
+    weights: os.PathLike[str] | str | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, int | None, int] = (256, 256, 3),
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    activation: str = "leaky_relu",
+    fusion: str = "csp",
+    gamma: float = 0.5,
+    skip_mismatch: bool = False,
+    name: str = "cspresnext50elastic",
+) -> keras.Model:
+    """Build CSPResNeXt-50-Elastic, whose blocks run half of their channels at half resolution (arXiv 1812.05262)."""
     return build(VARIANTS["CSPResNeXt50Elastic"], **locals())

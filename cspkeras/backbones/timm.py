@@ -1,10 +1,20 @@
-"""Networks of timm (pytorch-image-models) by timm's own names."""
+"""Build networks of timm (pytorch-image-models) by timm's own names."""
 
-from ..registry import by_name, get_model
-from ..weights.timm import PUBLISHED, classifier_shape, load_timm_file
+import os
+
+import keras
+
+from ..registry import find, get_model
+from ..weights.timm import classifier_shape, load_timm_file
+from .timm_layout import VARIANTS
 
 
-def from_timm(name, path, classifier_activation="softmax", input_shape=(None, None, 3)):
+def from_timm(
+    name: str,
+    path: os.PathLike[str] | str,
+    classifier_activation: str | None = "softmax",
+    input_shape: tuple[int | None, int | None, int] = (None, None, 3),
+) -> keras.Model:
     """Build a network of timm's and load its weights, with as many classes as the file's classifier has.
 
     Args:
@@ -18,12 +28,15 @@ def from_timm(name, path, classifier_activation="softmax", input_shape=(None, No
 
     Raises:
         ImportError: without safetensors.
-        OSError: where the file can't be read.
+        OSError: if the file can't be read.
         ValueError: for an unknown name, with the nearest known ones, and for a file that doesn't fit, naming where.
+
+    Example:
+        >>> import cspkeras
+        >>> model = cspkeras.from_timm("cspresnet50", "cspresnet50.safetensors")  # doctest: +SKIP
     """
-    known = {timm.partition(".")[0]: variant for variant, timm in PUBLISHED.items()}
-    known |= {timm: variant for variant, timm in PUBLISHED.items()}
-    variant = by_name(name, known, "one of timm's")
+    known = {timm: variant for variant, spec in VARIANTS.items() for timm in (spec.timm.partition(".")[0], spec.timm)}
+    variant = find(name, known, "one of timm's names")
     classes, _ = classifier_shape(path)
     model = get_model(
         variant,

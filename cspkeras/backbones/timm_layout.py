@@ -1,8 +1,8 @@
 """The four networks as timm (pytorch-image-models) has them, for its weights.
 
-Against the published cfgs: one 1x1 convolution gives both parts, which are its halves; part 1 leads the concatenation;
-the first stage is like the others; the dividing convolutions of the ResNets are linear throughout; leaky ReLU falls
-with 0.01; the ResNets' stem pools 3x3. The input is normalized: `preprocess_input(x, layout="timm")`.
+They differ from the published cfgs: the two parts are the halves of one 1x1 convolution; part 1 comes first in the
+concatenation; the first stage is like the others; the dividing convolutions of the ResNets are linear throughout; leaky
+ReLU has the slope 0.01; the ResNets' stem pools 3x3. The input is normalized: `preprocess_input(x, layout="timm")`.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,6 @@ from keras import layers
 from .. import blocks
 from ..layers import ChannelSlice
 from ..published import Published
-from ..weights.timm import PUBLISHED
 from .assembly import Spec, assemble
 from .loading import is_darknet, is_timm
 
@@ -26,9 +25,9 @@ conv_bn_act = partial(blocks.conv_bn_act, slope=LEAKY_SLOPE)
 
 @dataclass(frozen=True)
 class TimmSpec(Spec):
-    """One row a variant; tuples have an entry a stage."""
+    """The row of a variant; tuples have one entry per stage."""
 
-    timm: str  # its name there
+    timm: str  # timm's name of it and its published ImageNet weights, in the Hub's repository timm/...
     blocks: tuple[int, ...]
     inner: tuple[int, ...]  # channels within a block
     widths: tuple[int, ...]  # channels of the stage's output
@@ -38,42 +37,37 @@ class TimmSpec(Spec):
     stem: int = 32  # channels
 
 
-RESNET = dict(blocks=(3, 3, 5, 2), parts=(128, 256, 512, 1024), resnet=True, stem=64)
-DARKNET = dict(blocks=(1, 2, 8, 8, 4), inner=(32, 64, 128, 256, 512), widths=(64, 128, 256, 512, 1024))
+timm_resnet = partial(TimmSpec, blocks=(3, 3, 5, 2), parts=(128, 256, 512, 1024), resnet=True, stem=64)
+timm_darknet = partial(
+    TimmSpec, blocks=(1, 2, 8, 8, 4), inner=(32, 64, 128, 256, 512), widths=(64, 128, 256, 512, 1024)
+)
 
 published = partial(Published, "github.com/huggingface/pytorch-image-models", 256)
 VARIANTS = {
-    "CSPResNet50": TimmSpec(
-        PUBLISHED["CSPResNet50"],
+    "CSPResNet50": timm_resnet(
+        "cspresnet50.ra_in1k",
         inner=(64, 128, 256, 512),
         widths=(128, 256, 512, 1024),
-        **RESNET,
         published=published(trainable=21_616_168, top1=79.58),
     ),
-    "CSPResNeXt50": TimmSpec(
-        PUBLISHED["CSPResNeXt50"],
+    "CSPResNeXt50": timm_resnet(
+        "cspresnext50.ra_in1k",
         inner=(128, 256, 512, 1024),
         widths=(256, 512, 1024, 2048),
         groups=32,
-        **RESNET,
         published=published(trainable=20_569_896, top1=80.55),
     ),
-    "CSPDarknet53": TimmSpec(
-        PUBLISHED["CSPDarknet53"],
+    "CSPDarknet53": timm_darknet(
+        "cspdarknet53.ra_in1k",
         parts=(64, 64, 128, 256, 512),
-        **DARKNET,
         published=published(trainable=27_642_184, top1=80.08),
     ),
-    "Darknet53": TimmSpec(
-        PUBLISHED["Darknet53"],
-        **DARKNET,
-        published=published(trainable=41_609_928, top1=80.01),
-    ),
+    "Darknet53": timm_darknet("darknet53.c2ns_in1k", published=published(trainable=41_609_928, top1=80.01)),
 }
 
 
 def residual_block(x, inner, spec, *, activation, name):
-    """1x1 and 3x3 convolution added to their input, in a ResNet with a linear 1x1 behind and the activation last."""
+    """Add a 1x1 and a 3x3 convolution to their input; in a ResNet a linear 1x1 follows, and the activation is last."""
     width = x.shape[-1]
     y = conv_bn_act(x, inner, 1, activation=activation, name=f"{name}_conv1")
     if not spec.resnet:
@@ -85,7 +79,7 @@ def residual_block(x, inner, spec, *, activation, name):
 
 
 def stem(x, spec, activation):
-    """A 3x3 convolution at full resolution, or a ResNet's 7x7 at half and its pooling to a quarter."""
+    """Apply a 3x3 convolution at full resolution, or a ResNet's 7x7 at half and its pooling to a quarter."""
     if not spec.resnet:
         return conv_bn_act(x, spec.stem, 3, activation=activation, name="stem_conv")
     x = conv_bn_act(x, spec.stem, 7, strides=2, activation=activation, name="stem_conv")
@@ -95,7 +89,7 @@ def stem(x, spec, activation):
 
 
 def stage(x, index, spec, *, activation):
-    """Stage `index` (from 1), which halves the resolution but for a ResNet's first."""
+    """Apply stage `index` (from 1), which halves the resolution except for a ResNet's first."""
     name, width = f"stage{index}", spec.widths[index - 1]
     if not spec.resnet or index > 1:
         strided = dict(strides=2, groups=spec.groups, activation=activation)
@@ -121,7 +115,7 @@ def build(spec, *, activation="leaky_relu", fusion="csp", gamma=0.5, name="timm"
     """Build a network from its `TimmSpec`; see `CSPResNet50` for the arguments."""
     if fusion != "csp" or gamma != 0.5:
         raise ValueError(
-            f'layout "timm" has fusion="csp" and gamma=0.5 alone. Received: fusion={fusion!r}, gamma={gamma!r}'
+            f'layout "timm" allows only fusion="csp" and gamma=0.5. Received: fusion={fusion!r}, gamma={gamma!r}'
         )
 
     def features(x):
@@ -139,11 +133,11 @@ def build_in(variant, darknet, *, layout, weights, **options):
     Args:
         variant: its name.
         darknet: function that builds it in the layout "darknet".
-        layout: one of `LAYOUTS`, or None for that of Darknet's or timm's weights, else "darknet".
+        layout: one of `LAYOUTS`, or None: inferred from `weights`, "darknet" if they do not say.
         weights, options: arguments of the constructor.
 
     Raises:
-        ValueError: for another layout than that of the weights.
+        ValueError: for a layout that contradicts the weights.
     """
     needed = "timm" if is_timm(weights) else "darknet" if is_darknet(weights) else None
     if layout not in (None, *((needed,) if needed else LAYOUTS)):

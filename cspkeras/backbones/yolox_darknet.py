@@ -15,7 +15,7 @@ POOL = 5  # pixels
 
 
 def conv3x3(x, filters, *, strides=1, depthwise=False, activation="swish", name):
-    """3x3 convolution, batch-norm and activation; where `depthwise`, a depthwise one and a 1x1, each with its own.
+    """Apply a 3x3 convolution, batch-norm and activation; if `depthwise`, a depthwise one and a 1x1, each with its own.
 
     The other arguments are those of `blocks.conv_bn_act`.
     """
@@ -27,7 +27,7 @@ def conv3x3(x, filters, *, strides=1, depthwise=False, activation="swish", name)
 
 
 def csp_layer(x, filters, blocks, *, shortcut=False, depthwise=False, activation="swish", name):
-    """Bottlenecks on one half of the channels.
+    """Apply bottlenecks to one half of the channels.
 
     Args:
         x: KerasTensor (N, H, W, C).
@@ -54,7 +54,7 @@ def csp_layer(x, filters, blocks, *, shortcut=False, depthwise=False, activation
 
 
 def pooling_pyramid(x, *, activation="swish", name):
-    """A map beside its maxima over 5x5, 9x9 and 13x13 pixels, between two 1x1 convolutions (SPP)."""
+    """Concatenate a map and its maxima over 5x5, 9x9 and 13x13 pixels, between two 1x1 convolutions (SPP)."""
     filters = x.shape[-1]
     x = conv_bn_act(x, filters // 2, activation=activation, name=f"{name}_conv1")
     maps = [x]
@@ -70,7 +70,7 @@ def build(width, depth, *, depthwise=False, activation="swish", name="yoloxdarkn
     Args:
         width: channels of the stem; the four stages have 2, 4, 8 and 16 times as many.
         depth: bottlenecks of the first and the last stage; those between have three times as many.
-        depthwise: whether the 3x3 convolutions but the stem's are depthwise separable.
+        depthwise: whether the 3x3 convolutions except the stem's are depthwise separable.
         activation: one of `blocks.ACTIVATIONS`.
         name: the model's name.
         **options: those of `assembly.assemble`.

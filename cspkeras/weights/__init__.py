@@ -1,4 +1,4 @@
-"""Published networks and weights of other frameworks, read as data."""
+"""Read published networks and weights of other frameworks as data."""
 
 from .darknet import from_darknet
 from .folded import unfold_norms

@@ -1,11 +1,9 @@
-"""Weights that come with this package: of each training a .npz file of half-precision arrays."""
+"""Weights that come with this package: a .npz file of half-precision arrays for each training."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-
-from ..files import replacing
 
 
 @dataclass(frozen=True)
@@ -16,7 +14,7 @@ class Bundled:
         detector: the constructor's name.
         classes: the names of the classes.
         size: side of the input in pixels.
-        source: the data, and the weights that the training began with.
+        source: the data, and the weights that the training started from.
     """
 
     detector: str
@@ -35,22 +33,16 @@ BUNDLED = {
 }
 
 
-def save_halves(model, path):
-    """Write a model's weights in half precision, an array each, by the variables' paths."""
-    with replacing(Path(path)) as aside, open(aside, "wb") as file:
-        np.savez_compressed(file, **{v.path: np.asarray(v).astype("float16") for v in model.variables})
-
-
 def load_bundled(model, name, skip_mismatch=False):
     """Give a model the weights of `BUNDLED[name]`.
 
     Args:
-        model: the detector that was trained, of any input size.
+        model: the detector that was trained, with any input size.
         name: one of `BUNDLED`.
-        skip_mismatch: whether class predictions of another number of classes are left as they are.
+        skip_mismatch: whether the model may have another number of classes; its class predictions stay as they are.
 
     Raises:
-        ValueError: where the model is another.
+        ValueError: if the model is another.
     """
     with np.load(Path(__file__).with_name(f"{name}.npz"), allow_pickle=False) as file:
         arrays = dict(file)

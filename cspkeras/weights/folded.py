@@ -1,19 +1,22 @@
-"""Batch-norms of networks that were exported for inference, where they are folded into the convolutions."""
+"""Batch-norms of networks exported for inference, which folds them into the convolutions."""
+
+from collections.abc import Iterable
 
 import keras
 import numpy as np
 from keras import layers, ops
+from numpy.typing import ArrayLike
 
 
 def assign_folded(convolution, norm, kernel, bias):
-    """Give a convolution and its batch-norm what was exported as one kernel and one bias.
+    """Assign to a convolution and its batch-norm what was exported as one kernel and one bias.
 
-    Each filter is scaled to the length 1 and its norm has the rest. Folded kernels carry their norms' scales, which
-    differ by powers of ten between the channels: more than one scale of 8 bits, or one learning rate, serves.
+    Each filter is scaled to the length 1; its norm gets the scale. Folded kernels contain the scales of their norms,
+    which differ by powers of ten between channels: too much for one 8-bit scale, or for one learning rate.
 
     Args:
         convolution: a built layer without bias.
-        norm: the built BatchNormalization behind it.
+        norm: the built BatchNormalization after it.
         kernel: in Keras' order of axes.
         bias: (filters,).
     """
@@ -23,13 +26,13 @@ def assign_folded(convolution, norm, kernel, bias):
     norm.set_weights([length * np.sqrt(1 + norm.epsilon), bias, np.zeros_like(bias), np.ones_like(bias)])
 
 
-def unfold_norms(model, images):
-    """Give the batch-norms of a model with folded weights the statistics of images, so that it can be trained.
+def unfold_norms(model: keras.Model, images: Iterable[ArrayLike]) -> keras.Model:
+    """Set the batch-norms of a model with folded weights to the statistics of images, so that it can be trained.
 
-    A folded norm's statistics are those of no data: in training, where a norm uses the batch's own, the network
-    would compute something else than it was trained to. Here each norm gets the mean and variance of what enters it,
-    and the scale and shift that undo them: what the model answers in inference mode stays the same, and training goes
-    on from there.
+    The statistics of a folded norm are those of no data: in training, where a norm uses those of the batch, the network
+    would compute something else than it was trained to. Here each norm gets the mean and variance of its input,
+    and the scale and shift that undo them: the outputs in inference mode stay the same, and training continues from
+    there.
 
     Args:
         model: a functional model with pretrained weights; its norms are changed.
@@ -39,16 +42,23 @@ def unfold_norms(model, images):
         `model`.
 
     Raises:
-        ValueError: where there are no images.
+        ValueError: if there are no images.
+
+    Example:
+        >>> import cspkeras
+        >>> model = cspkeras.YOLOXNano(weights="yolox_nano.onnx")  # doctest: +SKIP
+        >>> model = cspkeras.unfold_norms(model, (images for images, _ in batches))  # doctest: +SKIP
     """
     norms = [layer for layer in model.layers if isinstance(layer, layers.BatchNormalization)]
     moments = [ops.mean(x, axis=(1, 2)) for norm in norms for x in (norm.input, ops.square(norm.input))]
     measure = keras.Model(model.input, moments)
-    sums, count = 0, 0
+    sums: list = [0] * len(moments)
+    count = 0
     for batch in images:
-        found = measure.predict_on_batch(np.asarray(ops.convert_to_numpy(batch), "float32"))
-        sums = [total + np.sum(part, 0, "float64") for total, part in zip(sums or [0] * len(found), found, strict=True)]
-        count += len(batch)
+        array = np.asarray(ops.convert_to_numpy(batch), "float32")
+        found = measure.predict_on_batch(array)
+        sums = [total + np.sum(part, 0, "float64") for total, part in zip(sums, found, strict=True)]
+        count += len(array)
     if not count:
         raise ValueError("unfolding norms needs at least one batch of images; received none")
     for norm, mean, square in zip(norms, sums[0::2], sums[1::2], strict=True):

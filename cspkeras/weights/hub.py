@@ -1,4 +1,4 @@
-"""Published files from the Hugging Face Hub, in its own cache and never used unchecked."""
+"""Fetch published files from the Hugging Face Hub into its own cache, and check them."""
 
 import hashlib
 import re
@@ -6,19 +6,19 @@ from pathlib import Path
 
 
 def fetch(repository, filename="model.safetensors", revision=None):
-    """The path of a file of the Hub: from its cache, or else fetched into it.
+    """Return the path of a file of the Hub in the local cache; fetch it if it is not there.
 
     Args:
         repository: "owner/name".
-        filename: of a file that the Hub knows the sha256 of, as it does of all large ones.
+        filename: a file with a known sha256, as all large ones have on the Hub.
         revision: branch, tag or commit; None for the newest.
 
     Returns:
-        The path in the cache of the huggingface-hub package, whose environment variables say where that is.
+        The path in the cache of the huggingface-hub package, whose environment variables set its place.
 
     Raises:
         ImportError: without huggingface-hub.
-        OSError: where the file can't be had, or its sha256 is not the one that the Hub states. A file like that is
+        OSError: if the file can't be fetched, or its sha256 is not the one that the Hub states. Such a file is
             removed, so that the next call fetches it again.
     """
     try:
@@ -30,11 +30,11 @@ def fetch(repository, filename="model.safetensors", revision=None):
     try:
         path = Path(huggingface_hub.hf_hub_download(repository, filename, revision=revision))
         stated = _stated_sha256(path, repository, filename)
-    except Exception as e:  # whatever the libraries below raise for a network's many faults
+    except Exception as e:  # the libraries raise many kinds of errors for a network's faults
         reason = " ".join(str(e).split()) or type(e).__name__
         raise OSError(
-            f"{what}: not to be had from the Hugging Face Hub ({reason}); try again with a network, or give the path "
-            "of a copy as weights"
+            f"{what}: cannot be fetched from the Hugging Face Hub ({reason}); try again with a network, or pass the "
+            "path of a copy as weights"
         ) from e
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -48,12 +48,12 @@ def fetch(repository, filename="model.safetensors", revision=None):
 
 
 def _stated_sha256(path, repository, filename):
-    """The sha256 that the Hub states: the cache calls a file by it and links to that from where `path` is."""
+    """Return the sha256 that the Hub states: the cache names the file by it, and `path` links to that."""
     import huggingface_hub
 
     if path.is_symlink():
         stated = path.readlink().name
-    else:  # on a file system without links the cache keeps the commit's name alone
+    else:  # on a file system without links the cache keeps only the commit's name
         url = huggingface_hub.hf_hub_url(repository, filename, revision=path.parent.name)
         stated = huggingface_hub.get_hf_file_metadata(url).etag
     if not re.fullmatch("[0-9a-f]{64}", stated or ""):

@@ -1,4 +1,4 @@
-"""timm's weights (pytorch-image-models): safetensors files, read as data into its layout of the networks."""
+"""Load the weights of timm (pytorch-image-models) from safetensors files into its layout of the networks."""
 
 import math
 import os
@@ -7,13 +7,6 @@ import re
 import numpy as np
 from keras import layers
 
-# Constructors and what timm calls their published ImageNet weights, in the Hub's repository timm/...
-PUBLISHED = {
-    "CSPDarknet53": "cspdarknet53.ra_in1k",
-    "CSPResNeXt50": "cspresnext50.ra_in1k",
-    "CSPResNet50": "cspresnet50.ra_in1k",
-    "Darknet53": "darknet53.c2ns_in1k",
-}
 HEAD = "head.fc"
 PARTS = {
     "downsample": "conv_down",
@@ -24,12 +17,12 @@ PARTS = {
 
 
 def classifier_shape(path):
-    """(classes, channels) of the classifier in a safetensors file of timm's.
+    """Return (classes, channels) of the classifier in a safetensors file of timm's.
 
     Raises:
         ImportError: without safetensors.
-        OSError: where the file can't be read.
-        ValueError: where it has no classifier.
+        OSError: if the file can't be read.
+        ValueError: if it has no classifier.
     """
     with _open(path) as file:
         shape = _shapes(file).get(f"{HEAD}.weight")
@@ -44,12 +37,12 @@ def load_timm_file(path, model, *, whole=True):
     Args:
         path: the file.
         model: a backbone in timm's layout.
-        whole: whether the file's classifier is the model's too; else it is passed over.
+        whole: whether to load the file's classifier; else it is ignored.
 
     Raises:
         ImportError: without safetensors.
-        OSError: where the file can't be read.
-        ValueError: naming the tensor that is missing, too many or of another shape.
+        OSError: if the file can't be read.
+        ValueError: naming the tensor that is missing, unexpected or of another shape.
     """
     expected = timm_tensors(model)
     with _open(path) as file:
@@ -58,12 +51,12 @@ def load_timm_file(path, model, *, whole=True):
             shape = tuple(variable.shape[axes.index(axis)] for axis in range(len(axes)))
             if shapes.get(name) != shape:
                 raise ValueError(
-                    f"{path}: {name} of layer {layer!r}: expected {_told(shape)}, found {_told(shapes.get(name))}"
+                    f"{path}: {name} of layer {layer!r}: expected {_shown(shape)}, found {_shown(shapes.get(name))}"
                 )
         extra = [name for name in shapes if name not in expected and (whole or not name.startswith(f"{HEAD}."))]
         if extra:
             raise ValueError(
-                f"{path}: {extra[0]}: expected no such tensor in {model.name}, found {_told(shapes[extra[0]])}"
+                f"{path}: {extra[0]}: expected no such tensor in {model.name}, found {_shown(shapes[extra[0]])}"
             )
         values = {name: file.get_tensor(name) for name in expected}
     for name, (_, variable, axes) in expected.items():
@@ -80,21 +73,21 @@ def _open(path):
     try:
         return safetensors.safe_open(path, framework="numpy")
     except safetensors.SafetensorError as e:
-        raise ValueError(f"{path}: no safetensors file, or not the whole of it ({e})") from e
+        raise ValueError(f"{path}: not a safetensors file, or not a whole one ({e})") from e
 
 
 def _shapes(file):
-    """{tensor: its shape}, but for batch-norm's count of training steps, which Keras has not."""
+    """Return {tensor: its shape}, without batch-norm's count of training steps, which Keras does not have."""
     names = [name for name in file.keys() if not name.endswith(".num_batches_tracked")]  # noqa: SIM118
     return {name: tuple(file.get_slice(name).get_shape()) for name in names}
 
 
-def _told(shape):
+def _shown(shape):
     return "none" if shape is None else f"shape {shape} of {math.prod(shape):,} floats"
 
 
 def timm_tensors(model):
-    """{tensor: (layer's name, variable, the axes that transpose the tensor for it)}."""
+    """Return {tensor: (layer's name, variable, the axes that transpose the tensor for it)}."""
     expected = {}
     for layer in model.layers:
         if isinstance(layer, layers.Conv2D):
@@ -113,7 +106,7 @@ def timm_tensors(model):
 
 
 def _timm_name(name):
-    """What timm calls a layer: stages.0.blocks.1.conv2 for stage1_block2_conv2."""
+    """Return timm's name of a layer: stages.0.blocks.1.conv2 for stage1_block2_conv2."""
     if name in ("stem_conv", "predictions"):
         return {"stem_conv": "stem.conv1", "predictions": HEAD}[name]
     stage, block, part = re.fullmatch(r"stage(\d+)_(?:block(\d+)_)?(\w+)", name).groups()

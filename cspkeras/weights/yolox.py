@@ -1,7 +1,7 @@
-"""YOLOX's published .onnx files into the detectors of `cspkeras.detection.models.yolox`.
+"""Load YOLOX's published .onnx files into the detectors of `cspkeras.detection.models.yolox`.
 
-Such a file is the network in inference mode: batch-norms are folded into the convolutions, whose names are lost with
-them. What remains is the order of computation, which is that of Megvii's code.
+Such a file is the network in inference mode: batch-norms are folded into the convolutions, and the names of the
+layers are lost. What remains is the order of computation, which is that of Megvii's code.
 """
 
 import os
@@ -19,12 +19,12 @@ def load_yolox(model, path, skip_mismatch=False):
     Args:
         model: a `Detector` of `cspkeras.detection.models.yolox`.
         path: the file.
-        skip_mismatch: whether class predictions of another number of classes are left as they are.
+        skip_mismatch: whether the file may have another number of classes; the class predictions stay as they are.
 
     Raises:
-        FileNotFoundError: where the file is missing.
-        ModuleNotFoundError: where the package onnx is not installed.
-        ValueError: where the file is none or another network's, naming the layer.
+        FileNotFoundError: if the file is missing.
+        ModuleNotFoundError: if the package onnx is not installed.
+        ValueError: if it is not a .onnx file or that of another network, naming the layer.
     """
     found, order, values = read_convolutions(path), execution_order(model), []
     for number, name in enumerate(order):
@@ -34,7 +34,7 @@ def load_yolox(model, path, skip_mismatch=False):
             raise ValueError(f"{path}: ends before {name}: {number} convolutions, {model.name} has {len(order)}")
         kernel, bias = found[number]
         if kernel.shape != shape:
-            if _but_for_the_classes(name, kernel.shape, shape):
+            if _differ_in_classes(name, kernel.shape, shape):
                 if skip_mismatch:
                     continue
                 raise ValueError(
@@ -45,14 +45,14 @@ def load_yolox(model, path, skip_mismatch=False):
         values.append((layer, kernel, bias))
     if len(found) > len(order):
         raise ValueError(
-            f"{path}: goes on behind {order[-1]}: {len(found)} convolutions, {model.name} has {len(order)}"
+            f"{path}: continues after {order[-1]}: {len(found)} convolutions, {model.name} has {len(order)}"
         )
     for layer, kernel, bias in values:
         _assign(model, layer, kernel, bias)
 
 
 def execution_order(model):
-    """The names of the convolutions in the order in which Megvii's code runs them."""
+    """Return the names of the convolutions in the order in which Megvii's code runs them."""
     known = {layer.name for layer in model.layers}
 
     def conv3x3(name):
@@ -78,12 +78,12 @@ def execution_order(model):
 
 
 def read_convolutions(path):
-    """The (kernel, bias) of each convolution of a .onnx file, in its order; kernels are (filters, channels, h, w)."""
+    """Return each convolution of a .onnx file in order: (kernel, bias), kernels as (filters, channels, h, w)."""
     if not os.path.isfile(path):
         raise FileNotFoundError(f"{path}: missing; expected a .onnx file of YOLOX's")
     if str(path).endswith((".pth", ".pt")):
         raise ValueError(
-            f"{path}: only PyTorch reads this; export it by YOLOX's tools/export_onnx.py, or take its .onnx"
+            f"{path}: only PyTorch reads this; export it with YOLOX's tools/export_onnx.py, or use its .onnx"
         )
     try:
         import onnx
@@ -92,7 +92,7 @@ def read_convolutions(path):
     try:
         graph = onnx.load(path).graph
         tensors = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    except Exception as e:  # protobuf's and onnx's own, and what the readers below happen to raise
+    except Exception as e:  # protobuf's and onnx's own errors, and whatever their readers raise
         reason = (str(e) or type(e).__name__).splitlines()[0]
         raise ValueError(f"{path}: not a whole .onnx file ({reason})") from e
     nodes = [node for node in graph.node if node.op_type == "Conv"]
@@ -108,7 +108,7 @@ def read_convolutions(path):
 
 
 def _torch_shape(layer):
-    """A kernel's shape as PyTorch has it: (filters, channels a filter sees, height, width)."""
+    """Return a kernel's shape in PyTorch's order: (filters, channels per filter, height, width)."""
     height, width, channels, filters = layer.kernel.shape
     if layer.name == "stem_conv":  # 3x3 on the four pixels of each 2x2, side by side in the channels
         return filters, 4 * channels, height // 2, width // 2
@@ -117,7 +117,7 @@ def _torch_shape(layer):
     return filters, channels, height, width
 
 
-def _but_for_the_classes(name, found, expected):
+def _differ_in_classes(name, found, expected):
     return name.endswith("_classes") and found[1:] == expected[1:]
 
 
@@ -135,10 +135,10 @@ def _assign(model, layer, kernel, bias):
 
 
 def focused(kernel):
-    """The kernel behind YOLOX's Focus, of BGR in 0..255, as one on the image itself, of RGB in 0..1.
+    """Convert the kernel after YOLOX's Focus, for BGR in 0..255, to one for the image itself, RGB in 0..1.
 
     Args:
-        kernel: (filters, 12, 3, 3); Focus puts the pixels of each 2x2 in the order left upper, left lower, right upper,
+        kernel: (filters, 12, 3, 3); Focus has the pixels of each 2x2 in the order left upper, left lower, right upper,
             right lower.
 
     Returns:

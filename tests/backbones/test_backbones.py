@@ -10,6 +10,7 @@ from small_networks import KINDS, build_kind, classifier
 
 from cspkeras import backbones
 from cspkeras.analysis import complexity
+from cspkeras.backbones.pyramid import darknet_order
 from cspkeras.cross_stage import FUSIONS
 from cspkeras.layers import Shortcut
 
@@ -62,7 +63,7 @@ def test_any_size_gives_the_same_as_the_fixed_one(kind):
 
 
 @each_kind
-def test_building_upon_a_tensor(kind):
+def test_building_on_a_tensor(kind):
     image = layers.Input((64, 64, 1), name="grey")
     model = build_kind(kind, None, input_tensor=layers.Concatenate()([image] * 3), classes=7)
     model.set_weights(classifier(kind).get_weights())
@@ -83,8 +84,8 @@ def test_save_load_clone_and_weights(kind, tmp_path):
     others = [build_kind(kind, classes=7, weights=tmp_path / file) for file in ("model.keras", "model.weights.h5")]
     for other in (loaded, clone, *others):
         assert [layer.name for layer in other.layers] == [layer.name for layer in model.layers]
-        order = [layer.name for layer in backbones.darknet_order(other)]
-        assert order == [layer.name for layer in backbones.darknet_order(model)]
+        order = [layer.name for layer in darknet_order(other)]
+        assert order == [layer.name for layer in darknet_order(model)]
         np.testing.assert_array_equal(other(x), expected)
 
 
@@ -96,7 +97,7 @@ def test_the_activation_is_that_of_all_convolutions(kind):
 
 
 def channels_crossing(model):
-    """The channels of each stage's part 1, by the concatenations, which part 2 leads."""
+    """Return the channels of each stage's part 1, by the concatenations, in which part 2 comes first."""
     fused = [layer.input for layer in model.layers if layer.name.endswith("_fuse")]
     for part2, part1 in fused:
         assert "part1" in part1._keras_history.operation.name and "part1" not in part2._keras_history.operation.name
@@ -165,7 +166,7 @@ def test_the_order_of_a_cfg():
         parts = ["downsample", "part1", "part2"]
         parts += [f"block1_{half}_conv{i}" for half in ("high", "low") for i in (1, 2)]
         expected += [f"stage{stage}_{part}" for part in (*parts, "part2_transition", "transition")]
-    assert [layer.name for layer in backbones.darknet_order(classifier("darknet elastic"))] == [
+    assert [layer.name for layer in darknet_order(classifier("darknet elastic"))] == [
         *expected,
         "predictions",
     ]

@@ -22,7 +22,7 @@ SHAPES = [(2, 5, 6, 8), (1, 1, 1, 8), (3, 8)]
 
 
 def pair(options, shape=SHAPES[0], dtype="float32"):
-    """Ours and Keras' own layer with the same weights, and an image."""
+    """Return our layer and Keras' own with the same weights, and an image."""
     image = tf.constant(RNG.normal(3, 2, shape), dtype)
     ours, own = BatchNormalization(**options, dtype=dtype), layers.BatchNormalization(**options, dtype=dtype)
     for layer in (ours, own):
@@ -33,7 +33,7 @@ def pair(options, shape=SHAPES[0], dtype="float32"):
 
 
 def step(layer, image):
-    """The output in training and the gradients of its weighted sum."""
+    """Return the output in training and the gradients of its weighted sum."""
     weights = tf.reshape(tf.range(tf.size(image)), tf.shape(image))
     with tf.GradientTape() as tape:
         tape.watch(image)

@@ -27,13 +27,13 @@ ACTIVATIONS = {
 
 
 def windows(x, size, stride=1, dilation=1):
-    """Every window of a map, as (C, OH, OW, size, size)."""
+    """Return every window of a map, as (C, OH, OW, size, size)."""
     reach = dilation * (size - 1) + 1
     return sliding_window_view(x, (reach, reach), axis=(1, 2))[:, ::stride, ::stride, ::dilation, ::dilation]
 
 
 def normalized(x, rng, filters):
-    """A batch-norm's floats (scale, mean, variance), and what it makes of (filters, ...)."""
+    """Return random floats (scale, mean, variance) of a batch-norm, and its output for (filters, ...)."""
     scale, mean, variance = rng.uniform(0.5, 1.5, filters), rng.normal(size=filters), rng.uniform(1e-4, 1, filters)
     shape = (filters, *[1] * (x.ndim - 1))
     mean_, deviation = mean.reshape(shape), np.sqrt(variance + 1e-5).reshape(shape)
@@ -61,7 +61,7 @@ def connected(x, rng, output, batch_normalize=0):
 
 
 def pooled(x, reduce, size, stride, padding):
-    """Pooling as Darknet counts it: `padding` in all, half of it above and left, NaN in its place."""
+    """Pool as Darknet does: `padding` in all, half of it above and left, NaN in its place."""
     height, width = ((side + padding - size) // stride + 1 for side in x.shape[1:])
     before = padding // 2
     x = np.pad(x, ((0, 0), (before, size), (before, size)), constant_values=np.nan)
@@ -120,7 +120,7 @@ def run(network, image, rng):
 
 
 def cfg_text(network, height, width):
-    """The network's cfg."""
+    """Return the network's cfg."""
     text = f"[net]\nheight={height}\nwidth={width}\nchannels=3\n"
     for name, options in network:
         text += f"\n[{name}]\n"
@@ -130,12 +130,12 @@ def cfg_text(network, height, width):
 
 
 def write_weights(path, floats):
-    """Write a .weights file of the layers' floats, as `run` gives them."""
+    """Write a .weights file of the layers' floats, as `run` returns them."""
     path.write_bytes(struct.pack("<3iQ", 0, 2, 5, 64) + b"".join(floats[index].tobytes() for index in sorted(floats)))
 
 
 def save(folder, network, height=8, width=8, seed=0):
-    """Write a network's cfg and random weights; give both paths, an image and each layer's output, channels last."""
+    """Write a network's cfg and random weights; return both paths, an image and each layer's output, channels last."""
     rng = np.random.default_rng(seed)
     image = rng.uniform(size=(3, height, width)).astype("float32")
     outputs, floats = run(network, image, rng)
@@ -146,7 +146,7 @@ def save(folder, network, height=8, width=8, seed=0):
 
 
 def conv(filters=4, size=1, activation="leaky", **options):
-    """One [convolutional] of a network."""
+    """Return one [convolutional] section."""
     return "convolutional", dict(filters=filters, size=size, pad=1, activation=activation, **options)
 
 

@@ -6,7 +6,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 
 class Graph:
-    """Nodes and initializers under unspeaking names, in the order in which they are made."""
+    """Nodes and initializers under meaningless names, in the order of their creation."""
 
     def __init__(self, seed):
         self.rng, self.nodes, self.tensors = np.random.default_rng(seed), [], []
@@ -22,7 +22,7 @@ class Graph:
     def conv(self, x, channels, filters, kernel=1, stride=1, groups=1):
         weights = self.rng.normal(size=(filters, channels // groups, kernel, kernel)) * (2 * groups / channels) ** 0.5
         bias = self.rng.normal(size=filters) * 0.2
-        weights /= kernel if x != "n4" else 255 * kernel  # n4: the image behind Focus
+        weights /= kernel if x != "n4" else 255 * kernel  # n4: the image after Focus
         names = [self.constant(value.astype("float32")) for value in (weights, bias)]
         options = dict(kernel_shape=[kernel] * 2, strides=[stride] * 2, pads=[kernel // 2] * 4, group=groups)
         return self.node("Conv", x, *names, **options)

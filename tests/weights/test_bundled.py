@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from bundle_weights import bundle
 
 import cspkeras
 from cspkeras.saving import load_detector
-from cspkeras.weights.bundled import BUNDLED, save_halves
+from cspkeras.weights.bundled import BUNDLED
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,8 @@ def test_another_network_is_refused():
 
 
 def test_halves_are_near_and_finite(tmp_path, bccd):
-    save_halves(bccd, tmp_path / "x.npz")
+    bccd.save(tmp_path / "x.keras")
+    bundle(tmp_path / "x.keras", tmp_path / "x.npz")
     with np.load(tmp_path / "x.npz") as file:
         for variable in bccd.variables:
             assert file[variable.path].dtype == "float16"

@@ -36,7 +36,7 @@ def renumber(data, rng):
 
 
 def attempt(cfg, weights=None):
-    """Whether the files give a model; if not, then by an error of one line."""
+    """Return whether the files give a model; if not, check that the error is of one line."""
     try:
         return isinstance(from_darknet(cfg, weights), keras.Model)
     except (ValueError, OSError) as error:

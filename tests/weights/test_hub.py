@@ -128,7 +128,7 @@ def test_a_file_damaged_in_the_cache_is_fetched_again(hub):
 
 def test_a_transfer_that_breaks_off_is_an_error_and_no_file(hub, tmp_path):
     hub.sent = len(CONTENT) // 2
-    refused("model.safetensors of timm/net: not to be had from the Hugging Face Hub .*; try again with a network")
+    refused("model.safetensors of timm/net: cannot be fetched from the Hugging Face Hub .*; try again with a network")
     assert not [path for path in Path(tmp_path, "cache").rglob("*") if path.is_file() and path.stat().st_size > 1000]
     hub.sent = None
     assert fetch("timm/net").read_bytes() == CONTENT
@@ -137,13 +137,13 @@ def test_a_transfer_that_breaks_off_is_an_error_and_no_file(hub, tmp_path):
 def test_without_network_and_cache_the_error_says_what_to_do(hub, monkeypatch):
     hub.shutdown()
     hub.server_close()
-    assert "give the path of a copy as weights" in refused("model.safetensors of timm/net: not to be had")
+    assert "pass the path of a copy as weights" in refused("model.safetensors of timm/net: cannot be fetched")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    refused("not to be had")
+    refused("cannot be fetched")
 
 
 def test_an_unknown_revision_is_named(hub):
-    refused("model.safetensors of timm/net at absent: not to be had .*Revision Not Found", revision="absent")
+    refused("model.safetensors of timm/net at absent: cannot be fetched .*Revision Not Found", revision="absent")
 
 
 def test_a_file_without_a_sha256_is_refused(hub):

@@ -11,7 +11,7 @@ CFGS = {"csresnet50": "CSPResNet50", "csdarknet53": "CSPDarknet53", "densenet201
 
 
 def write(path, floats):
-    """A file that holds `floats` numbers, in the format of a recent Darknet."""
+    """Write a file of `floats` numbers, in the format of a recent Darknet."""
     with open(path, "wb") as file:
         np.array([0, 2, 5, 0, 0], "<i4").tofile(file)
         np.full(floats, 0.5, "<f4").tofile(file)
@@ -38,7 +38,7 @@ def test_without_the_top_a_file_with_one_serves(tmp_path, size):
 
 
 @pytest.mark.parametrize(
-    ("change", "message"), [(-1, "ends in .*'predictions'"), (1, "goes on behind .*'predictions'")]
+    ("change", "message"), [(-1, "ends in .*'predictions'"), (1, "continues after .*'predictions'")]
 )
 def test_a_file_of_another_length_names_the_layer(tmp_path, size, change, message):
     path = write(tmp_path / "x.weights", size + change)
@@ -61,7 +61,7 @@ def test_another_classifier_can_be_skipped(tmp_path, size):
 @pytest.mark.parametrize(
     ("floats", "options", "message"),
     [
-        (2 * HEAD, {}, r"goes on behind .*'predictions': expected 0 floats, found 1,282"),
+        (2 * HEAD, {}, r"continues after .*'predictions': expected 0 floats, found 1,282"),
         (-3 * HEAD - 1, {"skip_mismatch": True}, "ends in .*'stage4_transition': expected .* floats, found"),
         (0, {"input_shape": (32, 32, 4)}, "ends in .*'predictions': expected 1,923 floats, found 1,635"),
         (0, {"input_shape": (32, 32, 3), "include_top": False, "se": True}, "ends in .*layer"),

@@ -186,7 +186,7 @@ def test_no_layer_is_touched_unless_all_fits(source, tmp_path):
 @pytest.mark.parametrize("load", [lambda path: cspkeras.from_timm("darknet53", path), lambda path: build(weights=path)])
 def test_a_broken_file_is_told_in_one_line(file, content, load):
     file.write_bytes(file.read_bytes()[:-100] if content is None else content)
-    with pytest.raises(ValueError, match="no safetensors file, or not the whole of it") as caught:
+    with pytest.raises(ValueError, match="not a safetensors file, or not a whole one") as caught:
         load(file)
     assert str(caught.value).startswith(f"{file}: ") and "\n" not in str(caught.value)
     file.unlink()

@@ -44,7 +44,7 @@ def model():
 
 
 def assert_refused(model, path, error, message):
-    """That loading is an error of one line, even where mismatches may be skipped, and leaves the model as it is."""
+    """Check that loading is an error of one line, even if mismatches may be skipped, and leaves the model as it is."""
     before = model.get_weights()
     with pytest.raises(error, match=message) as caught:
         load_yolox(model, path, skip_mismatch=True)
@@ -53,7 +53,7 @@ def assert_refused(model, path, error, message):
 
 
 def by_onnx(session, image):
-    """ONNX Runtime's answer (P, 5 + C) to an image (H, W, 3) uint8 RGB of the network's size."""
+    """Return ONNX Runtime's output (P, 5 + C) for an image (H, W, 3) uint8 RGB of the network's size."""
     return session.run(None, {"images": image[None, :, :, ::-1].transpose(0, 3, 1, 2).astype("float32")})[0][0]
 
 
@@ -128,7 +128,7 @@ def test_another_networks_file_names_the_layer(model, width, depth, depthwise, m
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (1, "goes on behind head_p5_objectness: 114 convolutions, small has 113"),
+        (1, "continues after head_p5_objectness: 114 convolutions, small has 113"),
         (-1, "ends before head_p5_objectness: 112 convolutions, small has 113"),
     ],
 )

@@ -1,6 +1,8 @@
-"""Any Darknet cfg of this family as a Keras model, with its published weights."""
+"""Build a Keras model from a Darknet cfg of this family, with its published weights."""
 
+import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -12,12 +14,16 @@ from .graph import Graph, check_map
 from .sections import BUILDERS
 
 
-def from_darknet(cfg, weights=None, classifier_activation="softmax"):
+def from_darknet(
+    cfg: os.PathLike[str] | str,
+    weights: os.PathLike[str] | str | None = None,
+    classifier_activation: str | Callable | None = "softmax",
+) -> keras.Model:
     """Build the network of a Darknet cfg and load its weights.
 
     Args:
-        cfg: the .cfg file. Its [net] says the input's size.
-        weights: None, a .weights file, or one called `NAME.conv.K`, which holds the first K layers alone.
+        cfg: the .cfg file; its [net] gives the input's size.
+        weights: None, a .weights file, or one called `NAME.conv.K`, which holds only the first K layers.
         classifier_activation: what takes the place of a classifier's [softmax]: "softmax", another activation of
             Keras, or None for logits.
 
@@ -28,9 +34,13 @@ def from_darknet(cfg, weights=None, classifier_activation="softmax"):
         from 0, are called `layer{k}_conv`, `layer{k}_bn`, `layer{k}_act` and so on.
 
     Raises:
-        OSError: where a file can't be read.
-        ValueError: naming the cfg's line, section and value, or the weights' layer and numbers of floats, at which
-            they go wrong.
+        OSError: if a file can't be read.
+        ValueError: for a faulty cfg, naming line, section and value, and for weights that don't fit, naming the layer
+            and its number of floats.
+
+    Example:
+        >>> import cspkeras
+        >>> model = cspkeras.from_darknet("yolov4.cfg", "yolov4.weights")  # doctest: +SKIP
     """
     net, *sections = read_cfg(cfg)
     shape = net.integer("height"), net.integer("width"), net.integer("channels", 3)

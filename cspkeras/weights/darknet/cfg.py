@@ -1,4 +1,4 @@
-"""Darknet's .cfg files, read into sections of options that are checked as they are asked for."""
+"""Read Darknet's .cfg files into sections; an option is checked when it is read."""
 
 import re
 from dataclasses import dataclass, field
@@ -14,8 +14,8 @@ class Section:
 
     Attributes:
         path: the cfg.
-        line: the number of the line that the section begins in, from 1.
-        name: what stands between the brackets.
+        line: the number of its first line, from 1.
+        name: the text between the brackets.
         options: {option: (value, its line's number)}.
     """
 
@@ -25,21 +25,21 @@ class Section:
     options: dict[str, tuple[str, int]] = field(default_factory=dict)
 
     def error(self, message, option=None):
-        """A ValueError that says where in the cfg: at `option` where it is given, else at the section's beginning."""
+        """Return a ValueError that names the place in the cfg: the line of `option`, or the section's first line."""
         _, line = self.options.get(option, (None, self.line))
         return ValueError(f"{self.path}, line {line}, [{self.name}]: {message}")
 
     def text(self, option, default=REQUIRED):
-        """The value of an option as it is written."""
+        """Return the value of an option as it is written."""
         if option not in self.options and default is REQUIRED:
             raise self.error(f"the option {option}= is missing")
         return self.options.get(option, (default, None))[0]
 
     def integers(self, option, default=REQUIRED, *, low=-LARGEST, high=LARGEST):
-        """The value of an option as integers, separated by commas.
+        """Return the value of an option as integers, separated by commas.
 
         Raises:
-            ValueError: for a missing option without a default, and for what is no integer from `low` to `high`.
+            ValueError: for a missing option without a default, and for anything but integers from `low` to `high`.
         """
         text = self.text(option, default)
         if text is default:
@@ -51,7 +51,7 @@ class Section:
         return numbers
 
     def integer(self, option, default=REQUIRED, *, low=1, high=LARGEST):
-        """The value of an option as one integer; see `integers`."""
+        """Return the value of an option as one integer; see `integers`."""
         numbers = self.integers(option, default, low=low, high=high)
         if numbers is default:
             return default
@@ -60,7 +60,7 @@ class Section:
         return numbers[0]
 
     def fraction(self, option, default):
-        """The value of an option as a number from 0 to 1."""
+        """Return the value of an option as a number from 0 to 1."""
         text = self.text(option, default)
         try:
             value = float(text)
@@ -71,7 +71,7 @@ class Section:
         return value
 
     def choice(self, option, default, accepted):
-        """The value of an option that must be one of `accepted`."""
+        """Return the value of an option that must be one of `accepted`."""
         text = self.text(option, default)
         if text not in accepted:
             names = ", ".join(accepted)
@@ -80,18 +80,18 @@ class Section:
 
 
 def read_cfg(path):
-    """Read a cfg as Darknet does: comments (#, ;) and blanks mean nothing, of an option given twice the first counts.
+    """Read a cfg as Darknet does: comments (#, ;) and blanks are ignored; of an option given twice the first counts.
 
     Args:
         path: the file.
 
     Returns:
-        Its sections, at least two of which the first is [net], as a list of `Section`.
+        Its sections as a list of `Section`, at least two, the first of which is [net].
 
     Raises:
-        OSError: where the file can't be read.
+        OSError: if the file can't be read.
         ValueError: naming file and line, for a line that is neither a section nor an option, and for a file that does
-            not begin with [net] or holds nothing else.
+            not begin with [net] or has no other section.
     """
     sections = []
     with open(path, encoding="utf-8-sig", errors="replace") as file:
@@ -110,5 +110,5 @@ def read_cfg(path):
             if sections[0].name not in ("net", "network"):
                 raise sections[0].error("a cfg begins with [net]")
     if len(sections) < 2:
-        raise ValueError(f"{path}: holds {'no layers behind [net]' if sections else 'nothing'}, expected a Darknet cfg")
+        raise ValueError(f"{path}: holds {'no layers after [net]' if sections else 'nothing'}, expected a Darknet cfg")
     return sections

@@ -1,4 +1,4 @@
-"""Darknet's .weights files: a header, and behind it the floats of one layer after the other without any names."""
+"""Darknet's .weights files: a header, then the floats of one layer after the other, without names."""
 
 import os
 import struct
@@ -10,15 +10,15 @@ from keras import layers
 
 @dataclass(frozen=True)
 class WeightedLayer:
-    """What holds the floats of one layer of a cfg.
+    """The Keras layers that hold the floats of one layer of a cfg.
 
     Attributes:
         index: number of the layer, from 0.
-        place: what errors call the layer.
+        place: the layer's description in errors.
         convolution: a built Conv2D, DepthwiseConv2D or Dense (which is a 1x1 convolution); a connected layer is a
             convolution as large as its input.
-        norm: the built BatchNormalization behind it, or None.
-        connected: whether it is a connected layer, which has an order of its own.
+        norm: the built BatchNormalization after it, or None.
+        connected: whether it is a connected layer, whose floats have an order of their own.
     """
 
     index: int
@@ -29,7 +29,7 @@ class WeightedLayer:
 
     @property
     def kernel_shape(self):
-        """(filters, channels a filter sees, height, width), as in the file."""
+        """The shape in the file: (filters, channels per filter, height, width)."""
         *sides, channels, filters = self.convolution.kernel.shape
         height, width = sides or (1, 1)
         if isinstance(self.convolution, layers.DepthwiseConv2D):
@@ -43,7 +43,7 @@ class WeightedLayer:
         return int(np.prod(self.kernel_shape)) + filters * (4 if self.norm else 1)
 
     def split(self, floats, transposed):
-        """The floats of this layer as (kernel, bias, scale, mean, variance), the last three None without batch-norm."""
+        """Split the floats into (kernel, bias, scale, mean, variance), the last three None without batch-norm."""
         shape, filters = self.kernel_shape, self.kernel_shape[0]
         statistics = 3 * filters if self.norm else 0
         bias, rest = np.split(floats, [filters])
@@ -57,7 +57,7 @@ class WeightedLayer:
         return kernel.reshape(shape), bias, scale, mean, variance
 
     def assign(self, kernel, bias, scale, mean, variance):
-        """Set the weights to what `split` gives."""
+        """Set the weights to the result of `split`."""
         # (filters, channels, height, width) to Keras' order; a depthwise kernel has its filters in the channels' place.
         kernel = kernel.transpose(2, 3, 1, 0).reshape(self.convolution.kernel.shape)
         if self.norm:
@@ -73,12 +73,12 @@ def load_weights_file(path, weighted, *, whole=True):
     Args:
         path: the file.
         weighted: the `WeightedLayer`s whose floats it holds, in the cfg's order.
-        whole: whether the file must end behind them.
+        whole: whether the file must end after them.
 
     Raises:
-        OSError: where the file can't be read.
-        ValueError: naming the layer at which the file goes wrong: where it ends too early or goes on too long, or where
-            a variance is below zero, as in the weights of another network.
+        OSError: if the file can't be read.
+        ValueError: naming the layer at which the file ends too early or should have ended, or that has a variance
+            below zero, as in the weights of another network.
     """
     expected = sum(layer.size for layer in weighted)
     with open(path, "rb") as file:
@@ -97,17 +97,17 @@ def load_weights_file(path, weighted, *, whole=True):
         if layer.norm and not (values[-1][-1] >= 0).all():
             raise ValueError(
                 f"{path}: not this network's weights: in {layer.place} expected {layer.size:,} floats with variances "
-                f"from 0 on, found one below or not a number {totals}"
+                f"of at least 0, found a negative one or NaN {totals}"
             )
     if whole and found > expected:
         last = weighted[-1].place if weighted else "the header"
-        raise ValueError(f"{path}: goes on behind {last}: expected 0 floats, found {found - expected:,.12g} {totals}")
+        raise ValueError(f"{path}: continues after {last}: expected 0 floats, found {found - expected:,.12g} {totals}")
     for layer, value in zip(weighted, values, strict=True):
         layer.assign(*value)
 
 
 def count_floats(path):
-    """The number of floats behind a file's header; no whole number where the file is damaged."""
+    """Return the number of floats after a file's header, not a whole number if the file is damaged."""
     with open(path, "rb") as file:
         _read_header(path, file)
         return _count(file)
@@ -118,7 +118,7 @@ def _count(file):
 
 
 def _read_header(path, file):
-    """Read past the header; whether the file is one of the old ones that hold connected layers transposed."""
+    """Read past the header; return whether the file is an old one, with transposed connected layers."""
     header = file.read(12)
     if len(header) < 12:
         raise ValueError(f"{path}: not a Darknet .weights file: {len(header)} bytes are too short for its header")

@@ -1,4 +1,4 @@
-"""A Darknet network under construction: what its builders (`darknet_layers`) share."""
+"""A Darknet network under construction, shared by the builders in `sections`."""
 
 import math
 from dataclasses import dataclass, field
@@ -10,14 +10,14 @@ from ...blocks import ACTIVATIONS as OWN_ACTIVATIONS
 from ...blocks import activate
 from .file import WeightedLayer
 
-# A cfg that asks for more is a mistake, and building it might take all memory.
-MOST_WEIGHTS = 1 << 29  # floats of a whole network
-LARGEST_MAP = 1 << 28  # values of one feature map
+# A larger network is a mistake in the cfg, and building it might take all memory.
+MAX_WEIGHTS = 1 << 29  # floats of a whole network
+MAX_MAP = 1 << 28  # values of one feature map
 
 
 @keras.saving.register_keras_serializable("cspkeras")
 def hard_mish(x):
-    """Mish in quadratic pieces: 0 up to -2, then x (x + 2) / 2, and x from 0 on."""
+    """Apply mish in quadratic pieces: 0 up to -2, then x (x + 2) / 2, and x from 0 on."""
     return x * keras.ops.clip(x + 2, 0, 2) / 2
 
 
@@ -48,16 +48,16 @@ def activated(x, section, default, name):
 
 @dataclass
 class Graph:
-    """The layers so far.
+    """The network so far.
 
     Attributes:
         image: the network's input, KerasTensor (N, H, W, C).
-        classifier_activation: what takes the place of a [softmax].
-        outputs: the output of each layer, None behind a [yolo] or [softmax].
+        classifier_activation: replaces a [softmax].
+        outputs: the output of each layer, None for a [yolo] or [softmax].
         weighted: the layers that hold weights.
         weights: the number of their floats.
         heads: the maps that the [yolo] layers read.
-        scores: the classes' scores behind a [softmax], KerasTensor (N, classes).
+        scores: the output of a [softmax], KerasTensor (N, classes).
     """
 
     image: keras.KerasTensor
@@ -69,7 +69,7 @@ class Graph:
     scores: keras.KerasTensor | None = None
 
     def add(self, section, builders):
-        """Build the layer of a section behind those that are there."""
+        """Build the layer of a section after the existing ones."""
         if section.name not in builders:
             known = ", ".join(f"[{name}]" for name in builders)
             raise section.error(f"the section is unknown; known are {known}")
@@ -79,17 +79,17 @@ class Graph:
         self.outputs.append(x)
 
     def previous(self, section):
-        """The output of the layer before the one being built, in the beginning the image."""
+        """Return the output of the last layer; the image if there is none."""
         return self._output(section, len(self.outputs) - 1) if self.outputs else self.image
 
     def source(self, section, option, number):
-        """The output of the layer that a number means: counted from 0, or below 0 back from the layer being built."""
+        """Return the output of a layer by its number, from 0; negative numbers count back from the new layer."""
         count = len(self.outputs)
         index = number if number >= 0 else count + number
         if not 0 <= index < count:
             there = f"layers 0 to {count - 1}" if count else "no layers"
             raise section.error(
-                f"layer {index} is not there; {there} stand before this one. Received: {option}={number}", option
+                f"layer {index} does not exist; {there} come before this one. Received: {option}={number}", option
             )
         return self._output(section, index)
 
@@ -99,26 +99,26 @@ class Graph:
         return self.outputs[index]
 
     def result(self):
-        """The network's output: a detector's list of maps, a classifier's scores, or else the last layer's map."""
+        """Return the network's output: a detector's list of maps, a classifier's scores, or the last layer's map."""
         if self.heads:
             return self.heads
         return self.outputs[-1] if self.scores is None else self.scores
 
     def weigh(self, section, floats):
-        """Refuse a layer that makes the network too large, before it asks for memory."""
+        """Count a layer's weights; raise a ValueError if the network becomes too large, before memory is allocated."""
         self.weights += floats
-        if self.weights > MOST_WEIGHTS:
+        if self.weights > MAX_WEIGHTS:
             raise section.error(
-                f"the network has {self.weights:,} weights up to this layer. Accepted are up to {MOST_WEIGHTS:,}"
+                f"the network has {self.weights:,} weights up to this layer. At most {MAX_WEIGHTS:,} are accepted"
             )
 
 
 def check_map(section, shape):
-    """Raise a ValueError where a feature map is beyond all reason."""
-    if math.prod(shape) > LARGEST_MAP:
-        raise section.error(f"the feature map {by(shape)} is too large. Accepted are up to {LARGEST_MAP:,} values")
+    """Raise a ValueError if a feature map is too large."""
+    if math.prod(shape) > MAX_MAP:
+        raise section.error(f"the feature map {by(shape)} is too large. At most {MAX_MAP:,} values are accepted")
 
 
 def by(*shapes):
-    """Shapes for an error, as 13x13x255."""
+    """Format shapes for an error, as 13x13x255."""
     return ", ".join("x".join(map(str, shape)) for shape in shapes)

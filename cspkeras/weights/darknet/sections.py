@@ -1,7 +1,7 @@
-"""The kinds of sections in a Darknet cfg and the Keras layers that they become.
+"""The kinds of sections of a Darknet cfg, each with the builder of its Keras layers.
 
-A builder is a function of the `Graph` so far, its own `Section` and the prefix of its layers' names, and gives its
-output, or None where the network ends. Every map is (N, H, W, C); what Darknet calls a vector is a map of 1x1.
+A builder is a function of the `Graph` so far, its `Section` and the prefix of its layers' names; it returns its
+output, or None if the network ends there. Every map is (N, H, W, C); what Darknet calls a vector is a map of 1x1.
 """
 
 from keras import layers
@@ -12,14 +12,14 @@ from .cfg import LARGEST, shown
 from .file import WeightedLayer
 from .graph import activated, by
 
-LARGEST_KERNEL = 255
+MAX_KERNEL = 255
 
 
 def _only(section, **accepted):
-    """Refuse options that would change what a layer computes, but at the one value that does not (None: at any)."""
+    """Raise a ValueError for an option with another value than the one that is supported (None: no value is)."""
     for option, value in accepted.items():
         if (text := section.text(option, None)) not in (None, str(value)):
-            supported = "not supported" if value is None else f"supported as {value} alone"
+            supported = "not supported" if value is None else f"supported only as {value}"
             raise section.error(f"the option is {supported}. Received: {option}={shown(text)}", option)
 
 
@@ -29,7 +29,7 @@ def _check_fits(section, x, size, padding):
 
 
 def _weighted(graph, section, name, x, layer_class, *args, connected=False, **options):
-    """A convolution, its batch-norm where the section asks for one, and its activation."""
+    """Add a convolution, the batch-norm if the section has one, and the activation."""
     normalized = section.integer("batch_normalize", 0, low=0, high=1)
     convolution = layer_class(*args, **options, use_bias=not normalized, name=f"{name}_conv")
     x, norm = convolution(x), None
@@ -45,7 +45,7 @@ def _weighted(graph, section, name, x, layer_class, *args, connected=False, **op
 def _convolutional(graph, section, name):
     x = graph.previous(section)
     filters, stride = section.integer("filters"), section.integer("stride", 1)
-    size = section.integer("size", 1, high=LARGEST_KERNEL)
+    size = section.integer("size", 1, high=MAX_KERNEL)
     groups, dilation = section.integer("groups", 1), section.integer("dilation", 1)
     _only(section, stride_x=stride, stride_y=stride, dilation=1 if stride > 1 else dilation)
     _only(section, antialiasing=0, binary=0, xnor=0, flipped=0, dontload=0, share_index=None)
@@ -141,7 +141,7 @@ def _local_avgpool(graph, section, name):
 
 
 def _pool(layer_class, graph, section, name):
-    """Pooling, padded by `size - 1` pixels in all, the odd one below and right, which neither win nor count."""
+    """Add pooling, padded by `size - 1` pixels in all, the odd one below and right, which are ignored."""
     x, stride = graph.previous(section), section.integer("stride", 1)
     size = section.integer("size", stride)
     padding = section.integer("padding", size - 1, low=0)
@@ -151,7 +151,7 @@ def _pool(layer_class, graph, section, name):
     _check_fits(section, x, size, padding)
     if not padding:
         return layer_class(size, stride, name=f"{name}_pool")(x)
-    # Where TensorFlow's "same" begins at another pixel than Darknet, pool around every pixel and skip some.
+    # If TensorFlow's "same" begins at another pixel than Darknet, pool around every pixel and skip some.
     same = all(max((side - 1) // stride * stride + size - side, 0) // 2 == padding // 2 for side in x.shape[1:3])
     x = layer_class(size, stride if same else 1, padding="same", name=f"{name}_pool")(x)
     return x if same else layers.AveragePooling2D(1, stride, name=f"{name}_skip")(x)
