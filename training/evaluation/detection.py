@@ -1,41 +1,59 @@
-"""COCO mean average precision, by faster-coco-eval."""
+"""COCO's mean average precision, by faster-coco-eval."""
 
 import contextlib
 import io
+from collections.abc import Callable
 
 import numpy as np
 
-EVALUATION_THRESHOLD = 0.001  # scores below decide nothing
-SUMMARY = (  # what COCO's summary has, in its order: IoU 0.50 to 0.95 unless said; areas are bounded by 32² and 96²
+from ..data.examples import DetectionData
+
+EVALUATION_THRESHOLD = 0.001  # lower scores change nothing
+SUMMARY = (  # COCO's summary in its order: IoU 0.50 to 0.95 unless named; areas are divided at 32² and 96²
     *("mAP", "mAP50", "mAP75", "mAP_small", "mAP_medium", "mAP_large"),
     *("AR_1", "AR_10", "AR_100", "AR_small", "AR_medium", "AR_large"),
 )
 
 
-def evaluate(detect, data, batch_size=16, report=print):
-    """Measure a detector on a data set.
+def evaluate(
+    detect: Callable[..., list[dict[str, np.ndarray]]],
+    data: DetectionData,
+    batch_size: int = 16,
+    report: Callable[[str], object] = print,
+) -> dict[str, object]:
+    """Measure a detector on a data set with COCO's metrics.
 
     Args:
-        detect: function of a list of (h, w, 3) uint8 images, `score_threshold` and `iou_threshold`, that gives for
-            each a dict of "boxes" (in the image's pixels), "labels" and "scores": `Detector.detect`, or the device's.
-        data: `DetectionData`, its classes those of the detector.
-        batch_size: images a call.
+        detect: function of a list of (h, w, 3) uint8 images, `score_threshold` and `iou_threshold`, that returns for
+            each image a dict of "boxes" (in its pixels), "labels" and "scores": `Detector.detect`, or the device's.
+        data: the data set, its classes those of the detector.
+        batch_size: images per call of `detect`; only these are in memory.
         report: called with a line for each image that can't be read; it is skipped.
 
     Returns:
-        As `coco_metrics`.
+        A dict of COCO's average precisions ("mAP", "mAP50", "mAP75", "mAP_small", "mAP_medium", "mAP_large") and
+        recalls ("AR_1", "AR_10", "AR_100", "AR_small", "AR_medium", "AR_large"), all in 0..1, of "per_class":
+        {name: {"AP", "AP50", "objects"}}, and of "curves": {name: (101,) precision at IoU 0.50 for a recall of 0, 0.01,
+        ... 1}. A class or an area that does not occur has NaN, such a class no curve, and no part in the means.
 
     Raises:
         ValueError: where no image can be read, or a detection is of a class that the data lacks.
+
+    Example:
+        >>> import numpy as np
+        >>> from cspkeras.training import DetectionData, Example, evaluate
+        >>> box = np.float32([[10, 10, 50, 50]])
+        >>> data = DetectionData([Example(np.zeros((64, 64, 3), "uint8"), box, np.int64([0]))], ("cat",))
+        >>> found = {"boxes": box, "labels": np.int64([0]), "scores": np.float32([0.9])}
+        >>> measured = evaluate(lambda images, **thresholds: [found for _ in images], data)
+        >>> round(measured["mAP"], 3), measured["per_class"]["cat"]["objects"]
+        (1.0, 1)
     """
-    return coco_metrics(*run(detect, data, batch_size, report), data.class_names)
+    return coco_metrics(*detect_all(detect, data, batch_size, report), data.class_names)
 
 
-def run(detect, data, batch_size=16, report=print):
-    """(examples whose images can be read, what was found in each); arguments and errors as `evaluate`'s.
-
-    Images are in memory a batch at a time.
-    """
+def detect_all(detect, data, batch_size=16, report=print):
+    """Return the examples whose images can be read, and the detections in each; see `evaluate` for the rest."""
     examples, found, images = [], [], []
 
     def flush():
@@ -62,17 +80,12 @@ def run(detect, data, batch_size=16, report=print):
 
 
 def coco_metrics(examples, found, class_names):
-    """COCO's average precision and recall of detections against ground truth.
+    """Return COCO's average precision and recall of detections, as `evaluate` does.
 
     Args:
         examples: list of `Example`.
-        found: for each example {"boxes", "labels", "scores"}.
+        found: for each example its detections, {"boxes", "labels", "scores"}.
         class_names: the classes' names.
-
-    Returns:
-        A dict of the names in `SUMMARY` (values in 0..1), "per_class": {name: {"AP", "AP50", "objects"}} and "curves":
-        {name: (101,) precision at IoU 0.50 for a recall of 0, 0.01, ... 1}. A class or an area that does not occur has
-        NaN, a class no curve, and it has no part in the means.
     """
     from faster_coco_eval import COCO, COCOeval_faster
 
@@ -97,7 +110,9 @@ def coco_metrics(examples, found, class_names):
         judge.accumulate()
         judge.summarize()
     summary = [float(value) if value >= 0 else np.nan for value in judge.stats[: len(SUMMARY)]]
-    summary[:3] = np.nan_to_num(summary[:3]).tolist()  # a data set without objects ranks last, not nowhere
+    summary[:3] = np.nan_to_num(
+        summary[:3]
+    ).tolist()  # a data set without objects ranks last instead of being undefined
     # Dimensions: IoU threshold, recall, class, area, most detections; -1 where a class does not occur.
     precision = np.where(judge.eval["precision"] < 0, np.nan, judge.eval["precision"])[..., 0, -1]
     objects = np.bincount(np.concatenate([e.labels for e in examples]).astype("int64"), minlength=len(class_names))
@@ -118,13 +133,13 @@ def _annotations(image, boxes, labels, areas, crowd):
 
 
 def xywh(boxes):
-    """Corners x1, y1, x2, y2 as COCO's x, y, width, height: (N, 4) float64."""
+    """Return corners x1, y1, x2, y2 as COCO's x, y, width, height: (N, 4) float64."""
     boxes = np.asarray(boxes, "float64").reshape(-1, 4)
     return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
 
 
 def load_detect(path):
-    """(detect function for `evaluate`, class names) of a detector in a .keras or a .tflite file."""
+    """Load a detector's .keras or .tflite file; return its detect function for `evaluate`, and its class names."""
     if str(path).endswith(".tflite"):
         from ...tflite.device.detect import Detector as DeviceDetector
 

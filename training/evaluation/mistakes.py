@@ -1,4 +1,4 @@
-"""A detector measured as a whole: COCO's figures and, at one score threshold, what it gets wrong."""
+"""Measure a detector: COCO's figures and, at one score threshold, its mistakes."""
 
 import math
 from dataclasses import dataclass
@@ -6,18 +6,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..data.examples import DetectionData, Example
-from .detection import coco_metrics, run, xywh
+from .detection import coco_metrics, detect_all, xywh
 
-BACKGROUND = "background"
+BACKGROUND = "background"  # the class of what is not an object
 
 
 @dataclass(frozen=True)
 class Match:
-    """One image's objects and detections, paired.
+    """An image's objects and detections, matched.
 
     Attributes:
-        taken: (N,) for each object the index of its detection, -1 where it was missed.
-        false: indices of the detections that are at no object.
+        taken: (N,) the index of each object's detection, -1 for a missed object.
+        false: indices of the detections that match no object.
         confused: number of objects whose detection is of another class.
     """
 
@@ -26,11 +26,13 @@ class Match:
     confused: int
 
     @property
-    def mistakes(self):
+    def mistakes(self) -> int:
+        """Number of mistakes of every kind."""
         return self.missed + len(self.false) + self.confused
 
     @property
-    def missed(self):
+    def missed(self) -> int:
+        """Number of missed objects."""
         return int((self.taken < 0).sum())
 
 
@@ -41,10 +43,12 @@ class Assessment:
     Attributes:
         data: the data set.
         examples: those whose images could be read.
-        found: for each example {"boxes", "labels", "scores"}.
-        metrics: as `evaluation.coco_metrics`.
-        matrix, matches: as `confusion`, of the two thresholds.
-        score_threshold, iou_threshold: of these.
+        found: for each example its detections, {"boxes", "labels", "scores"}.
+        metrics: what `evaluate` returns.
+        matrix: confusion matrix at the two thresholds; see `confusion`.
+        matches: a `Match` for each example, at the two thresholds.
+        score_threshold: score that the counted detections exceed.
+        iou_threshold: smallest overlap of an object and its detection.
         problems: a line for everything that was left out.
     """
 
@@ -58,25 +62,23 @@ class Assessment:
     iou_threshold: float
     problems: list[str]
 
-    def worst(self, most=12):
-        """Indices of the examples with the most mistakes, at most `most`; none without a mistake."""
+    def worst(self, most: int = 12) -> list[int]:
+        """Return the indices of the examples with the most mistakes, at most `most`; none without a mistake."""
         order = sorted(range(len(self.matches)), key=lambda i: -self.matches[i].mistakes)
         return [i for i in order[:most] if self.matches[i].mistakes]
 
-    def name(self, i):
-        """The file name of an example's image, or its number where it has none."""
+    def name(self, i: int) -> str:
+        """Return the file name of an example's image, or its number where it has none."""
         return image_name(self.examples, i)
 
-    def to_json(self):
-        """Everything but the images, as JSON has it: None where a value does not exist."""
+    def to_json(self) -> dict:
+        """Return everything but the images as JSON holds it, None where a value is undefined."""
         metrics = {key: value for key, value in self.metrics.items() if key not in ("per_class", "curves")}
         per_class = {}
         for k, (name, figures) in enumerate(self.metrics["per_class"].items()):
-            right, objects, claimed = self.matrix[k, k], self.matrix[k].sum(), self.matrix[:, k].sum()
-            precision, recall = (float(right / n) if n else math.nan for n in (claimed, objects))
-            per_class[name] = _known({**figures, "precision": precision, "recall": recall})
+            per_class[name] = _defined(figures) | precision_and_recall(self.matrix, k)
         return {
-            **_known(metrics),
+            **_defined(metrics),
             "images": len(self.examples),
             "per_class": per_class,
             "confusion": {
@@ -95,27 +97,34 @@ class Assessment:
 
 
 def image_name(examples, i):
-    """The file name of an image, or its number where it has none."""
+    """Return the file name of an image, or its number where it has none."""
     image = examples[i].image
     return f"image {i}" if isinstance(image, np.ndarray) else image.name
 
 
-def _known(figures):
+def precision_and_recall(matrix, k):
+    """Return class k's {"precision", "recall"} from a confusion matrix, None where there is nothing to divide by."""
+    right, detected, true = matrix[k, k], matrix[:, k].sum(), matrix[k].sum()
+    return {name: float(right / n) if n else None for name, n in (("precision", detected), ("recall", true))}
+
+
+def _defined(figures):
     return {name: value if math.isfinite(value) else None for name, value in figures.items()}
 
 
 def assess(detect, data, *, score_threshold=0.25, iou_threshold=0.5, batch_size=16, report=print):
-    """Measure a detector on a data set, with what it gets wrong.
+    """Measure a detector on a data set, with its mistakes.
 
     Args:
-        detect, data, batch_size, report: as `evaluation.evaluate`.
-        score_threshold, iou_threshold: those of the confusion matrix and the mistakes, as `confusion`.
+        detect: as `evaluate`; so are data, batch_size, report and the errors.
+        data: the data set.
+        score_threshold: score that a detection must exceed to count for the confusion matrix and the mistakes.
+        iou_threshold: smallest overlap of an object and its detection there.
+        batch_size: images per call of `detect`.
+        report: called with a line for each image that can't be read.
 
     Returns:
         `Assessment`.
-
-    Raises:
-        ValueError: as `evaluation.evaluate`.
     """
     problems = list(data.problems)
 
@@ -123,29 +132,30 @@ def assess(detect, data, *, score_threshold=0.25, iou_threshold=0.5, batch_size=
         problems.append(line)
         report(line)
 
-    examples, found = run(detect, data, batch_size, note)
+    examples, found = detect_all(detect, data, batch_size, note)
     metrics = coco_metrics(examples, found, data.class_names)
     matrix, matches = confusion(examples, found, len(data.class_names), score_threshold, iou_threshold)
     return Assessment(data, examples, found, metrics, matrix, matches, score_threshold, iou_threshold, problems)
 
 
 def confusion(examples, found, classes, score_threshold=0.25, iou_threshold=0.5):
-    """Pair objects and detections, and count who is taken for what.
+    """Match objects and detections, and count which class is detected as which.
 
-    In the order of their scores detections first take the objects of their own class, each the one that it overlaps
-    most, as COCO counts; then what is left on both sides is paired whatever the class. Detections in a crowd region of
-    their class are not counted, nor are those of classes that do not occur in the examples: these may well be right.
+    In the order of their scores, detections are first matched with the objects of their own class, each with the one
+    that it overlaps most, as COCO does; then the detections and objects left over are matched whatever their class.
+    Detections in a crowd region of their class are not counted, nor are those of classes that do not occur in the
+    examples, since these may be right.
 
     Args:
         examples: list of `Example`.
-        found: for each example {"boxes", "labels", "scores"}.
+        found: for each example its detections, {"boxes", "labels", "scores"}.
         classes: number of classes.
-        score_threshold: detections score more than this.
-        iou_threshold: a pair overlaps by this at least.
+        score_threshold: score that a detection must exceed to count.
+        iou_threshold: smallest overlap of an object and its detection.
 
     Returns:
-        ((classes + 1, classes + 1) int64, a row for each true class, a column for each detected one, the last of both
-        for the background; a `Match` for each example).
+        (The confusion matrix (classes + 1, classes + 1), int64, with a row for each true class and a column for each
+        detected one, the last of both for the background; a `Match` for each example).
     """
     occurs = np.zeros(classes, bool)
     for example in examples:
@@ -165,7 +175,7 @@ def confusion(examples, found, classes, score_threshold=0.25, iou_threshold=0.5)
 
 
 def _match(example, boxes, labels, numbers, iou_threshold):
-    """The `Match` of detections given best first; `numbers` are their indices among all of the image's."""
+    """Return the `Match` of detections given best first; `numbers` are their indices among all of the image's."""
     overlap, same = _overlap(boxes, example.boxes, 0), labels[:, None] == example.labels
     taken, free = np.full(len(example.boxes), -1), np.ones(len(boxes), bool)
     for allowed in (same & (overlap >= iou_threshold), ~same & (overlap >= iou_threshold)):
@@ -180,7 +190,7 @@ def _match(example, boxes, labels, numbers, iou_threshold):
 
 
 def _overlap(boxes, others, crowd):
-    """IoU (N, M); with `crowd`, the share of each of the boxes that lies in the other, COCO's for crowd regions."""
+    """Return the IoU (N, M) or, with `crowd`, the share of each box that lies in the other, as COCO for crowds."""
     from faster_coco_eval import mask
 
     if not len(boxes) or not len(others):

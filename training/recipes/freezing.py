@@ -1,4 +1,4 @@
-"""Stages that are not trained."""
+"""Freeze a network's first stages."""
 
 import re
 from contextlib import contextmanager
@@ -6,19 +6,17 @@ from contextlib import contextmanager
 
 @contextmanager
 def frozen(model, stages):
-    """The stem and the stages up to `stages` of a Keras 3 model, by their layers' names, are not trained in this block.
-
-    Their batch-norms use the statistics they have.
+    """Leave a model's stem and first stages untrained within this block; their norms use the statistics they have.
 
     Args:
-        model: the model; it must be compiled within the block.
-        stages: 0 for none.
+        model: a Keras 3 model, its layers named by their stages. It must be compiled within the block.
+        stages: how many stages; 0 leaves all layers as they are.
 
     Raises:
-        ValueError: where no layer has such a name.
+        ValueError: for a model without such a stage.
     """
-    which = re.compile(rf"(stem|(stage|transition)({'|'.join(map(str, range(1, stages + 1)))}))(_|$)")
-    layers = [layer for layer in model.layers if stages and which.match(layer.name)]
+    names = re.compile(rf"(stem|(stage|transition)({'|'.join(map(str, range(1, stages + 1)))}))(_|$)")
+    layers = [layer for layer in model.layers if stages and names.match(layer.name)]
     if stages and not any(layer.name.startswith(f"stage{stages}") for layer in layers):
         raise ValueError(f"freeze must be a stage of {model.name}. Received: freeze={stages}")
     before = [layer.trainable for layer in layers]

@@ -3,18 +3,18 @@
 from ...graph import keras_of
 
 
-def optimizer(model, recipe):
-    """The recipe's optimizer, with the learning rate as a variable that a callback sets; see `schedules.rate`."""
+def make_optimizer(model, recipe):
+    """Return the recipe's optimizer; its learning rate is a variable that a callback sets, see `schedules`."""
     optimizers, options = keras_of(model).optimizers, {}
     if recipe.accumulate > 1:
-        options["gradient_accumulation_steps"] = recipe.accumulate  # Keras 3 has it, tf-keras doesn't
+        options["gradient_accumulation_steps"] = recipe.accumulate  # Keras 3 only
     if recipe.clip_norm:
-        # Each of TensorFlow's replicas clips its part, before these are added up.
+        # Each of TensorFlow's replicas clips its own gradients, before they are added up.
         strategy = getattr(model, "distribute_strategy", None)
         options["global_clipnorm"] = recipe.clip_norm / (strategy.num_replicas_in_sync if strategy else 1)
     if recipe.optimizer == "sgd":
         options["momentum"] = recipe.momentum
-    build = {"adamw": optimizers.AdamW, "sgd": optimizers.SGD}[recipe.optimizer]
-    made = build(recipe.learning_rate, weight_decay=recipe.weight_decay, **options)
-    made.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return made
+    kind = {"adamw": optimizers.AdamW, "sgd": optimizers.SGD}[recipe.optimizer]
+    optimizer = kind(recipe.learning_rate, weight_decay=recipe.weight_decay, **options)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer

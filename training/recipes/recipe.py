@@ -1,64 +1,76 @@
-"""How to train, as data: a `Recipe`, read from a short TOML file and changed by `key=value`."""
+"""How to train, as data: a `Recipe`, read from a short TOML file and changed by key=value settings."""
 
 import dataclasses
 import difflib
 import inspect
 import math
+import os
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
 AUTO = "auto"
+BASE = "base"  # key of a recipe's file: the recipe that it changes
 CHOICES = {
     "optimizer": ("adamw", "sgd"),
     "schedule": ("cosine", "poly", "step", "constant"),
     "precision": ("float32", "mixed_float16", "mixed_bfloat16"),
 }
-LEAST = {  # of each number; what is not here may be any
+MINIMUM = {  # of the numbers that have one
     **dict.fromkeys(("epochs", "batch_size", "evaluate_every", "accumulate"), 1),
     **dict.fromkeys(("learning_rate", "weight_decay", "warmup_epochs", "warmup_power", "clip_norm", "power"), 0),
     **dict.fromkeys(("momentum", "ema", "freeze", "patience", "save_every", "seed"), 0),
 }
-BELOW = {"momentum": 1, "ema": 1, "seed": 2**32}
+LIMIT = {"momentum": 1, "ema": 1, "seed": 2**32}
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train.
+    """How to train: the argument of `fit`, or a TOML file of the same keys for `cspkeras train --recipe`.
 
     Attributes:
         epochs: passes over the training examples.
-        batch_size: images a step, or "auto"; see `batch_size.resolve`.
-        accumulate: steps whose gradients are averaged before the weights change; Keras 3 models alone.
+        batch_size: images per step, or "auto" for as many as fit; see `batch_size.largest_batch_size`.
+        accumulate: steps whose gradients are averaged before the weights change; Keras 3 models only.
         optimizer: "adamw" or "sgd", the latter with plain momentum.
-        learning_rate: after the warm-up.
-        momentum: of SGD, 0 to 1.
-        weight_decay: what a step takes from the convolutions' kernels, times the rate; norms and biases are spared. It
-            is apart from the gradient: SGD with an L2 penalty of d and momentum m is a decay of d / (1 - m) here.
-        clip_norm: largest norm of all gradients together; 0 for none.
-        schedule: what the rate does after the warm-up: falls to nothing along a "cosine" or a polynomial ("poly"), by
-            "step"s, or stays ("constant"); see `schedules.rate`.
-        power: of the polynomial.
-        milestones: parts of the run, 0 to 1, after each of which "step" takes a tenth of the rate.
-        warmup_epochs: epochs over which the rate rises; a fifth of all at most.
-        warmup_power: of that rise: 1 for a straight line, 4 for Darknet's burn-in.
-        ema: of the weights' exponential moving average, which is evaluated and exported, what a step keeps, such as
-            0.9998; 0 for no average.
+        learning_rate: the rate after the warm-up.
+        momentum: momentum of SGD, 0 to 1.
+        weight_decay: share that a step takes from the convolutions' kernels, times the rate; norms and biases are
+            spared. It is decoupled from the gradient: SGD with an L2 penalty of d and momentum m equals a decay of
+            d / (1 - m) here.
+        clip_norm: largest norm of all gradients together; 0 for no clipping.
+        schedule: what the rate does after the warm-up: fall to zero along a "cosine" or a polynomial ("poly"), by
+            "step"s, or stay ("constant"); see `schedules.learning_rate`.
+        power: exponent of "poly".
+        milestones: points of the run, 0 to 1, after each of which "step" divides the rate by ten.
+        warmup_epochs: epochs over which the rate rises; a fifth of the run at most.
+        warmup_power: exponent of that rise: 1 for a straight line, 4 for Darknet's burn-in.
+        ema: what a step keeps of the weights' exponential moving average, such as 0.9998; the average is then evaluated
+            and exported in place of the weights. 0 for no average.
         precision: "float32", "mixed_float16" or "mixed_bfloat16"; the model must be built under that policy.
-        jit_compile: whether XLA compiles the step; None leaves it to Keras. Keras 3 models alone.
-        freeze: stages that are not trained: 3 for the stem and stages 1 to 3, 0 for none; Keras 3 models alone.
+        jit_compile: whether XLA compiles the step; None leaves it to Keras. Keras 3 models only.
+        freeze: stages that are not trained: 3 for the stem and stages 1 to 3, 0 for none; Keras 3 models only.
         evaluate_every: epochs between two measurements on the validation data.
-        patience: epochs without a better measurement after which the run ends; 0 for none.
+        patience: epochs without a better measurement after which the run ends; 0 for no limit.
         save_every: seconds between two saved states; the end of an epoch is always saved.
         tensorboard: whether the run's folder gets a log for TensorBoard, scalars and images.
-        seed: decides order and augmentation.
-        augment: options of `augmentation.Augmentation`, for a classifier `ClassificationAugmentation`.
+        seed: seed of the order and the augmentation.
+        augment: options of `Augmentation`, for a classifier `ClassificationAugmentation`.
         loss: options of the detector's loss, such as box="giou"; for a classifier label_smoothing and class_weights.
         model: arguments of the model's constructor, for `cspkeras train`.
 
     Raises:
-        ValueError: for a value out of its range.
+        ValueError: for a value of another type or out of its range.
+
+    Example:
+        >>> recipe = Recipe(epochs=40, batch_size=8, augment={"mosaic": 0.3})
+        >>> recipe.optimizer, recipe.learning_rate
+        ('adamw', 0.002)
+        >>> Recipe(epochs=0)
+        Traceback (most recent call last):
+        ...
+        ValueError: epochs must be at least 1. Received: epochs=0
     """
 
     epochs: int = 100
@@ -87,21 +99,21 @@ class Recipe:
     loss: dict = field(default_factory=dict)
     model: dict = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for one in dataclasses.fields(self):
             object.__setattr__(self, one.name, _typed(one.name, getattr(self, one.name), KINDS[one.name]))
         for name, known in CHOICES.items():
             if (value := getattr(self, name)) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}. Received: {name}={value!r}")
-        for name, least in LEAST.items():
-            value, below = getattr(self, name), BELOW.get(name, math.inf)
-            if value != AUTO and not least <= value < below:
-                limits = f"at least {least}" + (f" and below {below}" if name in BELOW else "")
-                raise ValueError(f"{name} must be {limits}. Received: {name}={value}")
+        for name, least in MINIMUM.items():
+            value, limit = getattr(self, name), LIMIT.get(name, math.inf)
+            if value != AUTO and not least <= value < limit:
+                bounds = f"at least {least}" + (f" and below {limit}" if name in LIMIT else "")
+                raise ValueError(f"{name} must be {bounds}. Received: {name}={value}")
 
 
 KINDS = {one.name: one.type for one in dataclasses.fields(Recipe)}
-_WORDS = {
+DESCRIPTIONS = {  # of the types, for errors
     bool: "true or false",
     int: "a whole number",
     float: "a number",
@@ -113,38 +125,74 @@ _WORDS = {
 }
 
 
-def load_recipe(name):
-    """The `Recipe` of a name, one of `recipe_names()`, or of a .toml file.
+def load_recipe(name: str | os.PathLike[str]) -> Recipe:
+    """Load one of the package's recipes or a recipe's file.
+
+    Args:
+        name: one of the package's recipes, such as "finetune", or the path of a .toml file. The file has keys of
+            `Recipe`, and may have `base`, the name of one of the package's recipes or the path, relative to the file,
+            of another file: the file then holds only what differs from that recipe.
+
+    Returns:
+        The recipe.
 
     Raises:
-        OSError: where the file can't be read.
-        ValueError: for an unknown name, a file that is no TOML, and an unknown key or a wrong value in it.
+        OSError: for a file that can't be read.
+        ValueError: for an unknown name, a file that is not TOML, an unknown key or a wrong value in it, and files that
+            are each other's base.
+
+    Example:
+        >>> load_recipe("finetune").epochs
+        40
     """
-    path = Path(name)
-    if path.suffix != ".toml":
-        if str(name) not in recipe_names():
-            near = difflib.get_close_matches(str(name), recipe_names(), 3, 0.4) or recipe_names()
-            raise ValueError(f"recipe must be a .toml file or one of ours, such as {', '.join(near)}. Received: {name}")
-        path = FOLDER / f"{name}.toml"
+    return _load(_path(name, "recipe "), ())
+
+
+def _load(path, bases):
+    if path.resolve() in [one.resolve() for one in bases]:
+        chain = " -> ".join(map(str, (*bases, path)))
+        raise ValueError(f"{bases[-1]}: {BASE} must not lead back to a file before it. Received: {chain}")
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as e:
-        raise FileNotFoundError(f"{path}: missing; expected a recipe") from e
+        source = f"{bases[-1]}: {BASE}: " if bases else ""
+        raise FileNotFoundError(f"{source}{path}: missing; expected a recipe") from e
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
-        raise ValueError(f"{path}: no TOML ({e})") from e
-    return changed(Recipe(), values, f"{path}: ")
+        raise ValueError(f"{path}: not TOML ({e})") from e
+    recipe = Recipe()
+    if BASE in values:
+        base = _typed(BASE, values.pop(BASE), str, f"{path}: ")
+        recipe = _load(_path(base, f"{path}: {BASE} ", path.parent), (*bases, path))
+    return changed(recipe, values, f"{path}: ")
+
+
+def _path(name, what, folder=Path()):
+    """Return the path of a recipe's file; `what` begins the error for an unknown name."""
+    if Path(name).suffix == ".toml":
+        return folder / name
+    if str(name) not in recipe_names():
+        near = difflib.get_close_matches(str(name), recipe_names(), 3, 0.4) or recipe_names()
+        raise ValueError(
+            f"{what}must be a .toml file or one of the package's, such as {', '.join(near)}. Received: {name}"
+        )
+    return FOLDER / f"{name}.toml"
 
 
 def recipe_names():
-    """The names of the recipes that come with the package, sorted."""
+    """Return the names of the package's recipes, sorted."""
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
 def changed(recipe, values, where=""):
-    """`recipe` with other values; a table's keys are changed one by one.
+    """Return `recipe` with other values; a table's keys are changed one by one.
+
+    Args:
+        recipe: `Recipe`.
+        values: new values by key.
+        where: where the values come from; it begins each error.
 
     Raises:
-        ValueError: for an unknown key, naming the nearest known one, or a wrong value; `where` stands before both.
+        ValueError: for a wrong value or an unknown key, naming the nearest known one.
     """
     for name, value in values.items():
         if name not in KINDS:
@@ -158,10 +206,12 @@ def changed(recipe, values, where=""):
 
 
 def settings(pairs):
-    """{key: value} of "key=value" texts, values as TOML writes them, text also without quotes; "augment.mosaic=0.3".
+    """Return the values by key of "key=value" texts, such as "augment.mosaic=0.3".
+
+    Values are written as in TOML, texts also without quotes.
 
     Raises:
-        ValueError: for what is no such pair.
+        ValueError: for a text of another form.
     """
     values = {}
     for pair in pairs:
@@ -181,7 +231,7 @@ def settings(pairs):
 
 
 def check_options(name, options, function):
-    """Raise a ValueError for options, the recipe's table `name`, that `function` has no keyword for."""
+    """Raise a ValueError for options, those of the recipe's table `name`, that are not keywords of `function`."""
     known = [key for key, one in inspect.signature(function).parameters.items() if one.default is not one.empty]
     for key in options:
         if key not in known:
@@ -189,12 +239,12 @@ def check_options(name, options, function):
 
 
 def unknown(name, known):
-    """What is said of an unknown key."""
+    """Return the error message for an unknown key."""
     near = difflib.get_close_matches(name, known, 1, 0.5)
     return f"unknown key {name}" + (f", did you mean {near[0]}?" if near else f"; known are {', '.join(known)}")
 
 
-def _typed(name, value, kind):
+def _typed(name, value, kind, where=""):
     whole = isinstance(value, int) and not isinstance(value, bool)
     number = whole or isinstance(value, float)
     if kind is float and number and math.isfinite(value):
@@ -210,5 +260,5 @@ def _typed(name, value, kind):
         bool | None: value is None or isinstance(value, bool),
     }
     if not fits.get(kind, False):
-        raise ValueError(f"{name} must be {_WORDS[kind]}. Received: {name}={value!r}")
+        raise ValueError(f"{where}{name} must be {DESCRIPTIONS[kind]}. Received: {name}={value!r}")
     return value

@@ -1,34 +1,38 @@
-"""The exponential moving average of a model's weights, which is often better than any of them."""
+"""The exponential moving average of a model's weights, which often measures better than the weights of any step.
+
+Keras has `use_ema` and `SwapEMAWeights`. Unlike these, ours averages the norms' statistics too, warms up, and serves
+Keras 3 and tf-keras alike.
+"""
 
 from contextlib import contextmanager
 
 import numpy as np
 
-EVERY = 10  # steps between two updates: a copy of all weights costs more than what the steps between tell
+UPDATE_EVERY = 10  # steps; an update copies all weights, and more of them would hardly change the average
 
 
 class Averaging:
-    """An average of what is trained, and of the batch-norms' statistics; other weights, such as counters, stay.
+    """An average of the trained weights and the batch-norms' statistics; other weights, such as counters, are copied.
 
-    Early in a run it keeps less than it is told to, (1 + step) / (10 + step) a step at most, so that it soon forgets
-    the weights of the beginning.
+    Early in a run a step keeps less of the average than `keep`, at most (1 + step) / (10 + step), so that the initial
+    weights soon have no part in it.
 
     Args:
-        model: its weights are where the average begins.
-        keep: 0 to 1; what a step keeps of it.
+        model: the model; its weights are where the average begins.
+        keep: share of the average that a step keeps, 0 to 1.
     """
 
     def __init__(self, model, keep):
         self.model, self.keep, self.step = model, keep, 0
         self.values = [np.array(weight) for weight in model.weights]
 
-    def due(self, step):
-        """Update after `step` steps where it is time to."""
-        if step - self.step >= EVERY:
+    def update_if_due(self, step):
+        """Update after `step` steps if the last update is `UPDATE_EVERY` steps ago."""
+        if step - self.step >= UPDATE_EVERY:
             self.update(step)
 
     def update(self, step):
-        """Bring the average up to what the weights are after `step` steps."""
+        """Update the average with the weights after `step` steps."""
         keep = np.float32(min(self.keep, (1 + step) / (10 + step)) ** (step - self.step))
         for i, weight in enumerate(self.model.weights):
             averaged = weight.trainable or "moving_" in weight.name
@@ -37,7 +41,7 @@ class Averaging:
 
     @contextmanager
     def in_place(self):
-        """The model has the average for its weights in this block."""
+        """Give the model the average as its weights within this block."""
         trained = [np.array(weight) for weight in self.model.weights]
         _assign(self.model, self.values)
         try:

@@ -1,52 +1,52 @@
-"""The batch size "auto": as large as the device's memory allows."""
+"""The batch size "auto": as many images as the device's memory allows."""
 
 import keras
 import numpy as np
 
 SMALLEST, LARGEST = 8, 512
-FULL = ("resourceexhausted", "resource_exhausted", "out of memory", "oom")
-ON_CPU = 16  # a processor gains nothing by more, and its memory is the machine's
+CPU_BATCH_SIZE = 16  # a CPU gains nothing by more, and its memory is the whole machine's
+OUT_OF_MEMORY = ("resourceexhausted", "resource_exhausted", "out of memory", "oom")
 
 
-def resolve(task, limit=LARGEST):
-    """The largest batch of 8, 16, 32, ... that a step on it fits the device's memory; 16 without an accelerator.
+def largest_batch_size(task, limit=LARGEST):
+    """Return the largest of 8, 16, 32, ... images with which a step fits the device's memory; 16 on a CPU.
 
-    At most half of the training examples, so that an epoch has two steps. The compiled model is left as it was.
+    It is at most half of the training examples, so that an epoch has two steps. The compiled model is left as it was.
 
     Args:
         task: a `tasks.Task`, its model compiled.
-        limit: largest batch to try.
+        limit: largest batch size to try.
 
     Raises:
-        RuntimeError: where not even the smallest fits.
+        RuntimeError: where not even the smallest batch fits.
     """
     most = max(1, min(limit, len(task.train.examples) // 2))
     if not accelerated():
-        return min(ON_CPU, most)
+        return min(CPU_BATCH_SIZE, most)
     model, size = task.model, SMALLEST
     variables = [*model.variables, *model.optimizer.variables]
-    before, fits = [np.array(variable) for variable in variables], None
+    before, fitting = [np.array(variable) for variable in variables], None
     while size <= most and _fits(task, size):
-        fits, size = size, 2 * size
+        fitting, size = size, 2 * size
     for variable, value in zip(variables, before, strict=True):
         variable.assign(value)
-    if fits is None and size <= most:
+    if fitting is None and size <= most:
         raise RuntimeError(f"the device's memory is too small for a batch of {SMALLEST} of {model.name}")
-    return fits or most
+    return fitting or most
 
 
 def accelerated():
-    """Whether the network runs on something else than a CPU."""
+    """Return whether the network runs on another device than a CPU."""
     return any("cpu" not in device.lower() for device in keras.distribution.list_devices())
 
 
 def _fits(task, size):
-    batch = next(iter(task.batches(1, 0)))
+    batch = next(iter(task.training_batches(1, 0)))
     images, target = keras.tree.map_structure(lambda x: np.repeat(np.asarray(x), size, axis=0), batch)
     try:
         task.model.train_on_batch(images, target)
-    except Exception as e:  # each backend has an error of its own for it
-        if any(word in f"{type(e).__name__} {e}".lower() for word in FULL):
+    except Exception as e:  # each backend has its own
+        if any(word in f"{type(e).__name__} {e}".lower() for word in OUT_OF_MEMORY):
             return False
         raise
     return True

@@ -1,16 +1,23 @@
-"""One callback that leads a run, for Keras 3's and tf-keras' `fit` alike, and the files that it writes."""
+"""The callback that leads a run, for Keras 3's and tf-keras' `fit` alike."""
 
-import csv
+import dataclasses
+import json
 import time
 from contextlib import nullcontext
+from pathlib import Path
 
 import keras
 
 from ...files import replacing
-from ..distribution.workers import agreed
-from ..recipes.schedules import rate
-from .folder import MODEL, RESULTS
-from .state import BEST, LAST, save_state
+from ..distribution.workers import broadcast_metrics
+from ..pipeline.stream import steps_per_epoch
+from ..recipes.schedules import learning_rate
+from .averaging import Averaging
+from .folder import BEST_MODEL, BOARD, RESULTS
+from .progress import Progress, write_results
+from .state import BEST, LAST, assign, save_state
+from .tensorboard import Board
+from .throughput import Throughput
 
 
 class Callback(keras.callbacks.Callback):
@@ -31,114 +38,102 @@ class Callback(keras.callbacks.Callback):
 
     @property
     def model(self):
-        if hasattr(self._model, "jax_state_sync"):  # on JAX the variables are behind within an epoch
+        if hasattr(self._model, "jax_state_sync"):  # within an epoch, JAX's variables are older than the state
             self._model.jax_state_sync()
         return self._model
 
 
 class Run(Callback):
-    """Sets the learning rate of each step, averages the weights, measures, and keeps the run's files.
+    """Lead a run: set each step's learning rate, average the weights, measure them, and keep the run's files.
+
+    Keras has a callback for each of these: LearningRateScheduler, SwapEMAWeights, EarlyStopping, CSVLogger,
+    ModelCheckpoint and TensorBoard. This is one callback because tf-keras' `fit` must take it as Keras 3's does, and
+    because a run must resume to the bit: the state holds what each of them knows, and it is written after all of an
+    epoch's other files, so that a run killed between two of them repeats the epoch's end as it was.
 
     Args:
+        task: a `tasks.Task`, the batch size of its recipe a number.
         folder: the run's folder.
-        task: a `tasks.Task`.
-        recipe: `Recipe`.
-        steps: steps an epoch.
-        throughput: `Throughput`.
-        averaging: `Averaging`, or None.
-        about: what the last state says of the run, a dict that JSON can hold.
-        export: function of a path, called for the best model as well; None for none.
-        board: `Board`, or None.
+        export: function of a path that writes the model to a file, called for the best one; None for no such file.
     """
 
-    def __init__(self, folder, task, recipe, steps, throughput, *, averaging=None, about=None, export=None, board=None):
+    def __init__(self, task, folder, export=None):
         super().__init__()
         self.set_model(task.model)
-        self.folder, self.task, self.recipe, self.steps, self.throughput = folder, task, recipe, steps, throughput
-        self.averaging, self.about, self.export, self.board = averaging, about, export, board
-        self.step, self.rows, self._metrics, self._saved = 0, [], [], time.monotonic()
-
-    @property
-    def finished(self):
-        """Whether the last epoch is over, or the best one longer ago than the recipe's patience."""
-        best = max(self.rows, key=self._score, default={"epoch": 0})["epoch"]
-        tired = self.recipe.patience and len(self.rows) - best >= self.recipe.patience
-        return len(self.rows) >= self.recipe.epochs or bool(tired)
+        recipe = task.recipe
+        self.task, self.recipe, self.folder, self.export = task, recipe, Path(folder), export
+        self.about = json.loads(json.dumps({"recipe": dataclasses.asdict(recipe), "model": task.about()}))
+        self.progress = Progress(recipe, steps_per_epoch(task.train, recipe.batch_size), task.monitor)
+        self.throughput = Throughput(recipe.batch_size)
+        self.averaging = Averaging(task.model, recipe.ema) if recipe.ema else None
+        self.board = Board(self.folder / BOARD) if recipe.tensorboard else None
+        self._metrics, self._saved = [], time.monotonic()
 
     def restore(self, state):
-        """Go on where a state was saved; see `save`."""
-        self.step, self.rows = state["step"], state["rows"]
-        if state["steps"] != self.steps:  # other data or another batch: the epoch begins anew
-            self.step = len(self.rows) * self.steps
-        if self.step % self.steps:
+        """Continue where `save` saved a state, as `load_state` returns it."""
+        progress = self.progress
+        progress.restore(state)
+        if progress.step % progress.steps:
             self._metrics = state["metric"]
         if self.averaging and state["average"]:
-            self.averaging.values, self.averaging.step = state["average"], min(state["averaged"], self.step)
+            self.averaging.values, self.averaging.step = state["average"], min(state["averaged"], progress.step)
 
     def save(self):
-        """Write the last state, of which a run goes on as if it had never stopped."""
-        meta = {"step": self.step, "steps": self.steps, "rows": self.rows, "run": self.about}
-        groups = {"metric": self._metrics or _metrics(self.model)}  # the former, before the epoch goes on
+        """Write the last state, from which a run continues as if it had never stopped."""
+        progress = self.progress
+        meta = {"step": progress.step, "steps": progress.steps, "rows": progress.rows, "run": self.about}
+        groups = {"metric": self._metrics or _metrics(self.model)}  # restored ones, until the epoch continues
         if self.averaging:
             meta["averaged"], groups["average"] = self.averaging.step, self.averaging.values
         save_state(self.folder / LAST, self.model, meta, **groups)
         self._saved = time.monotonic()
 
     def on_epoch_begin(self, epoch, logs=None):
-        for variable, value in zip(_metrics(self.model) if self._metrics else [], self._metrics, strict=True):
-            variable.assign(value)
-        self._metrics = []
+        if self._metrics:
+            assign(self.folder / LAST, "metric", self._metrics, _metrics(self.model))
+            self._metrics = []
         self.throughput.begin()
 
     def on_train_batch_begin(self, batch, logs=None):
-        self.model.optimizer.learning_rate.assign(rate(self.recipe, self.step, self.steps))
+        rate = learning_rate(self.recipe, self.progress.step, self.progress.steps)
+        self.model.optimizer.learning_rate.assign(rate)
 
     def on_train_batch_end(self, batch, logs=None):
-        self.step += 1
+        progress = self.progress
+        progress.step += 1
         self.throughput.step()
         if self.averaging:
-            self.averaging.due(self.step)
-        # The end of an epoch has its own, once that has been measured.
-        if self.step % self.steps and time.monotonic() - self._saved >= self.recipe.save_every:
+            self.averaging.update_if_due(progress.step)
+        # At an epoch's end the state is saved after the measurement.
+        if progress.step % progress.steps and time.monotonic() - self._saved >= self.recipe.save_every:
             self.save()
 
     def on_epoch_end(self, epoch, logs=None):
-        model, best = self.model, max(map(self._score, self.rows), default=-1.0)
+        model, progress = self.model, self.progress
         row = {"epoch": epoch + 1} | {name: float(value) for name, value in logs.items()}
         if self.averaging:
-            self.averaging.update(self.step)
+            self.averaging.update(progress.step)
         with self.averaging.in_place() if self.averaging else nullcontext():
             if not (epoch + 1) % self.recipe.evaluate_every or epoch + 1 == self.recipe.epochs:
-                measured = agreed(self.task.measure())
+                measured = broadcast_metrics(self.task.measure())
                 logs.update(measured)  # for the progress bar
                 row |= measured
-            row["learning_rate"] = rate(self.recipe, self.step - 1, self.steps)
+            row["learning_rate"] = learning_rate(self.recipe, progress.step - 1, progress.steps)
             row |= self.throughput.figures()
-            self.rows.append(row)
-            write_results(self.folder / RESULTS, self.rows)
-            if self._score(row) > best:
-                save_state(self.folder / BEST, model, {"epoch": epoch + 1}, optimizer=False)
-                if self.export:
-                    with replacing(self.folder / MODEL) as aside:
-                        self.export(aside)
-            if self.board:
-                self.board.write(row, self.task.report_images() if self.task.monitor in row else ())
-        # Last of all: where a run is killed before this line, it goes on before the epoch's end.
-        self.save()
-        model.stop_training = self.finished
+            self._write_epoch(model, row, is_best=progress.add(row))
+        self.save()  # last of all: a run killed before this line resumes before the epoch's end
+        model.stop_training = progress.finished
 
-    def _score(self, row):
-        return row.get(self.task.monitor, -1.0)
+    def _write_epoch(self, model, row, is_best):
+        write_results(self.folder / RESULTS, self.progress.rows)
+        if is_best:
+            save_state(self.folder / BEST, model, {"epoch": row["epoch"]}, optimizer=False)
+            if self.export:
+                with replacing(self.folder / BEST_MODEL) as aside:
+                    self.export(aside)
+        if self.board:
+            self.board.write(row, self.task.report_images() if self.task.monitor in row else ())
 
 
 def _metrics(model):
     return [variable for metric in model.metrics for variable in metric.variables]
-
-
-def write_results(path, rows):
-    """Write results.csv, a row an epoch."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    with replacing(path) as aside, open(aside, "w", newline="") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)

@@ -1,4 +1,4 @@
-"""The folder of a run: what is in it, and whether a run may begin there."""
+"""The folder of a run: its files, and whether a run may begin in it."""
 
 import os
 import shutil
@@ -8,44 +8,44 @@ from pathlib import Path
 from .state import BEST, LAST
 
 RESULTS, RECIPE, REPORT, BOARD = "results.csv", "recipe.json", "report.html", "tensorboard"
-MODEL = "best.keras"
+BEST_MODEL = "best.keras"
 
 
 def check_folder(folder, *, resume=False, overwrite=False):
-    """Raise an error where a run can't begin, or go on, in a folder; nothing is left behind.
+    """Raise an error where a run can't begin, or be resumed, in a folder; nothing is changed there.
 
     Args:
-        folder: the run's folder; it needs not be there.
-        resume: whether a run is to go on.
-        overwrite: whether one that is there may be replaced.
+        folder: the run's folder; it need not exist.
+        resume: whether to resume the run in it.
+        overwrite: whether to replace a run in it.
 
     Raises:
-        FileNotFoundError: with `resume`, where there is nothing to resume.
-        FileExistsError: without, where the folder holds a run already.
+        FileNotFoundError: with `resume`, where there is no run to resume.
+        FileExistsError: with neither, where the folder holds a run already.
         OSError: where the folder can't be written.
-        ValueError: for both at once.
+        ValueError: for both.
     """
     folder = Path(folder)
     if resume and overwrite:
-        raise ValueError("--resume and --overwrite: a run goes on or is replaced, not both")
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not there.is_dir():
-        raise NotADirectoryError(f"{there}: is no folder, expected one to write {RECIPE} into")
+        raise ValueError("--resume and --overwrite: a run is resumed or replaced, not both")
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise NotADirectoryError(f"{existing}: is not a folder, expected one to write {RECIPE} into")
     if resume and not (folder / LAST).is_file():
         raise FileNotFoundError(f"{folder / LAST}: missing; there is no run to resume")
     if not (resume or overwrite) and (folder / LAST).exists():
-        raise FileExistsError(f"{folder}: holds a run already; --resume goes on with it, --overwrite replaces it")
+        raise FileExistsError(f"{folder}: holds a run already; --resume continues it, --overwrite replaces it")
     try:
-        if not os.access(there, os.W_OK | os.X_OK):
+        if not os.access(existing, os.W_OK | os.X_OK):
             raise PermissionError(13, "Permission denied")
-        with tempfile.TemporaryDirectory(prefix=".writable.", dir=there):
+        with tempfile.TemporaryDirectory(prefix=".writable.", dir=existing):
             pass
     except OSError as e:
-        raise OSError(f"{there}: can't be written ({e.strerror}), expected a folder for the run") from e
+        raise OSError(f"{existing}: can't be written ({e.strerror}), expected a folder for the run") from e
 
 
 def clear(folder):
-    """Remove what a run has left in its folder, and nothing else."""
-    for name in (LAST, BEST, MODEL, RESULTS, RECIPE, REPORT):
+    """Remove a run's files from its folder, and nothing else."""
+    for name in (LAST, BEST, BEST_MODEL, RESULTS, RECIPE, REPORT):
         (Path(folder) / name).unlink(missing_ok=True)
     shutil.rmtree(Path(folder) / BOARD, ignore_errors=True)

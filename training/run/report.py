@@ -1,12 +1,18 @@
-"""The report of a run: what it reached, its curves, what its network finds, and how it was trained."""
+"""The report of a run: its figures, its curves, what its network finds, and how it was trained."""
 
 import dataclasses
+import math
+from collections.abc import Mapping, Sequence
 
-from ...reports.page import cell, figure, table, write_page
+from ...reports.page import RUN_COLOURS, cell, images, legend, number, panel, panels, plot, table, write_page
 from ..recipes.recipe import Recipe
-from .summary_page import CHARTS, chart
+from .throughput import speed
 
-CURVES = (  # as report.CHARTS
+CHARTS = (  # title, unit, (column of results.csv, its name in the legend): the second is dotted
+    ("Loss", "loss", (("loss", "on training data"), ("val_loss", "on validation data"))),
+    ("Validation accuracy", "mAP", (("val_mAP50", "mAP50"), ("val_mAP", "mAP"))),
+)
+RUN_CHARTS = (
     *CHARTS,
     ("Validation accuracy", "part", (("val_top5", "top-5"), ("val_top1", "top-1"))),
     ("Learning rate", "rate", (("learning_rate", "of the epoch's last step"),)),
@@ -14,37 +20,47 @@ CURVES = (  # as report.CHARTS
 FIGURES = {"val_mAP": "mAP", "val_mAP50": "mAP50", "val_top1": "top-1", "val_top5": "top-5", "val_loss": "loss"}
 
 
-def write_run_report(path, task, recipe, rows):
-    """Write a run's report as one HTML page that asks for nothing from outside.
+def write_run_report(path, task, progress):
+    """Write a run's report as one HTML page that loads nothing from outside.
 
     Args:
         path: the HTML file. It is replaced only when the new page is complete.
         task: a `tasks.Task`, its model with its best weights.
-        recipe: `Recipe`.
-        rows: the run's rows.
+        progress: the run's `Progress`.
 
     Returns:
         The path.
     """
-    best = max(rows, key=lambda row: row.get(task.monitor, -1.0))
+    rows, best, last = progress.rows, progress.best, progress.rows[-1]
     names = [name for name in FIGURES if name in best]
-    cells = [[cell(row.get(name), "{:.3f}") for name in names] for row in (best, rows[-1])]
-    lines = zip((f"best, epoch {best['epoch']}", f"last, epoch {rows[-1]['epoch']}"), cells, strict=True)
-    known = {name for row in rows for name in row}
-    curves = [one for one in CURVES if any(column in known for column, _ in one[2])]
-    figures = "".join(figure(*pair) for pair in task.report_images())
+    shown = {f"best, epoch {best['epoch']}": best, f"last, epoch {last['epoch']}": last}
+    lines = [(title, [cell(row.get(name), "{:.3f}") for name in names]) for title, row in shown.items()]
+    recorded = {name for row in rows for name in row}
+    charts = [chart({"training": rows}, *one) for one in RUN_CHARTS if any(name in recorded for name, _ in one[2])]
     sections = [
-        ("Results", table("Results", ("Epoch", *(FIGURES[name] for name in names)), list(lines))),
-        ("Training", f'<div class="panels">{"".join(chart({"training": rows}, *one) for one in curves)}</div>'),
-        ("Images", f'<div class="images">{figures}</div>'),
+        ("Results", table("Results", ("Epoch", *(FIGURES[name] for name in names)), lines)),
+        ("Training", panels(*charts)),
+        ("Images", images(task.report_images())),
     ]
     counts = f"{len(task.train.examples)} images for training, {len(task.val.examples)} for validation"
     summary = f"{task.model.name}, {len(task.train.class_names)} classes, {counts}, {len(rows)} epochs."
-    plain = dataclasses.asdict(Recipe())
-    own = {name: value for name, value in dataclasses.asdict(recipe).items() if value != plain[name]}
-    notes = [f"Recipe: {', '.join(f'{name} {value}' for name, value in own.items()) or 'as it comes'}."]
-    if "images_per_second" in rows[-1]:
-        last = rows[-1]
-        wait = f"{last['data_wait']:.0%} of the time waiting for data"
-        notes.append(f"Speed of the last epoch: {last['images_per_second']:.1f} images a second, {wait}.")
+    default = dataclasses.asdict(Recipe())
+    changed = {name: value for name, value in dataclasses.asdict(task.recipe).items() if value != default[name]}
+    notes = [f"Recipe: {', '.join(f'{name} {value}' for name, value in changed.items()) or 'the default'}."]
+    if "images_per_second" in last:
+        notes.append(f"Speed of the last epoch: {speed(last)}.")
     return write_page(path, f"Training of {task.model.name}", summary, sections, notes)
+
+
+def chart(history: Mapping, title: str, unit: str, columns: Sequence[tuple[str, str]]) -> str:
+    """Return a panel with curves of each run in `history`; see `CHARTS` for the others."""
+    curves, runs, kinds = [], {}, {}  # the last two: name in the legend to style
+    for colour, (run, rows) in enumerate(history.items()):
+        for kind, (column, name) in zip(("", "dotted"), columns, strict=False):
+            points = [(number(row.get("epoch")), number(row.get(column))) for row in rows]
+            if any(math.isfinite(x + y) for x, y in points):
+                runs[run], kinds[name] = f"run{colour % RUN_COLOURS}", kind
+                curves.append((f"curve {runs[run]} {kind}", points))
+    keys = legend(runs) + (legend(kinds) if len(kinds) > 1 else "")
+    label = f"{title} by epoch: {', '.join(history)}"
+    return panel(title, label, keys, plot(curves, "epoch", unit, whole=True))

@@ -1,13 +1,13 @@
-"""A log that TensorBoard shows; TensorBoard itself is not needed to write it."""
+"""A log for TensorBoard, which is not needed to write it."""
 
 import tensorflow as tf
 
 
 class Board:
-    """Scalars and images by epoch.
+    """A log of scalars and images by epoch.
 
     Args:
-        folder: of the log, made with the first row; a run that goes on adds to it.
+        folder: the log's folder, made with the first row; a resumed run adds to it.
     """
 
     def __init__(self, folder):
@@ -22,12 +22,12 @@ class Board:
                     tf.summary.write(name, tf.constant(value, tf.float32), metadata=_metadata("scalars"))
             for i, (caption, image) in enumerate(images, 1):
                 height, width = image.shape[:2]
-                shown = [str(width), str(height), tf.io.encode_png(image).numpy()]
-                tf.summary.write(f"images/{i}", tf.constant(shown), metadata=_metadata("images", caption))
+                encoded = [str(width), str(height), tf.io.encode_png(image).numpy()]
+                tf.summary.write(f"images/{i}", tf.constant(encoded), metadata=_metadata("images", caption))
         self._writer.flush()
 
 
 def _metadata(plugin, description=""):
-    made = tf.compat.v1.SummaryMetadata(summary_description=description)
-    made.plugin_data.plugin_name = plugin
-    return made
+    metadata = tf.compat.v1.SummaryMetadata(summary_description=description)
+    metadata.plugin_data.plugin_name = plugin
+    return metadata

@@ -1,7 +1,8 @@
 """Train a detector or a classifier: the same code for floats and for quantization-aware training."""
 
 import dataclasses
-import json
+import os
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -10,142 +11,149 @@ import keras
 from ...files import write_json
 from ...graph import keras_of
 from ...saving import exporter
-from ..data.examples import fingerprint
+from ..data.examples import ClassificationData, DetectionData, fingerprint
 from ..distribution.service import check_service, watched
 from ..distribution.workers import align
-from ..pipeline.detection import steps_per_epoch
 from ..recipes.freezing import frozen
-from ..recipes.optimizers import optimizer
-from ..recipes.recipe import AUTO
-from .averaging import Averaging
-from .batch_size import resolve
+from ..recipes.optimizers import make_optimizer
+from ..recipes.recipe import AUTO, Recipe
+from .batch_size import largest_batch_size
 from .callback import Run
-from .folder import BOARD, RECIPE, REPORT, check_folder, clear
+from .folder import RECIPE, REPORT, check_folder, clear
 from .report import write_run_report
-from .state import BEST, LAST, load_state, read_meta
+from .state import BEST, LAST, load_state, read_run
 from .tasks import task_of
-from .tensorboard import Board
-from .throughput import Throughput
+from .throughput import speed
 
 
-def fit(model, train, val, folder, recipe, *, resume=False, overwrite=False, data_service=None, report=print):
+def fit(
+    model: keras.Model,
+    train: DetectionData | ClassificationData,
+    val: DetectionData | ClassificationData,
+    folder: str | os.PathLike[str],
+    recipe: Recipe,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    data_service: str | None = None,
+    report: Callable[[str], object] = print,
+) -> list[dict[str, float]]:
     """Train `model` and leave it with the weights that measured best.
 
     The folder gets results.csv, recipe.json, report.html, last.npz (the state to resume from), best.npz and, from a
-    Keras 3 model, best.keras. A run that is stopped at any moment, by a kill too, resumes after its last saved step.
+    Keras 3 model, best.keras. A run that is stopped at any moment, also by a kill, resumes after its last saved step.
 
     Args:
-        model: a `Detector`, what `quantize_aware` makes of one, or a classifier (see `tasks.Classification`).
-        train, val: `DetectionData` or `ClassificationData`; val decides which epoch is best.
+        model: a `Detector`, what `quantize_aware` makes of one, or a classifier, which maps images
+            (N, height, width, 3) in 0..1 to logits or probabilities (N, classes).
+        train: data to train on.
+        val: data that decides which epoch is best, of the same classes.
         folder: the run's folder.
-        recipe: `Recipe`.
-        resume: whether to go on from last.npz. With the same model, data and recipe the run is what it would have been;
-            another recipe is reported, another model refused.
-        overwrite: whether a run in the folder is replaced.
-        data_service: "host:port" of a `service.DataServer` of `train`, which then decodes and augments; None for here.
+        recipe: how to train.
+        resume: whether to resume the run in the folder. With the same model, data and recipe it becomes what it would
+            have been without the stop; another recipe is reported, another model refused.
+        overwrite: whether to replace a run in the folder.
+        data_service: "host:port" of a `cspkeras data serve` of `train`, which then decodes and augments; None to do so
+            here.
         report: called with a line for everything worth knowing.
 
     Returns:
-        The run's rows: a dict an epoch, as in results.csv.
+        The run's rows, a dict for each epoch, as in results.csv.
 
     Raises:
-        FileNotFoundError: with `resume`, where there is nothing to resume.
-        FileExistsError: without it and `overwrite`, where the folder holds a run already.
+        FileNotFoundError: with `resume`, where there is no run to resume.
+        FileExistsError: with neither `resume` nor `overwrite`, where the folder holds a run already.
         OSError: where the folder can't be written.
         ValueError: where the training set is smaller than a batch, the classes of model, train and val differ, the
-            recipe and the model don't go together, or last.npz is of another model.
+            recipe and the model don't go together, or the run can't be resumed: its last.npz is of another model or of
+            another version.
+
+    Example:
+        >>> from cspkeras import YOLOXNano
+        >>> from cspkeras.training import fit, load_recipe, read
+        >>> train, val = read("BCCD", "train"), read("BCCD", "val")  # doctest: +SKIP
+        >>> model = YOLOXNano(classes=train.class_names, input_shape=(320, 320, 3))  # doctest: +SKIP
+        >>> rows = fit(model, train, val, "runs/bccd", load_recipe("finetune"))  # doctest: +SKIP
+        >>> best = max(row["val_mAP50"] for row in rows)  # doctest: +SKIP
     """
     folder = Path(folder)
     check_folder(folder, resume=resume, overwrite=overwrite)
+    earlier = read_run(folder / LAST) if resume else None
     task = task_of(model, train, val, recipe, report, data_service)
-    task.check(recipe)
+    task.check_recipe(recipe)
     if data_service:
         check_service(data_service, train)
     _check_model(model, recipe)
     export = exporter(model, task.labels) if keras_of(model) is keras else None
     with frozen(model, recipe.freeze):
-        _compile(model, task, recipe)
+        _compile(task)
         if recipe.batch_size == AUTO:
-            earlier = read_meta(folder / LAST)["run"]["recipe"]["batch_size"] if resume else None
-            recipe = dataclasses.replace(recipe, batch_size=earlier or resolve(task))
-            report(f"batch_size {recipe.batch_size}")
-        run = _run(model, task, folder, recipe, export)
+            known = earlier and earlier["run"]["recipe"].get("batch_size")
+            task.recipe = dataclasses.replace(recipe, batch_size=known or largest_batch_size(task))
+            report(f"batch_size {task.recipe.batch_size}")
+        run = Run(task, folder, export)
         align(model, (run.about, fingerprint(train), fingerprint(val)))
-        if resume:
-            _resume(run, folder / LAST, report)
+        if earlier:
+            _resume(run, earlier, report)
         if overwrite:
             clear(folder)
         write_json(folder / RECIPE, run.about["recipe"])
-        if not run.finished:
-            run.save()  # what can't be written shows before the work
+        if not run.progress.finished:
+            run.save()  # so that an error in writing comes before the work
             with watched(data_service) if data_service else nullcontext():
-                _train(model, task, recipe, run)
-            report(_speed(run.rows))
+                _train(run)
+            report(f"trained at {speed(run.progress.rows[-1])}")
     load_state(folder / BEST, model, optimizer=False)
-    write_run_report(folder / REPORT, task, recipe, run.rows)
-    return run.rows
+    write_run_report(folder / REPORT, task, run.progress)
+    return run.progress.rows
 
 
 def _check_model(model, recipe):
     if keras_of(model) is not keras:
         for name, off in (("freeze", 0), ("jit_compile", None), ("precision", "float32"), ("accumulate", 1)):
             if (value := getattr(recipe, name)) != off:
-                raise ValueError(f"{name} {value}: quantization-aware training (tf-keras) does without; leave it out")
+                raise ValueError(f"{name} {value}: not in quantization-aware training (tf-keras); leave it out")
     elif (policy := model.dtype_policy.name) != recipe.precision:
         raise ValueError(f"precision {recipe.precision}: the model was built under {policy}; build it under the same")
 
 
-def _compile(model, task, recipe):
+def _compile(task):
+    model, recipe = task.model, task.recipe
     options = {} if recipe.jit_compile is None else {"jit_compile": recipe.jit_compile}
-    model.compile(optimizer=optimizer(model, recipe), loss=task.loss(), **options)
-    model.optimizer.build(model.trainable_variables)  # at its first step, TensorFlow would trace that twice
+    model.compile(optimizer=make_optimizer(model, recipe), loss=task.loss(), **options)
+    model.optimizer.build(model.trainable_variables)  # in its first step TensorFlow would trace it twice
 
 
-def _run(model, task, folder, recipe, export):
-    about = json.loads(json.dumps({"recipe": dataclasses.asdict(recipe), "model": task.about()}))
-    return Run(
-        folder,
-        task,
-        recipe,
-        steps_per_epoch(task.train, recipe.batch_size),
-        Throughput(recipe.batch_size),
-        averaging=Averaging(model, recipe.ema) if recipe.ema else None,
-        about=about,
-        export=export,
-        board=Board(folder / BOARD) if recipe.tensorboard else None,
-    )
-
-
-def _resume(run, last, report):
-    state = load_state(last, run.task.model, groups=("metric", "average"))
+def _resume(run, earlier, report):
+    """Restore the state of the run's folder, whose meta is `earlier`, and report where the run continues."""
+    last, best, progress = run.folder / LAST, run.folder / BEST, run.progress
     for name, value in run.about["model"].items():
-        if (was := state["run"]["model"].get(name)) != value:
-            noun = run.task.noun
-            raise ValueError(f"{last}: holds a run of another {noun}, with the {name} {was}. Received: {value}")
+        if (was := earlier["run"]["model"].get(name)) != value:
+            raise ValueError(
+                f"{last}: holds a run of another {run.task.noun}, with the {name} {was}. Received: {value}"
+            )
+    if any(run.task.monitor in row for row in earlier["rows"]) and not best.is_file():
+        anew = "train anew with --overwrite, or in another folder"
+        raise FileNotFoundError(f"{best}: missing, expected the best weights of the run to resume; {anew}")
+    run.restore(load_state(last, run.task.model, groups={"metric": None, "average": run.task.model.weights}))
     for name, value in run.about["recipe"].items():
-        if (was := state["run"]["recipe"].get(name)) != value:
+        if (was := earlier["run"]["recipe"].get(name)) != value:
             report(f"resuming with {name} {value}, up to now {was}")
-    run.restore(state)
-    done, within = divmod(run.step, run.steps)
-    step = f"step {within} of {run.steps} in epoch {done + 1}" if within else f"epoch {done}"
+    done, within = divmod(progress.step, progress.steps)
+    step = f"step {within} of {progress.steps} in epoch {done + 1}" if within else f"epoch {done}"
     report(f"resuming after {step} of {run.recipe.epochs}")
 
 
-def _train(model, task, recipe, run):
-    while not run.finished:
+def _train(run):
+    task, progress = run.task, run.progress
+    while not progress.finished:
         # A first part that ends with the epoch it begins in, and all others.
-        epoch, within = divmod(run.step, run.steps)
-        model.fit(
-            run.throughput.timed(task.batches(recipe.batch_size, run.step)),
+        epoch, within = divmod(progress.step, progress.steps)
+        task.model.fit(
+            run.throughput.timed(task.training_batches(run.recipe.batch_size, progress.step)),
             initial_epoch=epoch,
-            epochs=epoch + 1 if within else recipe.epochs,
-            steps_per_epoch=run.steps - within,
+            epochs=epoch + 1 if within else run.recipe.epochs,
+            steps_per_epoch=progress.steps - within,
             shuffle=False,  # the pipeline does
             callbacks=[run],
         )
-
-
-def _speed(rows):
-    last = rows[-1]
-    wait = f"{last['data_wait']:.0%} of the time waiting for data"
-    return f"trained at {last['images_per_second']:.1f} images a second, {wait}"

@@ -88,7 +88,7 @@ def test_thresholds():
         assert matrix[:, 0].tolist() == expected
 
 
-def test_the_index_of_a_taken_detection_is_the_pictures():
+def test_the_index_of_a_taken_detection_is_the_images():
     found = detections((FAR, A, 0.1), (BOX, B, 0.3), (FAR, A, 0.9))
     _, (match, _) = confusion([example((BOX, B), (FAR, A)), ELSEWHERE], [found, detections()], 3)
     assert match.taken.tolist() == [1, 2] and match.false == []
@@ -113,7 +113,7 @@ def test_an_assessment_as_json():
     assert list(known["curves"]) == ["a", "b"] and known["curves"]["a"] == [1.0] * 101
 
 
-def test_a_picture_that_cannot_be_read_is_a_problem(tmp_path):
+def test_an_image_that_cannot_be_read_is_a_problem(tmp_path):
     broken = Example(tmp_path / "a.jpg", np.float32([BOX]), np.int64([A]))
     lines, data = [], DetectionData([example((BOX, A)), broken], ("a",))
     assessment = assess(lambda images, **_: [detections() for _ in images], data, report=lines.append)

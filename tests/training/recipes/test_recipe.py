@@ -86,7 +86,7 @@ def test_files(tmp_path):
     with pytest.raises(FileNotFoundError, match=f"^{path}: missing; expected a recipe$"):
         load_recipe(path)
     path.write_text("epochs = 3\nepochs = 4\n")
-    with pytest.raises(ValueError, match=f"^{path}: no TOML "):
+    with pytest.raises(ValueError, match=f"^{path}: not TOML "):
         load_recipe(path)
     path.write_text("epoch = 3\n")
     with pytest.raises(ValueError, match=f"^{path}: unknown key epoch, did you mean epochs\\?$"):
@@ -95,3 +95,57 @@ def test_files(tmp_path):
     assert load_recipe(path) == Recipe(epochs=3, augment={"flip": 0.0})
     with pytest.raises(ValueError, match="^recipe must be .*such as imagenet_base.* Received: imagenet_bas$"):
         load_recipe("imagenet_bas")
+
+
+def write_recipes(folder, **texts):
+    for name, text in texts.items():
+        path = folder / f"{name}.toml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+
+
+def test_a_base(tmp_path):
+    write_recipes(
+        tmp_path,
+        a='base = "finetune"\nepochs = 3\n[augment]\nflip = 0.0\n',
+        b='base = "a.toml"\nseed = 4\n[augment]\nflip = 1.0\n',
+        **{"inner/c": 'base = "../b.toml"\n[loss]\nbox = "giou"\n'},
+        d=f'base = "{tmp_path}/a.toml"\n',
+    )
+    finetune = load_recipe("finetune")
+    a = changed(finetune, {"epochs": 3, "augment": {"flip": 0.0}})
+    assert load_recipe(tmp_path / "a.toml") == load_recipe(str(tmp_path / "d.toml")) == a
+    assert a.augment == {"mosaic": 0.3, "flip": 0.0}
+    c = changed(a, {"seed": 4, "augment": {"flip": 1.0}, "loss": {"box": "giou"}})
+    assert load_recipe(tmp_path / "inner/c.toml") == c
+
+
+WRONG_BASES = {  # files, and what is said of a.toml
+    "unknown": (
+        {"a": 'base = "finetuned"'},
+        "{a}: base must be a .toml file or one of the package's, such as finetune, ",
+    ),
+    "missing": ({"a": 'base = "b.toml"'}, "{a}: base: {b}: missing; expected a recipe"),
+    "not a text": ({"a": "base = 3"}, "{a}: base must be a text. Received: base=3"),
+    "itself": ({"a": 'base = "a.toml"'}, "{a}: base must not lead back to a file before it. Received: {a} -> {a}"),
+    "a circle": (
+        {"a": 'base = "b.toml"', "b": 'base = "inner/../a.toml"', "inner/c": ""},
+        "{b}: base must not lead back to a file before it. Received: {a} -> {b} -> {folder}/inner/../a.toml",
+    ),
+    "not TOML": ({"a": 'base = "b.toml"', "b": "epochs"}, "{b}: not TOML ("),
+    "a wrong value": (
+        {"a": 'base = "b.toml"', "b": "epochs = 0"},
+        "{b}: epochs must be at least 1. Received: epochs=0",
+    ),
+    "in a table": ({"a": '[augment]\nbase = "finetune"\n[base]\n'}, "{a}: base must be a text. Received: base={{}}"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_BASES)
+def test_wrong_bases(case, tmp_path):
+    files, message = WRONG_BASES[case]
+    write_recipes(tmp_path, **files)
+    with pytest.raises((ValueError, OSError)) as e:
+        load_recipe(tmp_path / "a.toml")
+    expected = message.format(a=tmp_path / "a.toml", b=tmp_path / "b.toml", folder=tmp_path)
+    assert str(e.value).startswith(expected) and "\n" not in str(e.value)

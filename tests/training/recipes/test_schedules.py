@@ -6,7 +6,7 @@ import keras
 import pytest
 
 from cspkeras.training import Recipe
-from cspkeras.training.recipes.schedules import rate
+from cspkeras.training.recipes.schedules import learning_rate
 
 STEPS = 10
 RECIPE = Recipe(epochs=20, learning_rate=0.5, warmup_epochs=2, power=3)
@@ -23,18 +23,18 @@ KERAS = {
 def test_the_rate_after_the_warm_up(schedule):
     recipe = dataclasses.replace(RECIPE, schedule=schedule)
     for step in range(20, 200, 7):
-        assert rate(recipe, step, STEPS) == pytest.approx(float(KERAS[schedule](step)), rel=1e-4, abs=1e-7)
+        assert learning_rate(recipe, step, STEPS) == pytest.approx(float(KERAS[schedule](step)), rel=1e-4, abs=1e-7)
 
 
 def test_the_warm_up():
     for step in range(20):
-        assert rate(RECIPE, step, STEPS) == pytest.approx(float(KERAS["cosine"](step)), rel=1e-5)
+        assert learning_rate(RECIPE, step, STEPS) == pytest.approx(float(KERAS["cosine"](step)), rel=1e-5)
     burn_in = dataclasses.replace(RECIPE, warmup_power=4)
-    assert rate(burn_in, 10, STEPS) == pytest.approx(0.5 * (0.01 + 0.99 / 16))
-    assert rate(burn_in, 0, STEPS) == pytest.approx(0.005)
+    assert learning_rate(burn_in, 10, STEPS) == pytest.approx(0.5 * (0.01 + 0.99 / 16))
+    assert learning_rate(burn_in, 0, STEPS) == pytest.approx(0.005)
 
 
 def test_a_warm_up_is_a_fifth_of_the_run_at_most():
     recipe = Recipe(epochs=1, learning_rate=1.0, warmup_epochs=2)
-    assert rate(recipe, 2, STEPS) == 1.0 and rate(recipe, 1, STEPS) < 1
-    assert rate(Recipe(epochs=1, learning_rate=1.0, warmup_epochs=0), 0, STEPS) == 1.0
+    assert learning_rate(recipe, 2, STEPS) == 1.0 and learning_rate(recipe, 1, STEPS) < 1
+    assert learning_rate(Recipe(epochs=1, learning_rate=1.0, warmup_epochs=0), 0, STEPS) == 1.0

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from cspkeras.training.run.averaging import EVERY, Averaging
+from cspkeras.training.run.averaging import UPDATE_EVERY, Averaging
 
 
 def tiny():
@@ -24,9 +24,9 @@ def test_the_average_of_an_average():
     averaging = Averaging(model, 0.9)
     for step in range(1, 101):
         set_all(model, float(step))
-        averaging.due(step)
-        if step % EVERY == 0:
-            keep = min(0.9, (1 + step) / (10 + step)) ** EVERY
+        averaging.update_if_due(step)
+        if step % UPDATE_EVERY == 0:
+            keep = min(0.9, (1 + step) / (10 + step)) ** UPDATE_EVERY
             expected = expected * keep + step * (1 - keep)
     for value in averaging.values:
         np.testing.assert_allclose(value, expected, rtol=1e-5)

@@ -28,8 +28,8 @@ def test_folders_that_are_fine(tmp_path):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     (
-        ({}, FileExistsError, "{}: holds a run already; --resume goes on with it, --overwrite replaces it"),
-        ({"resume": True, "overwrite": True}, ValueError, "--resume and --overwrite: a run goes on or is replaced"),
+        ({}, FileExistsError, "{}: holds a run already; --resume continues it, --overwrite replaces it"),
+        ({"resume": True, "overwrite": True}, ValueError, "--resume and --overwrite: a run is resumed or replaced"),
     ),
 )
 def test_a_folder_with_a_run(options, error, message, tmp_path):

@@ -1,4 +1,4 @@
-"""A run that is killed at any moment, and goes on, ends where it would have without: to the last bit."""
+"""A run that is killed at any moment and resumed ends as it would have without the kill: to the last bit."""
 
 import csv
 import json
@@ -74,8 +74,9 @@ def rows(folder):
         return [{name: value for name, value in row.items() if name not in SPEED} for row in csv.DictReader(file)]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("stop", (3, 8))
-def test_a_stopped_run_goes_on_within_the_epoch(stop, tmp_path, monkeypatch):
+def test_a_stopped_run_is_resumed_within_the_epoch(stop, tmp_path, monkeypatch):
     def network():
         keras.utils.set_random_seed(0)
         x = inputs = keras.Input((8, 8, 3))
@@ -84,7 +85,7 @@ def test_a_stopped_run_goes_on_within_the_epoch(stop, tmp_path, monkeypatch):
 
     def save(self):
         saved(self)
-        if self.step == stop:
+        if self.progress.step == stop:
             raise KeyboardInterrupt
 
     rng, reports = np.random.default_rng(0), []

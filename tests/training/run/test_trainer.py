@@ -1,4 +1,4 @@
-"""Training runs: what they leave behind, and how they go on after any kind of end."""
+"""Training runs: what they leave behind, and how they are resumed after any kind of end."""
 
 import contextlib
 import csv
@@ -40,6 +40,7 @@ def run(data, make_detector, tmp_path_factory):
     return model, folder, fit(model, *data, folder, RECIPE)
 
 
+@pytest.mark.integration
 def test_what_a_run_leaves_behind(run):
     model, folder, returned = run
     assert {path.name for path in folder.iterdir()} == FILES
@@ -58,15 +59,17 @@ def test_what_a_run_leaves_behind(run):
         assert size < archive.getinfo("model.weights.h5").file_size < 2 * size
 
 
+@pytest.mark.integration
 def test_the_last_state_is_that_of_the_last_step(run):
     with np.load(run[1] / "last.npz") as state:
         assert json.loads(str(state["meta"]))["step"] == 4
         assert state["optimizer0"] == 4  # two epochs of the two whole batches in five images
 
 
+@pytest.mark.integration
 def test_a_folder_with_a_run_is_refused(run, data, make_detector):
     before = {path.name: path.stat().st_mtime_ns for path in run[1].iterdir()}
-    with pytest.raises(FileExistsError, match=f"^{run[1]}: holds a run already; --resume goes on with it, "):
+    with pytest.raises(FileExistsError, match=f"^{run[1]}: holds a run already; --resume continues it, "):
         fit(make_detector(), *data, run[1], RECIPE)
     assert {path.name: path.stat().st_mtime_ns for path in run[1].iterdir()} == before
 
@@ -102,11 +105,12 @@ def test_a_recipe_of_nothing(name):
 def test_a_file_in_the_place_of_the_folder(data, make_detector, tmp_path):
     (tmp_path / "run").write_text("in the way")
     with pytest.raises(
-        NotADirectoryError, match=f"^{tmp_path}/run: is no folder, expected one to write recipe.json into$"
+        NotADirectoryError, match=f"^{tmp_path}/run: is not a folder, expected one to write recipe.json into$"
     ):
         fit(make_detector(), *data, tmp_path / "run", RECIPE)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     "other, message",
     (
@@ -125,6 +129,7 @@ def test_a_run_of_another_detector_is_not_resumed(run, data, make_detector, othe
     assert (run[1] / "recipe.json").read_bytes() == before
 
 
+@pytest.mark.integration
 def test_a_finished_run_resumed_gives_its_best_weights(run, data, make_detector):
     model, reports = make_detector(), []
     assert fit(model, *data, run[1], RECIPE, resume=True, report=reports.append) == run[2]
@@ -133,6 +138,7 @@ def test_a_finished_run_resumed_gives_its_best_weights(run, data, make_detector)
         np.testing.assert_array_equal(weight, expected)
 
 
+@pytest.mark.integration
 def test_a_changed_recipe_is_reported(run, data, make_detector):
     reports = []
     changed = dataclasses.replace(RECIPE, epochs=1, augment={"flip": 0.25})
@@ -177,7 +183,7 @@ def wait_for(path, process, seconds=300):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "after, message", (("last.npz", "interrupted; go on with --resume"), ("recipe.json", "interrupted"))
+    "after, message", (("last.npz", "interrupted; continue with --resume"), ("recipe.json", "interrupted"))
 )
 def test_ctrl_c(tmp_path, after, message):
     voc, folder = small_voc(tmp_path / "voc", train=8), tmp_path / "run"

@@ -8,7 +8,7 @@ import pytest
 from html_page import Page
 
 from cspkeras.training import DetectionData, Example
-from cspkeras.training.evaluation.detection_report import DETECTION, TRUTH, _drawn, write_evaluation
+from cspkeras.training.evaluation.detection_report import DETECTION, TRUTH, _drawn, write_detection_report
 from cspkeras.training.evaluation.mistakes import assess
 
 EVIL = "<script>'\"&"
@@ -27,7 +27,7 @@ def assessed(classes, found, size=(200, 300), problems=()):
 
 @pytest.mark.parametrize("classes, found", ((1, 1), (1, 0), (3, 2), (12, 6)))
 def test_the_page(tmp_path, classes, found):
-    path = write_evaluation(tmp_path / "new", assessed(classes, found, problems=[EVIL] * 30), EVIL, [EVIL])
+    path = write_detection_report(tmp_path / "new", assessed(classes, found, problems=[EVIL] * 30), EVIL, [EVIL])
     text = path.read_text(encoding="utf-8")
     page = Page(text)
     assert "<script" not in text and "nan" not in text and not re.search(r"https?://|@import|url\(", text)
@@ -45,7 +45,7 @@ def test_the_page(tmp_path, classes, found):
 
 
 def test_the_confusion_matrix_shows_what_occurs(tmp_path):
-    page = Page(write_evaluation(tmp_path, assessed(3, 2), "T").read_text())
+    page = Page(write_detection_report(tmp_path, assessed(3, 2), "T").read_text())
     (header,) = [i for i, row in enumerate(page.table) if row[-1:] == ["background"] and row[0] != "background"]
     names = [f"{EVIL}{k}" for k in range(3)]
     assert page.table[header : header + 5] == [

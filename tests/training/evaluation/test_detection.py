@@ -41,8 +41,8 @@ CASES = {
     "the wrong class": (BOTH, [detections((BOX, 1, 0.9), (FAR, 0, 0.9))], 0, 0, 0, 0, 0),
     "half of one": (BOTH, [detections((BOX, 0, 0.9))], 0.5, 0.5, 0.5, 1, 0),
     "IoU 0.55": (ONE, [detections((HALF, 0, 0.9))], 0.2, 1, 0, 0.2, np.nan),
-    "beside it": (ONE, [detections((FAR, 0, 0.9))], 0, 0, 0, 0, np.nan),
-    "a duplicate behind": (ONE, [detections((BOX, 0, 0.9), (BOX, 0, 0.8))], 1, 1, 1, 1, np.nan),
+    "next to it": (ONE, [detections((FAR, 0, 0.9))], 0, 0, 0, 0, np.nan),
+    "a duplicate after it": (ONE, [detections((BOX, 0, 0.9), (BOX, 0, 0.8))], 1, 1, 1, 1, np.nan),
     "a false one before": (ONE, [detections((FAR, 0, 0.9), (BOX, 0, 0.8))], *[0.5] * 4, np.nan),
     "a false one before, in another image": (
         ONE + [image()],
@@ -156,7 +156,7 @@ def test_evaluate_goes_through_a_data_set_in_batches(make_voc):
     )
 
 
-def test_evaluate_reports_and_skips_broken_pictures(tmp_path):
+def test_evaluate_reports_and_skips_broken_images(tmp_path):
     good = Example(np.zeros((64, 64, 3), "uint8"), np.float32([BOX]), np.int64([0]))
     missing = Example(tmp_path / "missing.jpg", np.float32([BOX]), np.int64([0]))
     reports = []
