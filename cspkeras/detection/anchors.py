@@ -1,12 +1,14 @@
 """The anchors of a YOLO head and the grid that they lie on."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
+from typing import Any, Self
 
 import numpy as np
 
-# Published for 416 pixels, width x height, by the number of levels: for three yolov3.cfg and the paper's base networks,
-# for two yolov4-tiny.cfg and the paper's PRN, where one anchor belongs to both levels.
+# Published for 416 pixels, width x height, by the number of levels: three for yolov3.cfg and the paper's base networks,
+# two for yolov4-tiny.cfg and the paper's PRN, where one anchor belongs to both levels.
 YOLO_416 = {
     3: ((10, 13), (16, 30), (33, 23), (30, 61), (62, 45), (59, 119), (116, 90), (156, 198), (373, 326)),
     2: ((23, 27), (37, 58), (81, 82), (81, 82), (135, 169), (344, 319)),
@@ -23,7 +25,7 @@ class Anchors:
         boxes: for each level, finest first, its anchors as (width, height) in pixels of that input.
         strides: the levels' strides in pixels.
         scale_xy: for each level, how far a centre may leave its cell (Darknet's scale_x_y; 1 keeps it inside).
-        linear: whether a raw centre counts in cells, unbounded, as in anchor-free heads, instead of through a logistic.
+        linear: whether a raw centre is an unbounded number of cells, as in anchor-free heads, instead of a logit.
     """
 
     size: tuple[int, int]
@@ -33,17 +35,23 @@ class Anchors:
     linear: bool = False
 
     @classmethod
-    def of(cls, pairs, size, strides=STRIDES, scale_xy=None):
+    def of(
+        cls,
+        pairs: Iterable[Sequence[float]],
+        size: Sequence[int],
+        strides: Sequence[int] = STRIDES,
+        scale_xy: Sequence[float] | None = None,
+    ) -> Self:
         """Spread `pairs` of (width, height), any order, over the levels by area; the finest gets the smallest.
 
         Args:
-            pairs: as many for each level, in pixels.
+            pairs: in pixels, equally many for each level.
             size: (height, width) of the network's input in pixels.
             strides: the levels' strides, finest first.
             scale_xy: as the attribute; None for 1 on each level.
 
         Raises:
-            ValueError: where the pairs are no multiple of the number of levels or not positive.
+            ValueError: if the number of pairs is not a multiple of the number of levels, or a pair is not positive.
         """
         pairs, levels = [tuple(map(float, np.atleast_1d(pair))) for pair in pairs], len(strides)
         if not pairs or len(pairs) % levels or any(len(pair) != 2 or min(pair) <= 0 for pair in pairs):
@@ -56,30 +64,30 @@ class Anchors:
         return cls(tuple(size), boxes, tuple(strides), tuple(scale_xy or [1.0] * levels))
 
     @classmethod
-    def published(cls, size, strides=STRIDES):
-        """The anchors of YOLOv3 for three levels and of YOLOv4-tiny for two, scaled from 416 pixels to `size`."""
+    def published(cls, size: Sequence[int], strides: Sequence[int] = STRIDES) -> Self:
+        """Return YOLOv3's anchors for three levels or YOLOv4-tiny's for two, scaled from 416 pixels to `size`."""
         height, width = size
         return cls.of([(w * width / 416, h * height / 416) for w, h in YOLO_416[len(strides)]], size, strides)
 
     @classmethod
-    def free(cls, size, strides=STRIDES):
-        """What an anchor-free head (YOLOX) decodes by: one prediction a cell, in units of the cell's size."""
+    def free(cls, size: Sequence[int], strides: Sequence[int] = STRIDES) -> Self:
+        """Return the cells that an anchor-free head (YOLOX) decodes by: one prediction each, in units of its size."""
         boxes = tuple(((float(stride), float(stride)),) for stride in strides)
         return cls(tuple(size), boxes, tuple(strides), (1.0,) * len(strides), linear=True)
 
     @property
-    def levels(self):
+    def levels(self) -> tuple[str, ...]:
         """The names of the pyramid levels, finest first: "P3" has stride 8."""
         return tuple(f"P{stride.bit_length() - 1}" for stride in self.strides)
 
     @property
-    def pairs(self):
+    def pairs(self) -> np.ndarray:
         """All anchors (A, 2) as (width, height) in pixels, finest level first."""
         return np.array([pair for level in self.boxes for pair in level], "float32")
 
-    @lru_cache  # noqa: B019 - frozen, and a program knows few of them
-    def grid(self):
-        """Where each of the network's predictions lies, in parts of the input: a `Grid` of float32 arrays."""
+    @lru_cache  # noqa: B019 - frozen, and a program has few of them
+    def grid(self) -> "Grid":
+        """Return the place of each of the network's predictions, in parts of the input: float32 arrays."""
         cells, origins, sizes, scales = [], [], [], []
         height, width = self.size
         for boxes, stride, scale in zip(self.boxes, self.strides, self.scale_xy, strict=True):
@@ -92,17 +100,20 @@ class Anchors:
         arrays = (np.concatenate(v).astype("float32") for v in (origins, cells, sizes, scales))
         return Grid(*arrays, linear=self.linear)
 
-    def offsets(self):
-        """Index of each level's first prediction."""
+    def offsets(self) -> np.ndarray:
+        """Return the index of each level's first prediction."""
         height, width = self.size
         counts = [height // s * (width // s) * len(b) for s, b in zip(self.strides, self.boxes, strict=True)]
         return np.cumsum([0, *counts[:-1]])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
+        """Return the attributes, for `from_config`."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Rebuild anchors from `get_config`'s dict, which may have passed through JSON."""
+
         def frozen(value):
             return tuple(map(frozen, value)) if isinstance(value, (list, tuple)) else value
 

@@ -1,16 +1,16 @@
 """Box arithmetic in `keras.ops`: from raw heads to boxes and scores.
 
-Boxes are (..., 4) "cyxhw": centre y, centre x, height and width, each in parts of the network's input, unless a name
-says otherwise. This is the order that an exported file gives.
+Unless a name says otherwise, boxes are (..., 4) "cyxhw": centre y, centre x, height and width, each in parts of the
+network's input. Exported files return them in this order.
 """
 
 from keras import ops
 
-EXP_LIMIT = 8.0  # exp of more leaves the range of a 16-bit float once multiplied
+EXP_LIMIT = 8.0  # the products of exp(more) overflow 16-bit floats
 
 
 def flatten_heads(heads, classes):
-    """Raw head maps to raw predictions.
+    """Flatten raw head maps to raw predictions.
 
     Args:
         heads: list of (N, H, W, A * (5 + classes)), finest first, Darknet's order of channels.
@@ -25,13 +25,13 @@ def flatten_heads(heads, classes):
 
 
 def decode_boxes(raw, grid):
-    """Raw x, y, w, h (N, P, 4) to boxes (N, P, 4): YOLOv3's equations with YOLOv4's scale_x_y, or YOLOX's.
+    """Decode raw x, y, w, h (N, P, 4) to boxes (N, P, 4) by YOLOv3's equations with YOLOv4's scale_x_y, or YOLOX's.
 
     Args:
         raw: raw predictions.
-        grid: `anchors.Grid` of as many predictions.
+        grid: `anchors.Grid` of the P predictions.
     """
-    # Plain additions and products with constants: what mobile GPUs take, and no number leaves the 16-bit range.
+    # Additions and products with constants alone: mobile GPUs run them, and no number leaves the 16-bit range.
     factor, shift = grid.cells * grid.scales, grid.origins - grid.cells * (grid.scales - 1) / 2
     xy = raw[..., 0:2] if grid.linear else ops.sigmoid(raw[..., 0:2])
     xy = xy * factor[None] + shift[None]
@@ -40,17 +40,17 @@ def decode_boxes(raw, grid):
 
 
 def decode_scores(raw):
-    """Raw objectness and classes (N, P, 1 + C) to scores (N, P, C) in 0..1: their product."""
+    """Decode raw objectness and classes (N, P, 1 + C) to their product, scores (N, P, C) in 0..1."""
     return ops.sigmoid(raw[..., 0:1]) * ops.sigmoid(raw[..., 1:])
 
 
 def corners(boxes):
-    """cyxhw to (x1, y1, x2, y2)."""
+    """Convert cyxhw to (x1, y1, x2, y2)."""
     cy, cx, h, w = (boxes[..., i] for i in range(4))
     return ops.stack([cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2], axis=-1)
 
 
 def from_corners(boxes):
-    """(x1, y1, x2, y2) to cyxhw."""
+    """Convert (x1, y1, x2, y2) to cyxhw."""
     x1, y1, x2, y2 = (boxes[..., i] for i in range(4))
     return ops.stack([(y1 + y2) / 2, (x1 + x2) / 2, y2 - y1, x2 - x1], axis=-1)

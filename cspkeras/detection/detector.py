@@ -1,12 +1,14 @@
 """The Detector: a backbone, a neck and YOLO heads as one functional `keras.Model`."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from numbers import Integral
+from typing import Any, Self
 
 import keras
 import numpy as np
 
-from ..backbones import pyramid
+from ..backbones.pyramid import pyramid
+from ..graph import operation_of
 from .anchors import Anchors
 from .boxes import corners, decode_boxes, decode_scores, flatten_heads
 from .heads import HEADS
@@ -18,38 +20,48 @@ from .suppression import suppress
 
 @keras.saving.register_keras_serializable("cspkeras")
 class Detector(keras.Model):
-    """A one-stage detector; its outputs are the raw head maps (N, H, W, anchors * (5 + classes)), finest first.
+    """A one-stage detector, whose outputs are the raw head maps (N, H, W, anchors * (5 + classes)), finest first.
 
-    It is trained on batches of (image (N, H, W, 3) RGB in 0..1, {"boxes": (N, M, 4), "labels": (N, M)}), boxes as x1,
-    y1, x2, y2 in parts of the input, labels below 0 for padding.
+    It trains on batches of (images (N, H, W, 3) RGB in 0..1, {"boxes": (N, M, 4), "labels": (N, M)}), boxes as x1, y1,
+    x2, y2 in parts of the input, labels below 0 for padding.
 
     Args:
-        backbone: a model of this library with a fixed input shape; its top, if it has one, is left out.
-        neck: one of `necks.NECKS`; it decides which levels of the pyramid have a head.
+        backbone: a model of this library with a fixed input shape; its top, if it has one, is dropped.
+        neck: one of `necks.NECKS`; each level that it returns gets a head.
         classes: number of classes, or a sequence of their names.
         anchors: None for the published ones, pairs of (width, height) in pixels of the input, or `Anchors`.
         neck_options: keyword arguments of the neck.
         head: one of `heads.HEADS`.
         head_options: keyword arguments of the head.
-        activation: of the neck's convolutions.
+        activation: the activation of the neck, one of `cspkeras.blocks.ACTIVATIONS`.
         name: the model's name.
 
     Raises:
-        ValueError: for an unknown neck, no classes, a backbone without a fixed input size, or anchors of another size.
+        ValueError: for an unknown neck or head, no classes, a backbone without a fixed input size, and anchors of
+            another size or other levels.
+
+    Example:
+        >>> import cspkeras
+        >>> import numpy as np
+        >>> backbone = cspkeras.CSPDarknet53Tiny(include_top=False, input_shape=(64, 64, 3))
+        >>> detector = cspkeras.Detector(backbone, "fpn_tiny", classes=["cat", "dog"])
+        >>> found = detector.detect([np.zeros((48, 64, 3), "uint8")])  # untrained, so it finds nothing
+        >>> found[0]["boxes"].shape, found[0]["labels"].shape
+        ((0, 4), (0,))
     """
 
     def __init__(
         self,
-        backbone,
-        neck="efm",
-        classes=80,
+        backbone: keras.Model,
+        neck: str = "efm",
+        classes: int | Collection[str] = 80,
         *,
-        anchors=None,
-        neck_options=None,
-        head="yolo",
-        head_options=None,
-        activation="leaky_relu",
-        name=None,
+        anchors: Anchors | Sequence[Sequence[float]] | None = None,
+        neck_options: Mapping[str, Any] | None = None,
+        head: str = "yolo",
+        head_options: Mapping[str, Any] | None = None,
+        activation: str = "leaky_relu",
+        name: str | None = None,
     ):
         for argument, value, known in (("neck", neck, NECKS), ("head", head, HEADS)):
             if value not in known:
@@ -61,10 +73,9 @@ class Detector(keras.Model):
         size = backbone.input_shape[1:3]
         if None in size:
             raise ValueError(f"a detector's backbone needs a fixed input size. Received: {backbone.input_shape}")
-        recipe = dict(neck=neck, neck_options=dict(neck_options or {}))
-        recipe |= dict(head=head, head_options=dict(head_options or {}), activation=activation)
+        neck_options, head_options = dict(neck_options or {}), dict(head_options or {})
         levels = pyramid(backbone)
-        features = NECKS[neck](levels, activation=activation, **recipe["neck_options"])
+        features = NECKS[neck](levels, activation=activation, **neck_options)
         strides = [2 ** int(level[1:]) for level in features]
         if anchors is None:
             anchors = Anchors.published(size, strides)
@@ -80,69 +91,117 @@ class Detector(keras.Model):
                 f"{', '.join(anchors.levels)}"
             )
         heads = [
-            HEADS[head](
-                features[level], len(boxes), len(class_names), name=f"head_{level.lower()}", **recipe["head_options"]
-            )
+            HEADS[head](features[level], len(boxes), len(class_names), name=f"head_{level.lower()}", **head_options)
             for level, boxes in zip(anchors.levels, anchors.boxes, strict=True)
         ]
         super().__init__(inputs=backbone.input, outputs=heads, name=name or f"{backbone.name}_{neck}")
         self.class_names, self.anchors = class_names, anchors
-        self._recipe = recipe
+        self._options = {
+            "neck": neck,
+            "neck_options": neck_options,
+            "head": head,
+            "head_options": head_options,
+            "activation": activation,
+        }
         # By name: a sub-model as an attribute would save every weight a second time.
-        self._backbone = (backbone.name, levels["P5"]._keras_history.operation.name)
+        self._backbone = (backbone.name, operation_of(levels["P5"]).name)
 
     @property
-    def backbone(self):
-        """The backbone as a model of its own, sharing this one's weights."""
+    def backbone(self) -> keras.Model:
+        """The backbone as a separate model, which shares the detector's weights."""
         name, last = self._backbone
         return keras.Model(self.input, self.get_layer(last).output, name=name)
 
-    def compile(self, optimizer="adam", loss=None, **kwargs):
-        """As `keras.Model.compile`; the loss is a function of the target and the heads, by default `default_loss`."""
+    def compile(
+        self,
+        optimizer: str | keras.optimizers.Optimizer = "adam",
+        loss: Callable[[Mapping[str, Any], list], Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Configure the detector for training.
+
+        Args:
+            optimizer: as in `keras.Model.compile`.
+            loss: function of the target and the raw heads to a scalar; None for the loss that suits the anchors, with
+                its default options.
+            **kwargs: other arguments of `keras.Model.compile`.
+
+        Example:
+            >>> import cspkeras
+            >>> detector = cspkeras.YOLOv4Tiny(classes=3, input_shape=(64, 64, 3))
+            >>> detector.compile("sgd")
+        """
         super().compile(optimizer=optimizer, **kwargs)
         self._yolo_loss = loss or default_loss(self.anchors, len(self.class_names))
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: Mapping[str, Any]) -> None:
+        """Compile a loaded detector as the saved one was."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """Return the loss of the raw heads `y_pred` against the target `y`, a scalar."""
         loss = sum(self.losses, self._yolo_loss(y, y_pred))
-        strategy = getattr(self, "distribute_strategy", None)  # TensorFlow's; it adds up what the replicas have
+        strategy = getattr(self, "distribute_strategy", None)  # TensorFlow's, which sums the replicas' losses
         return loss / strategy.num_replicas_in_sync if strategy else loss
 
-    def predict_on_batch(self, x):
+    def predict_on_batch(self, x: np.ndarray) -> list[np.ndarray]:
+        """Return the raw heads of a batch of images, RGB in 0..1."""
         heads = super().predict_on_batch(x)
-        return [head[: len(x)] for head in heads]  # each of several replicas answers for the whole batch
+        return [head[: len(x)] for head in heads]  # each of several replicas returns a whole batch
 
-    def detect(self, images, score_threshold=0.25, iou_threshold=0.5, suppression="greedy", class_agnostic=False):
+    def detect(
+        self,
+        images: Sequence[np.ndarray] | np.ndarray,
+        score_threshold: float = 0.25,
+        iou_threshold: float = 0.5,
+        suppression: str = "greedy",
+        class_agnostic: bool = False,
+    ) -> list[dict[str, np.ndarray]]:
         """Find objects in images of any size.
 
         Args:
             images: sequence of (h, w, 3) uint8 RGB arrays, or one array (N, h, w, 3).
             score_threshold: 0..1; detections score more than this.
-            iou_threshold: 0..1; of two boxes of a class that overlap by more than this the better one is kept.
+            iou_threshold: 0..1; of two boxes of a class that overlap by more than this only the better one is kept.
             suppression: "greedy", "diou" or "soft"; see `suppression.suppress`.
-            class_agnostic: whether boxes of other classes suppress, too.
+            class_agnostic: whether boxes of different classes suppress each other.
 
         Returns:
             For each image a dict: "boxes" (N, 4) float32 x1, y1, x2, y2 in the image's pixels, "labels" (N,) int32
-            and "scores" (N,) float32, best first. Boxes are clipped to the image; one outside it is dropped.
+            and "scores" (N,) float32, best first. Boxes are clipped to the image; those outside it are dropped.
+
+        Raises:
+            ValueError: for images that are not uint8 RGB arrays, and for an unknown suppression.
+
+        Example:
+            >>> import cspkeras
+            >>> import numpy as np
+            >>> from PIL import Image
+            >>> detector = cspkeras.YOLOXNano(weights="bccd")  # doctest: +SKIP
+            >>> image = np.asarray(Image.open("blood.jpg").convert("RGB"))  # doctest: +SKIP
+            >>> found = detector.detect([image], score_threshold=0.4)[0]  # doctest: +SKIP
+            >>> [detector.class_names[label] for label in found["labels"]]  # doctest: +SKIP
+            ['RBC', 'RBC', 'WBC']
         """
         options = dict(suppression=suppression, class_agnostic=class_agnostic)
         return detect(self.predict_on_batch, self.anchors, images, score_threshold, iou_threshold, **options)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, for `from_config`."""
         return {
             "backbone": keras.saving.serialize_keras_object(self.backbone),
             "classes": list(self.class_names),
             "anchors": self.anchors.get_config(),
             "name": self.name,
-            **self._recipe,
+            **self._options,
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
+        """Rebuild a detector, with fresh weights, from `get_config`'s dict."""
         backbone = keras.saving.deserialize_keras_object(config["backbone"], custom_objects=custom_objects)
         return cls(**{**config, "backbone": backbone, "anchors": Anchors.from_config(config["anchors"])})
 
@@ -157,7 +216,7 @@ def detect(
     suppression="greedy",
     class_agnostic=False,
 ):
-    """`Detector.detect` for any function from a batch of images in 0..1 to raw heads."""
+    """Detect as `Detector.detect` does, with any function from a batch of images in 0..1 to raw heads."""
     found = []
     for start in range(0, len(images), batch_size):
         batch = images[start : start + batch_size]

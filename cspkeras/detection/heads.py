@@ -1,4 +1,8 @@
-"""YOLO's detection head: raw boxes and raw scores, apart until the last moment."""
+"""Detection heads: from a neck's map to a level's raw predictions.
+
+A head is a function of the map, the number of anchors and of classes, options of its own and a name. It ends in a
+`RawHead`, so that exported files can take boxes and scores apart.
+"""
 
 import math
 
@@ -8,7 +12,7 @@ from keras import layers, ops
 from ..backbones.yolox_darknet import conv3x3
 from ..blocks import conv_bn_act
 
-PRIOR = 0.01  # so that the first steps are not spent on unlearning objects everywhere
+PRIOR = 0.01  # initial objectness; without it the first steps would only unlearn objects everywhere
 PRIOR_LOGIT = math.log(PRIOR / (1 - PRIOR))
 
 
@@ -16,11 +20,11 @@ PRIOR_LOGIT = math.log(PRIOR / (1 - PRIOR))
 class RawHead(layers.Layer):
     """Interleave boxes (N, H, W, A * 4) and scores (N, H, W, A * (1 + C)) to Darknet's (N, H, W, A * (5 + C)).
 
-    Boxes and scores come from convolutions of their own, so that each has a quantization scale of its own in an int8
-    file; an exported file takes this layer's inputs. Together the two are exactly the published head's one convolution.
+    Boxes and scores come from separate convolutions, so that each has its own quantization scale in an int8 file;
+    exported files end at this layer's inputs. Together the two equal the published head's one convolution.
 
     Args:
-        anchors: A, the anchors a cell.
+        anchors: A, the number of anchors per cell.
     """
 
     def __init__(self, anchors, **kwargs):
@@ -43,11 +47,11 @@ class RawHead(layers.Layer):
 
 
 def yolo_head(x, anchors, classes, *, name):
-    """1x1 convolutions to the raw head map of one level.
+    """Build YOLO's head of one level: 1x1 convolutions to the raw head map.
 
     Args:
         x: KerasTensor (N, H, W, C).
-        anchors: anchors a cell.
+        anchors: number of anchors per cell.
         classes: number of classes.
         name: prefix of the layers' names.
 
@@ -64,7 +68,7 @@ def yolo_head(x, anchors, classes, *, name):
 
 
 def decoupled_head(x, anchors, classes, *, width=256, depthwise=False, activation="swish", name):
-    """YOLOX's head of one level (arXiv 2107.08430): classes have convolutions of their own, boxes and objectness share.
+    """Build YOLOX's head of one level (arXiv 2107.08430): one branch for classes, one for boxes and objectness.
 
     Args:
         x, anchors, classes, name: see `yolo_head`.
@@ -74,21 +78,24 @@ def decoupled_head(x, anchors, classes, *, width=256, depthwise=False, activatio
 
     Returns:
         KerasTensor (N, H, W, anchors * (5 + classes)).
+
+    Raises:
+        ValueError: for more than one anchor.
     """
     if anchors != 1:
-        raise ValueError(f"the decoupled head has one prediction a cell. Received: {anchors} anchors a level")
+        raise ValueError(f"the decoupled head has one prediction per cell. Received: {anchors} anchors per level")
     x = conv_bn_act(x, width, activation=activation, name=f"{name}_stem")
-    ways = {}
-    for way in ("classes", "boxes"):
+    branches = {}
+    for branch in ("classes", "boxes"):
         y = x
         for i in (1, 2):
-            y = conv3x3(y, width, depthwise=depthwise, activation=activation, name=f"{name}_{way}_conv{i}")
-        ways[way] = y
+            y = conv3x3(y, width, depthwise=depthwise, activation=activation, name=f"{name}_{branch}_conv{i}")
+        branches[branch] = y
 
-    def predict(way, channels, part, bias=0.0):
+    def predict(branch, channels, part, bias=0.0):
         small, bias = keras.initializers.RandomNormal(stddev=0.01), keras.initializers.Constant(bias)
         options = dict(kernel_initializer=small, bias_initializer=bias, name=f"{name}_{part}")
-        return layers.Conv2D(channels, 1, **options)(ways[way])
+        return layers.Conv2D(channels, 1, **options)(branches[branch])
 
     boxes = predict("boxes", 4, "boxes")
     objectness = predict("boxes", 1, "objectness", PRIOR_LOGIT)

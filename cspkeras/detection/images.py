@@ -1,4 +1,4 @@
-"""Images into the network and boxes back out."""
+"""Convert images to the network's input and boxes back to the images."""
 
 import numpy as np
 from PIL import Image
@@ -7,14 +7,14 @@ FILL = 114  # grey of the letterbox, 0..255
 
 
 def letterbox(image, size):
-    """Fit an image into the network's input without distorting it.
+    """Resize an image into the network's input and pad it with grey, without distorting it.
 
     Args:
         image: (h, w, 3) uint8 RGB.
         size: (height, width) of the input in pixels.
 
     Returns:
-        ((height, width, 3) uint8, placement); `placement` is (left, top, scale x, scale y) of the image within.
+        ((height, width, 3) uint8, placement); `placement` is the image's (left, top, scale x, scale y) in it.
     """
     (height, width), (h, w) = size, image.shape[:2]
     scale = min(height / h, width / w)
@@ -27,7 +27,7 @@ def letterbox(image, size):
 
 
 def to_image(boxes, placement, shape):
-    """Boxes (N, 4) x1, y1, x2, y2 from the input's pixels to the image's, clipped to its (h, w)."""
+    """Convert boxes (N, 4) x1, y1, x2, y2 from the input's pixels to the image's, clipped to its (h, w)."""
     left, top, scale_x, scale_y = placement
     boxes = (boxes - np.float32([left, top, left, top])) / np.float32([scale_x, scale_y] * 2)
     return np.clip(boxes, 0, np.float32([shape[1], shape[0]] * 2))

@@ -1,4 +1,4 @@
-"""Weights into a detector: Keras' files, and Darknet's .weights of the network that it was published as."""
+"""Load weights into a detector: Keras' files, and Darknet's .weights of the published network."""
 
 import warnings
 from dataclasses import dataclass, replace
@@ -9,18 +9,19 @@ from keras import layers
 
 from ..backbones.loading import check_weights, is_darknet, is_keras, load_keras_file, weighted_layers
 from ..backbones.pyramid import darknet_order
+from ..graph import operation_of
 from ..weights.darknet.file import WeightedLayer, count_floats, load_weights_file
 from .heads import RawHead
 
 
 @dataclass(frozen=True)
 class WeightedHead(WeightedLayer):
-    """A head: one convolution in the file, here one of the boxes (`convolution`) and one of the scores.
+    """A head: one convolution in the file, two in the detector, of the boxes (`convolution`) and of the scores.
 
     Attributes:
         scores: the built Conv2D of the scores.
-        anchors: anchors a cell.
-        classes: in the file. With another number than the detector's, its floats are read and left.
+        anchors: number of anchors per cell.
+        classes: number of classes in the file. If the detector has another, its floats are read and dropped.
     """
 
     scores: layers.Conv2D | None = None
@@ -32,16 +33,16 @@ class WeightedHead(WeightedLayer):
         return self.anchors * (5 + self.classes), *super().kernel_shape[1:]
 
     @property
-    def floats_a_class(self):
-        """By how many floats a class more makes the file longer."""
+    def floats_per_class(self):
+        """Number of floats that each class adds to the file."""
         return self.size // (5 + self.classes)
 
     def assign(self, kernel, bias, *_):
         if self.scores.filters != self.anchors * (1 + self.classes):
             return
         parts = [x.reshape(self.anchors, 5 + self.classes, *x.shape[1:]) for x in (kernel, bias)]
-        for convolution, its in ((self.convolution, np.s_[:, :4]), (self.scores, np.s_[:, 4:])):
-            values = [part[its].reshape(-1, *part.shape[2:]) for part in parts]
+        for convolution, channels in ((self.convolution, np.s_[:, :4]), (self.scores, np.s_[:, 4:])):
+            values = [part[channels].reshape(-1, *part.shape[2:]) for part in parts]
             WeightedLayer(self.index, self.place, convolution).assign(*values, None, None, None)
 
 
@@ -50,14 +51,14 @@ def load_weights(detector, weights, *, skip_mismatch=False):
 
     Args:
         detector: a `Detector`; with YOLO heads for all but whole Keras files.
-        weights: a .keras or .weights.h5 file of the same network, or a Darknet .weights file of the network that it was
-            published as; of one called `NAME.conv.K`, which holds the first layers alone, all that it holds.
-        skip_mismatch: whether the file may be of another number of classes; the heads stay as they are then.
+        weights: a .keras or .weights.h5 file of the same network, or a Darknet .weights file of the published network;
+            one called `NAME.conv.K` holds the first layers alone.
+        skip_mismatch: whether the file may have another number of classes; the heads stay as they are then.
 
     Raises:
-        OSError: where the file can't be read.
-        ValueError: for another kind of file, for a Darknet file where the heads are not YOLO's one convolution, and
-            for a file that doesn't fit, naming where.
+        OSError: if the file can't be read.
+        ValueError: for another kind of file, for a Darknet file if the heads are not YOLO's, and for a file that
+            doesn't fit, naming where.
     """
     check_weights(weights, is_darknet(weights) or is_keras(weights))
     if is_darknet(weights):
@@ -75,13 +76,13 @@ def _load_darknet(detector, path, skip_mismatch):
         load_weights_file(path, [layer for layer, end in zip(weighted, ends, strict=True) if end <= floats])
         return
     own = len(detector.class_names)
-    a_class = sum(layer.floats_a_class for layer in weighted if isinstance(layer, WeightedHead))
-    more = (floats - sum(layer.size for layer in weighted)) / a_class
+    per_class = sum(layer.floats_per_class for layer in weighted if isinstance(layer, WeightedHead))
+    more = (floats - sum(layer.size for layer in weighted)) / per_class
     if more and more.is_integer() and own + more > 0:
         found = own + int(more)
         if not skip_mismatch:
             raise ValueError(
-                f"{path}: holds the heads of {found} classes. Expected: those of {detector.name}'s {own}, or "
+                f"{path}: holds the heads of {found} classes. Expected: {detector.name}'s {own}, or "
                 "skip_mismatch=True, which leaves the heads as they are"
             )
         weighted = [replace(layer, classes=found) if isinstance(layer, WeightedHead) else layer for layer in weighted]
@@ -89,15 +90,15 @@ def _load_darknet(detector, path, skip_mismatch):
 
 
 def _weighted(detector, path):
-    """The detector's `WeightedLayer`s in its cfg's order, each head as one; `path` is for the error."""
+    """Return the detector's `WeightedLayer`s in its cfg's order, each head as one; `path` is for the error."""
     heads, scores = {}, set()
     for layer in detector.layers:
         if isinstance(layer, RawHead):
-            boxes, its_scores = (x._keras_history.operation for x in layer.input)
+            boxes, its_scores = map(operation_of, layer.input)
             if not isinstance(its_scores, layers.Conv2D):
                 raise ValueError(
-                    f"{path}: {detector.name}'s heads are not YOLO's one convolution a level, as which a Darknet file "
-                    "holds a head"
+                    f"{path}: a Darknet file holds heads of one convolution per level. Received: {detector.name} with "
+                    "other heads"
                 )
             heads[boxes] = layer.anchors, its_scores
             scores.add(its_scores)
@@ -114,10 +115,10 @@ def _weighted(detector, path):
 
 
 def _load_fitting(detector, path):
-    """Load a Keras file all but the heads of which must fit."""
+    """Load a Keras file; all but the heads must fit."""
     inner = [layer for layer in _weighted(detector, path) if not isinstance(layer, WeightedHead)]
     before = [layer.convolution.get_weights()[0] for layer in inner]
-    # Keras leaves out what does not fit and only warns, at length. A random kernel that was loaded is another one.
+    # Keras skips what does not fit and only warns, at length. A kernel that was loaded differs from its random start.
     with warnings.catch_warnings(action="ignore"):
         load_keras_file(path, detector, skip_mismatch=True)
     for layer, kernel in zip(inner, before, strict=True):

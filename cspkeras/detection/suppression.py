@@ -1,21 +1,21 @@
-"""Non-maximum suppression in `keras.ops`: for evaluation while training.
+"""Non-maximum suppression in `keras.ops`, for evaluation during training.
 
-The device has its own in NumPy (`tflite/detect.py`), of which a test asserts the same results.
+The device has its own in NumPy (`tflite/device`); a test asserts that both give the same results.
 """
 
 from keras import ops
 
 from .overlaps import diou, iou
 
-CANDIDATES = {"greedy": 1000, "diou": 1000, "soft": 300}  # best (box, class) pairs that enter the suppression
-SOFT_SIGMA = 0.5  # of Soft-NMS' Gaussian, as published
+CANDIDATES = {"greedy": 1000, "diou": 1000, "soft": 300}  # number of best (box, class) pairs by method
+SOFT_SIGMA = 0.5  # Soft-NMS' Gaussian, as published
 
 
 def suppress(boxes, scores, score_threshold, iou_threshold, candidates=None, *, method="greedy", class_agnostic=False):
-    """The best boxes of each image.
+    """Return the best boxes of each image.
 
-    Every (box, class) pair above the score threshold is a candidate, so that one box may be two classes, as in Darknet.
-    A score of NaN is no candidate; a box without area or with NaN overlaps nothing.
+    Every (box, class) pair above the score threshold is a candidate, so one box may have two classes, as in Darknet. A
+    score of NaN is not a candidate; a box without area or with NaN overlaps nothing.
 
     Args:
         boxes: (N, P, 4) x1, y1, x2, y2 in any unit.
@@ -24,13 +24,13 @@ def suppress(boxes, scores, score_threshold, iou_threshold, candidates=None, *, 
         iou_threshold: 0..1; a box is dropped where it overlaps a better one of its class by more than this.
         candidates: number of best candidates considered; None for CANDIDATES.
         method: "greedy"; "diou", where a box with another centre overlaps less (arXiv 1911.08287); or "soft", which
-            drops no box but lowers its score by a Gaussian of the overlap with each better one (arXiv 1704.04503), and
-            has no `iou_threshold`.
-        class_agnostic: whether boxes of other classes suppress, too.
+            drops no box but lowers its score by a Gaussian of the overlap with each better one (arXiv 1704.04503) and
+            ignores `iou_threshold`.
+        class_agnostic: whether boxes of different classes suppress each other.
 
     Returns:
         (boxes (N, K, 4), labels (N, K), scores (N, K), kept (N, K)), best first, K = `candidates` or fewer; `kept` is
-        true for what remains.
+        true for the boxes that remain.
 
     Raises:
         ValueError: for an unknown method.
@@ -58,9 +58,9 @@ def suppress(boxes, scores, score_threshold, iou_threshold, candidates=None, *, 
 
 
 def _greedy(overlapping, candidate):
-    """What stays of candidates (N, K), best first, of which some overlap (N, K, K)."""
-    # better[i, j]: j outranks i and would suppress it. Greedy's answer is the one fixed point of
-    # "kept where no kept box suppresses it"; repeating that from "all kept" reaches it in a few rounds.
+    """Return which of the candidates (N, K), best first, remain; `overlapping` is (N, K, K)."""
+    # better[i, j]: j outranks i and would suppress it. The greedy result is the only fixed point of "kept where no kept
+    # box suppresses it"; repeating this from "all kept" reaches it in a few rounds.
     rank = ops.arange(candidate.shape[-1])
     better = ops.logical_and(overlapping, rank[:, None] > rank)
 
@@ -75,12 +75,12 @@ def _greedy(overlapping, candidate):
 
 
 def _decayed(overlap, scores, threshold):
-    """Soft-NMS' scores (N, K); -1 where they fell to the threshold."""
+    """Return Soft-NMS' scores (N, K); -1 where they fell to the threshold."""
     factors = ops.exp(-ops.square(overlap) / SOFT_SIGMA)
     places = ops.arange(scores.shape[-1])
 
     def round_(waiting, done):
-        """The best that waits is done, and lowers the others."""
+        """Finish the best waiting box, which lowers the scores of the others."""
         best = ops.cast(ops.argmax(waiting, axis=-1), "int32")
         chosen = places == best[:, None]
         lowered = waiting * ops.take_along_axis(factors, best[:, None, None], axis=1)[:, 0]

@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from cspkeras.detection import boxes
 from cspkeras.detection.anchors import Anchors
-from cspkeras.detection.heads import RawHead
 from cspkeras.detection.overlaps import ciou
 
 RNG = np.random.default_rng(0)
@@ -56,12 +55,6 @@ def test_heads_are_flattened_in_the_grids_order():
     ]
     np.testing.assert_array_equal(np.concatenate([raw_boxes, raw_scores], 1), np.add.outer(expected, np.arange(7)))
     assert len(expected) == len(ANCHORS.grid().origins)
-
-
-def test_the_raw_head_interleaves_boxes_and_scores_as_darknet():
-    box, score = (RNG.normal(size=(2, 3, 4, 3, depth)).astype("float32") for depth in (4, 6))
-    head = RawHead(3)([box.reshape(2, 3, 4, -1), score.reshape(2, 3, 4, -1)])
-    np.testing.assert_array_equal(head, np.concatenate([box, score], -1).reshape(2, 3, 4, -1))
 
 
 def test_scores_are_the_product_of_objectness_and_class():

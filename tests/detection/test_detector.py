@@ -1,6 +1,5 @@
 """The Detector as a model: its heads, its arguments, its file, its loss."""
 
-import json
 import zipfile
 
 import keras
@@ -13,7 +12,6 @@ from cspkeras.blocks import conv_bn_act
 from cspkeras.detection import CSPPeleeNetEFM, Detector
 from cspkeras.detection.anchors import Anchors
 from cspkeras.detection.losses.yolo import YoloLoss
-from cspkeras.detection.necks import NECKS
 from cspkeras.saving import load_detector
 
 SIZE = (64, 96)
@@ -46,12 +44,9 @@ def test_raw_heads_and_detections_of_a_network(detector):
         assert (np.diff(found["scores"]) <= 0).all() and set(found["labels"]) <= {0, 1, 2}
 
 
-def test_heads_start_with_few_objects_and_anchors_of_the_grid():
+def test_heads_lie_on_the_anchors_grid():
     model = tiny_detector(["a", "b"])
     assert [head.shape[1:] for head in model.outputs] == [(8, 12, 14), (4, 6, 14), (2, 3, 14)]
-    raw = np.asarray(model(np.zeros((1, *SIZE, 3), "float32"))[0]).reshape(-1, 7)
-    np.testing.assert_allclose(1 / (1 + np.exp(-raw[:, 4])), 0.01, atol=1e-3)
-    np.testing.assert_allclose(np.delete(raw, 4, axis=1), 0, atol=1e-2)
 
 
 @pytest.mark.parametrize(
@@ -139,29 +134,6 @@ def test_its_file_keeps_everything_and_loads_in_safe_mode(options, tmp_path):
     with zipfile.ZipFile(tmp_path / "detector.keras") as archive:
         floats = sum(np.prod(weight.shape) for weight in model.weights)
         assert archive.getinfo("model.weights.h5").file_size < 4 * floats + 500_000  # no weight is in it twice
-
-
-CONFIGURATIONS = {
-    "efm": {"head": "decoupled", "head_options": {"width": 16}, "anchors": Anchors.free(SIZE)},
-    "fpn": {"anchors": Anchors.free(SIZE)},
-    "fpn_tiny": {},
-    "gfm": {},
-    "pafpn": {"neck_options": {"depthwise": True}},
-    "panet_spp": {},
-    "prn": {"neck_options": {"width": 32, "levels": 3}},
-}
-
-
-@pytest.mark.parametrize("neck", NECKS)
-def test_every_neck_and_head_is_made_again_from_its_configuration(neck):
-    model = tiny_detector(neck=neck, **{"anchors": None, **CONFIGURATIONS[neck]})
-    again = Detector.from_config(json.loads(json.dumps(model.get_config())))
-    assert again.anchors == model.anchors
-    assert {**again.get_config(), "backbone": None} == {**model.get_config(), "backbone": None}
-    again.set_weights(model.get_weights())
-    x = np.random.default_rng(0).random((1, *SIZE, 3), "float32")
-    for found, expected in zip(again(x), model(x), strict=True):
-        np.testing.assert_array_equal(found, expected)
 
 
 def test_a_compiled_detector_loads_compiled(tmp_path):

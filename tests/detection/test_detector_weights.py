@@ -1,4 +1,4 @@
-"""Detectors take the published networks' .weights files, and answer as their cfgs do."""
+"""Detectors load the published networks' .weights files, and then return what their cfgs return."""
 
 import re
 import runpy
@@ -21,7 +21,7 @@ def convolution(filters, size, last=False):
 
 
 def yolov3(backbone):
-    """yolov3.cfg: Darknet-53's first 75 layers and the neck behind them."""
+    """yolov3.cfg: Darknet-53's first 75 layers and the neck after them."""
     sections = re.split(r"(?m)^(?=\[)", backbone)
     start = next(i for i, section in enumerate(sections) if section.startswith("[net"))
     text = "".join(sections[start : start + 76])
@@ -37,7 +37,7 @@ def yolov3(backbone):
 
 @pytest.fixture(scope="module")
 def published(test_data, tmp_path_factory):
-    """A function of a detector's name: (cfg, .weights file) for inputs of `SIZE` and 80 classes."""
+    """A function from a detector's name to its (cfg, .weights file), for inputs of `SIZE` and 80 classes."""
     synthetic = runpy.run_path(str(test_data / "goldens" / "synthetic.py"))
     folder = tmp_path_factory.mktemp("darknet")
 
@@ -66,7 +66,7 @@ def build(name, weights=None, classes=80, **options):
 
 
 def same_outputs(found, expected):
-    """Whether two models answer the same, the second one's maps in any order."""
+    """Whether two models return the same maps, the second one in any order."""
     found, expected = ([np.asarray(x) for x in model(image())] for model in (found, expected))
     expected.sort(key=lambda x: -x.shape[1])
     return len(found) == len(expected) and all(
@@ -78,7 +78,7 @@ def same_outputs(found, expected):
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[] if name == QUICK else pytest.mark.slow) for name in WITH_CFG]
 )
-def test_a_detector_answers_as_its_cfg(published, name):
+def test_a_detector_returns_what_its_cfg_does(published, name):
     cfg, weights = published(name)
     assert same_outputs(build(name, weights), cspkeras.from_darknet(cfg, weights))
     weights.unlink()
@@ -114,16 +114,16 @@ def test_the_first_layers_alone(published, first_29):
         assert np.abs(found.get_layer(head).kernel).max() < 0.1  # as initialized; the file's are ten times larger
 
 
-def test_first_layers_that_end_within_one_are_an_error(first_29, tmp_path):
+def test_first_layers_that_end_within_a_layer_are_an_error(first_29, tmp_path):
     path = tmp_path / "x.conv.28"
     path.write_bytes(first_29.read_bytes()[:-4])
-    with pytest.raises(ValueError, match="x.conv.28: goes on behind yolov4_tiny's layer 'neck_p5_conv1': expected 0"):
+    with pytest.raises(ValueError, match="x.conv.28: continues after yolov4_tiny's layer 'neck_p5_conv1': expected 0"):
         build(QUICK, path)
 
 
 def test_another_number_of_classes(published):
     _, weights = published(QUICK)
-    with pytest.raises(ValueError, match="holds the heads of 80 classes. Expected: those of yolov4_tiny's 3, or skip_"):
+    with pytest.raises(ValueError, match="holds the heads of 80 classes. Expected: yolov4_tiny's 3, or skip_"):
         build(QUICK, weights, 3)
     full, found = build(QUICK, weights), build(QUICK, weights, 3, skip_mismatch=True)
     for layer in full.layers:
@@ -134,7 +134,7 @@ def test_another_number_of_classes(published):
     assert same_outputs(build(QUICK, weights, skip_mismatch=True), full)
 
 
-@pytest.mark.parametrize(("change", "message"), [(-4, "ends in yolov4_tiny's head 'head_p4'"), (4, "goes on behind")])
+@pytest.mark.parametrize(("change", "message"), [(-4, "ends in yolov4_tiny's head 'head_p4'"), (4, "continues after")])
 def test_a_file_of_another_length_names_the_place(published, tmp_path, change, message):
     content = published(QUICK)[1].read_bytes()
     path = tmp_path / "x.weights"
@@ -156,7 +156,7 @@ def test_keras_files_and_other_classes(tmp_path, suffix):
         np.testing.assert_array_equal(found.get_layer(name).kernel, source.get_layer(name).kernel)
 
 
-def test_a_keras_file_of_another_network_is_an_error_even_so(tmp_path):
+def test_a_keras_file_of_another_network_is_an_error_even_then(tmp_path):
     path = tmp_path / "other.weights.h5"
     cspkeras.CSPPeleeNetPRN(2, (SIZE, SIZE, 3)).save_weights(path)
     with pytest.raises(ValueError, match="other.weights.h5: holds no weights that fit yolov4_tiny's layer 'stem_conv"):
@@ -166,6 +166,6 @@ def test_a_keras_file_of_another_network_is_an_error_even_so(tmp_path):
 @pytest.mark.parametrize(
     ("weights", "error"), [("imagenet", "weights must be None or a .keras"), ("missing.weights", "missing; expected")]
 )
-def test_what_is_no_weights_file(weights, error):
+def test_other_weights_are_an_error(weights, error):
     with pytest.raises((ValueError, FileNotFoundError), match=error):
         build(QUICK, weights)

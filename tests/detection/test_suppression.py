@@ -8,7 +8,7 @@ import plain_overlaps
 import pytest
 
 from cspkeras.detection.suppression import CANDIDATES, suppress
-from cspkeras.tflite.device.detect import suppress as suppress_on_device
+from cspkeras.tflite.device.suppression import suppress as suppress_on_device
 
 IMAGES, BOXES, CLASSES = 3, 60, 4
 METHODS = tuple(CANDIDATES)

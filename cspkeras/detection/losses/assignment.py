@@ -1,4 +1,4 @@
-"""Which anchors answer for which object: each anchor has one exact scale, objects go to anchors by IoU."""
+"""Assign objects to anchors by the IoU of their shapes; each anchor has one exact scale."""
 
 import numpy as np
 from keras import ops
@@ -13,12 +13,12 @@ def assign(boxes, valid, anchors, iou_threshold):
         boxes: (N, M, 4) cyxhw in parts of the input, padded.
         valid: (N, M) bool, false for padding.
         anchors: `Anchors`.
-        iou_threshold: anchors whose shape overlaps an object's by more answer for it too (Darknet's iou_thresh); 1
-            leaves the best alone.
+        iou_threshold: other anchors are assigned too where the shapes' IoU is above this (Darknet's iou_thresh); 1
+            leaves only the best.
 
     Returns:
-        (index, positive), both (N, M, A): the prediction of each anchor in the cell that holds the object's centre, and
-        whether it answers for the object.
+        (index, positive), both (N, M, A): the prediction of each anchor in the cell of the object's centre, and whether
+        it is assigned to the object.
     """
     height, width = anchors.size
     overlap = size_iou(ops.flip(boxes[:, :, None, 2:4], -1), anchors.pairs / np.float32([width, height]))

@@ -1,6 +1,6 @@
-"""SimOTA, YOLOX's assignment (arXiv 2107.08430, section 2.1): each object takes the predictions that cost it least.
+"""SimOTA, YOLOX's assignment (arXiv 2107.08430, section 2.1): each object takes the predictions of the least cost.
 
-Followed is Megvii's code as it trained the published networks (releases 0.1 and 0.2, Apache-2.0).
+It follows Megvii's code that trained the published networks (releases 0.1 and 0.2, Apache-2.0).
 """
 
 import numpy as np
@@ -9,19 +9,19 @@ from keras import ops
 from ..boxes import corners
 from ..overlaps import iou
 
-CENTRE_RADIUS = 2.5  # in cells: how far from an object's centre a cell may answer for it
-CANDIDATES = 10  # whose overlaps, summed, are the number of predictions that an object takes
+CENTRE_RADIUS = 2.5  # in cells, from an object's centre to the cells that may be assigned to it
+CANDIDATES = 10  # the sum of so many best overlaps is the number of predictions that an object takes
 OVERLAP_WEIGHT = 3.0
 OUTSIDE = 1e5  # cost of a cell that is not both in the box and near its centre
-NEVER = 1e9  # cost of a pair that is none
+IMPOSSIBLE = 1e9  # cost of a pair that may not be assigned
 
 
 def assign_by_cost(boxes, scores, truth, labels, grid):
-    """Assign predictions to objects; nothing of it takes a gradient.
+    """Assign predictions to objects, without gradients.
 
-    An object's candidates are the cells whose centre lies in any object's box or within 2.5 cells of its centre. It
-    takes as many as its ten best overlaps add up to, at least one, by the cost of class and overlap; a prediction
-    that several take goes to the one it costs least.
+    Candidates are the cells whose centre lies in any object's box or within 2.5 cells of its centre. An object takes
+    as many as its ten best overlaps add up to, at least one: those of the least cost of class and overlap. A
+    prediction that several objects take goes to the one with the least cost.
 
     Args:
         boxes: (N, P, 4) decoded predictions, cyxhw in parts of the input.
@@ -31,8 +31,8 @@ def assign_by_cost(boxes, scores, truth, labels, grid):
         grid: `anchors.Grid` of the P predictions.
 
     Returns:
-        (index, positive, overlap), all (N, P): the object that a prediction answers for, whether it answers for any,
-        and its IoU with that object.
+        (index, positive, overlap), all (N, P): the object that a prediction is assigned to, whether it is assigned to
+        any, and its IoU with that object.
     """
     boxes, scores = ops.stop_gradient(boxes), ops.stop_gradient(scores)
     valid = labels[..., None] >= 0
@@ -44,12 +44,12 @@ def assign_by_cost(boxes, scores, truth, labels, grid):
     overlap = ops.where(candidate, overlap, 0.0)
     cost = _class_cost(scores, labels) - OVERLAP_WEIGHT * ops.log(overlap + 1e-8)
     cost = ops.where(ops.logical_and(near, inside), cost, cost + OUTSIDE)
-    cost = ops.where(candidate, cost, NEVER)
+    cost = ops.where(candidate, cost, IMPOSSIBLE)
 
     most = min(CANDIDATES, grid.cells.shape[0])
     number = ops.maximum(ops.floor(ops.sum(ops.top_k(overlap, most)[0], axis=-1, keepdims=True)), 1.0)
     least, place = ops.top_k(-cost, most)
-    taken = ops.logical_and(np.arange(most, dtype="float32") < number, least > -NEVER)
+    taken = ops.logical_and(np.arange(most, dtype="float32") < number, least > -IMPOSSIBLE)
 
     claims, owner = _count(place, taken, ops.shape(overlap))
     index = ops.where(claims > 1, ops.cast(ops.argmin(cost, axis=1), "int32"), owner)
@@ -57,7 +57,7 @@ def assign_by_cost(boxes, scores, truth, labels, grid):
 
 
 def _places(truth, grid):
-    """Whether each cell's centre is near each object's centre, and whether in its box: both (N, M, P)."""
+    """Return whether each cell's centre is near each object's centre, and whether in its box: both (N, M, P)."""
     centres = grid.origins + grid.cells / 2
     near, inside = [], []
     for axis in (0, 1):  # x and y; cyxhw has y first
@@ -68,17 +68,17 @@ def _places(truth, grid):
 
 
 def _class_cost(scores, labels):
-    """Binary cross-entropy of the root of objectness times class against each object's class: (N, M, P)."""
+    """Return the cross-entropy of the root of objectness times class against each object's class: (N, M, P)."""
     hit = (ops.log_sigmoid(scores[..., 0:1]) + ops.log_sigmoid(scores[..., 1:])) / 2
     miss = ops.maximum(ops.log(-ops.expm1(hit)), -100.0)
     hit = ops.maximum(hit, -100.0)
-    # The sum over all classes as if none were right, and what the right one changes.
+    # The sum over all classes as if all were wrong, and what the right one changes.
     wanted = ops.one_hot(ops.maximum(labels, 0), scores.shape[-1] - 1, dtype=scores.dtype)
     return ops.matmul(wanted, ops.transpose(miss - hit, (0, 2, 1))) - ops.sum(miss, axis=-1)[:, None]
 
 
 def _count(place, taken, shape):
-    """How many objects take each prediction, and the sum of their indices: both (N, P) int32.
+    """Return how many objects take each prediction, and the sum of their indices: both (N, P) int32.
 
     Args:
         place: (N, M, K) predictions.

@@ -1,26 +1,26 @@
-"""What a detector is trained towards: padded boxes and labels, and which of them are objects."""
+"""The targets of a detector's training: padded boxes and labels, and which of them are objects."""
 
 import numpy as np
 from keras import ops
 
-FARTHEST = 1e6  # of a box's coordinates; the squares of larger ones leave float32
+FARTHEST = 1e6  # largest coordinate of a box; the squares of larger ones overflow float32
 
 
 def objects(target, classes):
-    """The objects of a target.
+    """Return the objects of a target.
 
     Args:
         target: {"boxes": (N, M, 4) x1, y1, x2, y2 in parts of the input, "labels": (N, M)}. Labels below 0 are padding;
-            so are labels of no class and boxes that have no area, NaN, or a coordinate beyond FARTHEST.
+            so are labels of unknown classes and boxes that have no area, NaN, or a coordinate beyond FARTHEST.
         classes: number of classes.
 
     Returns:
-        (labels (N, M), corners (N, M, 4), valid (N, M)); what is not valid has class 0 and a box like any other.
+        (labels (N, M), corners (N, M, 4), valid (N, M)); an invalid one has class 0 and an ordinary box.
     """
     labels, boxes = ops.cast(target["labels"], "int32"), ops.cast(target["boxes"], "float32")
-    near = ops.all(ops.abs(boxes) <= FARTHEST, axis=-1)  # false for NaN
-    sound = ops.logical_and(near, ops.all(boxes[..., 2:] > boxes[..., :2], axis=-1))
+    in_range = ops.all(ops.abs(boxes) <= FARTHEST, axis=-1)  # false for NaN
+    sound = ops.logical_and(in_range, ops.all(boxes[..., 2:] > boxes[..., :2], axis=-1))
     valid = ops.logical_and(sound, ops.logical_and(labels >= 0, labels < classes))
-    # Even multiplied by 0, NaN would reach the loss and the gradient.
+    # NaN would reach the loss and the gradient even if it were multiplied by 0.
     whole = np.float32([0, 0, 1, 1])
     return ops.where(valid, labels, 0), ops.where(valid[..., None], boxes, whole), valid

@@ -1,4 +1,4 @@
-"""The detection loss: an overlap or squared errors for boxes, binary cross-entropy for objectness and classes."""
+"""The YOLO loss: an overlap or squared errors for boxes, binary cross-entropy for objectness and classes."""
 
 import numpy as np
 from keras import ops
@@ -11,14 +11,14 @@ from .targets import objects
 OVERLAPS = {"ciou": ciou, "diou": diou, "giou": giou, "iou": iou}
 BOX_LOSSES = (*OVERLAPS, "mse")
 FOCAL_PARTS = ("objectness", "classes")
-BLOCK = 32  # objects compared with all predictions at once: of thousands the table would not fit the memory
+BLOCK = 32  # objects compared with all predictions at once; thousands would not fit the memory
 
 
 class YoloLoss:
     """Loss of a detector's raw heads against padded boxes and labels.
 
-    Each object is answered for by the anchors that `assignment.assign` names. A prediction that answers for nothing but
-    overlaps an object by more than `ignore_threshold` is not held against the network (Darknet's ignore_thresh).
+    `assignment.assign` assigns objects to anchors. The objectness of an unassigned prediction that overlaps an object
+    by more than `ignore_threshold` does not count (Darknet's ignore_thresh).
 
     Args:
         anchors: `Anchors`.
@@ -27,18 +27,18 @@ class YoloLoss:
         ignore_threshold: IoU in 0..1.
         box_weight, objectness_weight, class_weight: the parts' weights.
         box: "ciou", "diou", "giou" or "iou", each as 1 - the overlap; or "mse", Darknet's first: the squared error of
-            logistic x, y and of raw w, h against what would decode to the object (x, y clipped to 0..1 where scale_xy
-            reaches beyond), times 2 - w * h of the object in parts of the input, w * h at most 1. The CSPNet paper's
-            base detectors were trained with MSE; its CSPResNeXt50 PANet-SPP at 512 has 38.0 AP with MSE, 39.4 with
-            GIoU, 39.1 with DIoU, 39.6 with CIoU.
-        focal_gamma: focal loss (arXiv 1708.02002): how far sure and right answers are discounted; 2 there, 0 not at
-            all.
-        focal_alpha: focal loss: weight of what should be 1, with 1 - alpha for what should be 0; 0.25 there, None
-            weighs both by 1.
+            logistic x, y and of raw w, h against the values that decode to the object (x, y clipped to 0..1 where
+            scale_xy reaches farther), times 2 - w * h of the object in parts of the input, w * h at most 1. The CSPNet
+            paper's base detectors were trained with MSE; its CSPResNeXt50 PANet-SPP at 512 has 38.0 AP with MSE, 39.4
+            with GIoU, 39.1 with DIoU, 39.6 with CIoU.
+        focal_gamma: exponent of the focal loss (arXiv 1708.02002), which discounts confident and right predictions; 2
+            there, 0 for no discount.
+        focal_alpha: focal loss: weight of targets of 1, with 1 - alpha for targets of 0; 0.25 there, None weighs both
+            by 1.
         focal_parts: the cross-entropies that the focal loss replaces: "objectness", "classes" or both.
-        label_smoothing: eps in 0..1, YOLOv4's label_smooth_eps: classes are trained towards eps / 2 and 1 - eps / 2.
-        class_weights: one weight a class, or None for 1 each: what an object's box and class loss count, for classes
-            of which there are few or many. Their mean over the objects should be 1; objectness knows no class.
+        label_smoothing: eps in 0..1, YOLOv4's label_smooth_eps: the targets of classes are eps / 2 and 1 - eps / 2.
+        class_weights: one weight per class, or None for 1 each: factors of the objects' box and class losses, for rare
+            and frequent classes. Their mean over the objects should be 1; objectness has no class.
 
     Raises:
         ValueError: for an option outside its range.
@@ -81,8 +81,13 @@ class YoloLoss:
         focal = dict(gamma=focal_gamma, alpha=focal_alpha)
         self._focal = {part: focal if part in focal_parts else {} for part in FOCAL_PARTS}
 
+    @staticmethod
+    def suits(anchors):
+        """Return whether a detector with these `Anchors` has anchor boxes."""
+        return not anchors.linear
+
     def __call__(self, target, heads):
-        """The loss, a scalar: its parts summed over the batch, divided by the number of answering predictions.
+        """Return the loss, a scalar: its parts summed over the batch, divided by the number of assigned predictions.
 
         Args:
             target: {"boxes": (N, M, 4), "labels": (N, M)}; see `targets.objects`.
@@ -92,9 +97,9 @@ class YoloLoss:
         raw_boxes, raw_scores = flatten_heads(heads, self.classes)
         labels, truth, valid = objects(target, self.classes)
         index, positive = assign(from_corners(truth), valid, self.anchors, self.iou_threshold)
-        answers = ops.cast(positive, "float32")
-        count = ops.maximum(ops.sum(answers), 1.0)
-        weight = answers * ops.take(self.class_weights, labels)[..., None]
+        assigned = ops.cast(positive, "float32")
+        count = ops.maximum(ops.sum(assigned), 1.0)
+        weight = assigned * ops.take(self.class_weights, labels)[..., None]
 
         decoded = corners(decode_boxes(raw_boxes, self.anchors.grid()))
         if self.box == "mse":
@@ -104,22 +109,22 @@ class YoloLoss:
 
         wanted = ops.one_hot(labels, self.classes)[:, :, None]
         wanted = wanted * (1 - self.label_smoothing) + self.label_smoothing / 2
-        class_loss = ops.sum(_bce(wanted, _take(raw_scores[..., 1:], index), **self._focal["classes"]), axis=-1)
+        class_loss = _cross_entropy(wanted, _take(raw_scores[..., 1:], index), **self._focal["classes"])
 
         objectness = raw_scores[..., 0]
-        answering = _scatter(index, answers, ops.shape(objectness)[1])
-        held = ops.maximum(answering, 1 - _covered(decoded, truth, valid, self.ignore_threshold))
-        objectness_loss = _bce(answering, objectness, **self._focal["objectness"])
+        is_object = _scatter(index, assigned, ops.shape(objectness)[1])
+        counted = ops.maximum(is_object, 1 - _covered(decoded, truth, valid, self.ignore_threshold))
+        objectness_loss = _cross_entropy(is_object, objectness, **self._focal["objectness"])
 
         parts = (
             (self.box_weight, box_loss * weight),
-            (self.objectness_weight, objectness_loss * held),
-            (self.class_weight, class_loss * weight),
+            (self.objectness_weight, objectness_loss * counted),
+            (self.class_weight, ops.sum(class_loss, axis=-1) * weight),
         )
         return sum(factor * ops.sum(part) for factor, part in parts) / count
 
     def _squared_error(self, raw, index, truth):
-        """Darknet's box loss of raw predictions (N, M, A, 4) at `index` (N, M, A): (N, M, A)."""
+        """Return Darknet's box loss of raw predictions (N, M, A, 4) at `index` (N, M, A): (N, M, A)."""
         grid = self.anchors.grid()
         origins, cells, sizes, scales = (
             ops.take(x, index, axis=0) for x in (grid.origins, grid.cells, grid.sizes, grid.scales)
@@ -132,11 +137,12 @@ class YoloLoss:
         return ops.sum(error, axis=-1) * (2 - ops.minimum(ops.prod(wh, axis=-1), 1.0))[:, :, None]
 
 
-def _bce(wanted, logits, gamma=0.0, alpha=None):
-    """Binary cross-entropy, as focal loss where gamma or alpha is given."""
-    loss = ops.maximum(logits, 0.0) - logits * wanted + ops.log1p(ops.exp(-ops.abs(logits)))
+def _cross_entropy(wanted, logits, gamma=0.0, alpha=None):
+    """Return the binary cross-entropy, as focal loss where gamma or alpha is given; `wanted` broadcasts."""
+    wanted = ops.broadcast_to(wanted, ops.shape(logits))
+    loss = ops.binary_crossentropy(wanted, logits, from_logits=True)
     if gamma:
-        # Away from 0, where the power's gradient would be infinite.
+        # At least 1e-7: at 0 the power's gradient would be infinite.
         loss *= ops.power(ops.maximum(ops.abs(wanted - ops.sigmoid(logits)), 1e-7), gamma)
     if alpha is not None:
         loss *= alpha * wanted + (1 - alpha) * (1 - wanted)
@@ -144,14 +150,14 @@ def _bce(wanted, logits, gamma=0.0, alpha=None):
 
 
 def _take(predictions, index):
-    """predictions (N, P, K) at index (N, M, A) -> (N, M, A, K)."""
+    """Return predictions (N, P, K) at index (N, M, A): (N, M, A, K)."""
     n, m, a = ops.shape(index)
     flat = ops.take_along_axis(predictions, ops.reshape(index, (n, m * a, 1)), axis=1)
     return ops.reshape(flat, (n, m, a, predictions.shape[-1]))
 
 
 def _scatter(index, weight, predictions):
-    """1 where any positive index points, else 0: (N, P)."""
+    """Return 1 where an index with a weight points, else 0: (N, P)."""
     n = ops.shape(index)[0]
     rows = ops.broadcast_to(ops.arange(n)[:, None, None], ops.shape(index))
     flat = ops.reshape(rows * predictions + index, (-1, 1))
@@ -160,16 +166,16 @@ def _scatter(index, weight, predictions):
 
 
 def _covered(predicted, truth, valid, threshold):
-    """1 where a prediction overlaps any object by more than the threshold: (N, P)."""
+    """Return 1 where a prediction overlaps any object by more than the threshold, else 0: (N, P)."""
     covered = ops.zeros(ops.shape(predicted)[:2], "bool")
     if truth.shape[1] == 0:
         return ops.cast(covered, "float32")
     predicted, count = ops.stop_gradient(predicted)[:, :, None], ops.shape(truth)[1]
 
-    def round_(i, covered):
-        some = ops.minimum(i * BLOCK + ops.arange(BLOCK), count - 1)  # the last again where there are no more
+    def compare(i, covered):
+        some = ops.minimum(i * BLOCK + ops.arange(BLOCK), count - 1)  # the last block repeats the last object
         overlap = iou(predicted, ops.take(truth, some, axis=1)[:, None])
         covering = ops.logical_and(overlap > threshold, ops.take(valid, some, axis=1)[:, None])
         return ops.logical_or(covered, ops.any(covering, axis=-1))
 
-    return ops.cast(ops.fori_loop(0, (count + BLOCK - 1) // BLOCK, round_, covered), "float32")
+    return ops.cast(ops.fori_loop(0, (count + BLOCK - 1) // BLOCK, compare, covered), "float32")

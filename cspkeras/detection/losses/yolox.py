@@ -1,4 +1,4 @@
-"""YOLOX's loss (arXiv 2107.08430): IoU for boxes, binary cross-entropy for objectness and classes, by SimOTA."""
+"""YOLOX's loss (arXiv 2107.08430): SimOTA, IoU for boxes, binary cross-entropy for objectness and classes."""
 
 from keras import ops
 
@@ -11,22 +11,27 @@ from .targets import objects
 class YoloXLoss:
     """Loss of an anchor-free detector's raw heads against padded boxes and labels.
 
-    Which prediction answers for which object is `simota.assign_by_cost`'s to say. A class is wanted to score as much as
-    the box's IoU.
+    `simota.assign_by_cost` assigns the predictions to objects. The target score of an object's class is the IoU of the
+    predicted box.
 
     Args:
         anchors: `Anchors.free` of the detector.
         classes: number of classes.
         box_weight, objectness_weight, class_weight: the parts' weights.
-        use_l1: whether the raw boxes' L1 distance is added, as YOLOX does when it trains without mosaic.
+        use_l1: whether to add the raw boxes' L1 distance, as YOLOX does when it trains without mosaic.
     """
 
     def __init__(self, anchors, classes, box_weight=5.0, objectness_weight=1.0, class_weight=1.0, use_l1=False):
         self.anchors, self.classes, self.use_l1 = anchors, classes, use_l1
         self.box_weight, self.objectness_weight, self.class_weight = box_weight, objectness_weight, class_weight
 
+    @staticmethod
+    def suits(anchors):
+        """Return whether a detector with these `Anchors` is anchor-free."""
+        return anchors.linear
+
     def __call__(self, target, heads):
-        """The loss, a scalar: its parts summed over the batch, divided by the number of answering predictions.
+        """Return the loss, a scalar: its parts summed over the batch, divided by the number of assigned predictions.
 
         Args:
             target: {"boxes": (N, M, 4), "labels": (N, M)}; see `targets.objects`.
@@ -36,17 +41,17 @@ class YoloXLoss:
         raw_boxes, raw_scores = flatten_heads([ops.cast(head, "float32") for head in heads], self.classes)
         decoded = decode_boxes(raw_boxes, grid)
         labels, truth, valid = objects(target, self.classes)
-        # One row of padding more: there is an object to point at where there are none.
+        # One more row of padding: an object to point at where there are none.
         labels = ops.pad(ops.where(valid, labels, -1), ((0, 0), (0, 1)), constant_values=-1)
         truth = ops.pad(ops.where(valid[..., None], truth, 0.0), ((0, 0), (0, 1), (0, 0)))
 
         index, positive, overlap = assign_by_cost(decoded, raw_scores, from_corners(truth), labels, grid)
         weight = ops.cast(positive, "float32")
         count = ops.maximum(ops.sum(weight), 1.0)
-        answer = ops.take_along_axis(truth, index[..., None], axis=1)
+        assigned = ops.take_along_axis(truth, index[..., None], axis=1)
         label = ops.take_along_axis(ops.maximum(labels, 0), index, axis=1)
 
-        box_loss = (1 - ops.square(iou(corners(decoded), answer))) * weight
+        box_loss = (1 - ops.square(iou(corners(decoded), assigned))) * weight
         wanted = ops.one_hot(label, self.classes) * overlap[..., None]
         class_loss = ops.binary_crossentropy(wanted, raw_scores[..., 1:], from_logits=True) * weight[..., None]
         objectness_loss = ops.binary_crossentropy(weight, raw_scores[..., 0], from_logits=True)
@@ -56,13 +61,13 @@ class YoloXLoss:
             self.class_weight * ops.sum(class_loss),
         ]
         if self.use_l1:
-            distance = ops.abs(raw_boxes - _encode(from_corners(answer), grid))
+            distance = ops.abs(raw_boxes - _encode(from_corners(assigned), grid))
             parts.append(ops.sum(distance * weight[..., None]))
         return sum(parts) / count
 
 
 def _encode(boxes, grid):
-    """The raw x, y, w, h that decode to boxes (N, P, 4) cyxhw."""
+    """Return the raw x, y, w, h that decode to boxes (N, P, 4) cyxhw."""
     xy = (ops.flip(boxes[..., 0:2], -1) - grid.origins) / grid.cells
     wh = ops.log(ops.maximum(ops.flip(boxes[..., 2:4], -1), 0.0) / grid.sizes + 1e-8)
     return ops.concatenate([xy, wh], axis=-1)

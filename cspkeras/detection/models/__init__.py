@@ -1,7 +1,9 @@
-"""The detectors, a module a family."""
+"""The detectors by name, a module a family; each lists its rows and constructors."""
 
-from . import yolo, yolox
+from . import paper, yolo, yolox
+from .paper import *
 from .yolo import *
 from .yolox import *
 
-__all__ = [*yolo.__all__, *yolox.__all__]
+FAMILIES = paper, yolo, yolox
+__all__ = [*paper.__all__, *yolo.__all__, *yolox.__all__]

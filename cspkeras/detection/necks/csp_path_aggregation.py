@@ -9,12 +9,16 @@ from ...blocks import conv_bn_act
 from ...layers import Upsample
 from .parts import check_neck
 
+__all__ = ["pafpn"]
+
 
 def pafpn(features, *, blocks=1, depthwise=False, activation="swish"):
-    """Down the pyramid by upsampling and up again by strided convolutions, a CSP layer behind each concatenation.
+    """Build YOLOX's neck: down the pyramid by upsampling, up again by strided convolutions.
+
+    A CSP layer follows each concatenation.
 
     Args:
-        features: pyramid, {"P3": KerasTensor, "P4": KerasTensor, "P5": KerasTensor}; further levels are not used.
+        features: pyramid, {"P3": KerasTensor, "P4": KerasTensor, "P5": KerasTensor}; other levels are not used.
         blocks: bottlenecks of each CSP layer.
         depthwise: whether the 3x3 convolutions are depthwise separable.
         activation: one of `blocks.ACTIVATIONS`.
@@ -23,7 +27,7 @@ def pafpn(features, *, blocks=1, depthwise=False, activation="swish"):
         {"P3": ..., "P4": ..., "P5": ...}, KerasTensors with as many channels as the pyramid's.
 
     Raises:
-        ValueError: where the pyramid lacks a level.
+        ValueError: if the pyramid lacks a level.
     """
     check_neck("pafpn", features, ("P3", "P4", "P5"))
     conv, csp = (partial(f, depthwise=depthwise, activation=activation) for f in (conv3x3, csp_layer))

@@ -1,4 +1,4 @@
-"""The paper's own neck, the Exact Fusion Model: each scale takes its neighbours."""
+"""The paper's own neck, the Exact Fusion Model, which fuses each scale with its neighbours."""
 
 from keras import layers
 
@@ -6,22 +6,24 @@ from ...blocks import conv_bn_act, spatial_attention
 from ...layers import Upsample
 from .parts import check_neck, compress, spatial_pyramid_pooling
 
+__all__ = ["efm"]
+
 
 def efm(features, *, width=256, sam=False, spp=False, activation="leaky_relu"):
-    """The paper's Exact Fusion Model (section 3.3, figure 6c), cross-channel pooling included.
+    """Build the paper's Exact Fusion Model (section 3.3, figure 6c), cross-channel pooling included.
 
     Each anchor belongs to one exact scale. That scale's map is fused from the scale itself, from the next coarser one
-    (upsampled) and from the next finer one (3x3 with stride 2); what the backbone gives is first compressed four to
-    one by maxout, which is where the paper's 75 % of the feature pyramid's memory go.
+    (upsampled) and from the next finer one (3x3 with stride 2). Maxout first compresses the backbone's maps four to
+    one, which saves the paper's 75 % of the feature pyramid's memory.
 
-    No cfg of it was published. The strides 32 and 16 of the way down are certain from the paper's per-layer figure, the
-    rest is in the manner of: with CSPPeleeNet at 416 and 80 classes it counts 4.869 BFLOPs where the paper says
-    4.868, 5.080 with SAM where it says 5.068, and 4.864 with SPP where it says 4.863.
+    No cfg of it was published. Strides 32 and 16 of the way down follow the paper's per-layer figure, the rest is in
+    the manner of: with CSPPeleeNet at 416 and 80 classes it counts 4.869 BFLOPs where the paper says 4.868, 5.080 with
+    SAM where it says 5.068, and 4.864 with SPP where it says 4.863.
 
     Args:
         features: pyramid, {"P2": KerasTensor, ..., "P5": KerasTensor}.
-        width: channels at stride 32; half as many at each finer scale. A multiple of 32. Where the half does not divide
-            P4's channels, the quarter P3's or the eighth P2's, a 1x1 convolution sees to it.
+        width: channels at stride 32; half as many at each finer scale. A multiple of 32. Where half of it does not
+            divide P4's channels, a quarter P3's or an eighth P2's, a 1x1 convolution widens them first.
         sam: whether each fused map passes a spatial attention module.
         spp: whether spatial pyramid pooling precedes the 3x3 at stride 32, which then has half the channels.
         activation: one of `blocks.ACTIVATIONS`.
@@ -30,7 +32,7 @@ def efm(features, *, width=256, sam=False, spp=False, activation="leaky_relu"):
         {"P3": ..., "P4": ..., "P5": ...}, KerasTensors.
 
     Raises:
-        ValueError: where the pyramid lacks a level or the width is no multiple of 32.
+        ValueError: if the pyramid lacks a level or the width is not a multiple of 32.
     """
     check_neck("efm", features, ("P2", "P3", "P4", "P5"), width, 32)
     half, quarter, eighth = width // 2, width // 4, width // 8

@@ -1,4 +1,4 @@
-"""Feature Pyramid Networks (arXiv 1612.03144) as YOLO has them: what is coarse is handed down to the finer scales."""
+"""Feature Pyramid Networks (arXiv 1612.03144) as YOLO has them: coarse maps are passed down to the finer scales."""
 
 from functools import partial
 
@@ -8,9 +8,11 @@ from ...blocks import conv_bn_act
 from ...layers import Upsample
 from .parts import alternate, check_neck
 
+__all__ = ["fpn", "fpn_tiny"]
+
 
 def fpn(features, *, width=512, activation="leaky_relu"):
-    """YOLOv3's neck (arXiv 1804.02767), as yolov3.cfg has it.
+    """Build YOLOv3's neck (arXiv 1804.02767), as yolov3.cfg has it.
 
     Args:
         features: pyramid, {"P3": KerasTensor, "P4": ..., "P5": ...}.
@@ -21,7 +23,7 @@ def fpn(features, *, width=512, activation="leaky_relu"):
         {"P3": ..., "P4": ..., "P5": ...}, KerasTensors.
 
     Raises:
-        ValueError: where the pyramid lacks a level or for another width.
+        ValueError: if the pyramid lacks a level, and for another width.
     """
     check_neck("fpn", features, ("P3", "P4", "P5"), width, 16)
     conv, maps, x = partial(conv_bn_act, activation=activation), {}, features["P5"]
@@ -36,19 +38,19 @@ def fpn(features, *, width=512, activation="leaky_relu"):
 
 
 def fpn_tiny(features, *, width=256, activation="leaky_relu"):
-    """YOLOv4-tiny's neck, as yolov4-tiny.cfg has it: two scales, one convolution a map.
+    """Build YOLOv4-tiny's neck, as yolov4-tiny.cfg has it: two scales, one convolution per map.
 
     Args:
         features: pyramid, {"P4": KerasTensor, "P5": ...}.
-        width: channels at stride 32, of which the coarse map has twice as many; what is handed down is half as wide.
-            A multiple of 8.
+        width: channels at stride 32; the coarse map has twice as many, the map that is passed down half as many. A
+            multiple of 8.
         activation: one of `blocks.ACTIVATIONS`.
 
     Returns:
         {"P4": ..., "P5": ...}, KerasTensors.
 
     Raises:
-        ValueError: where the pyramid lacks a level or for another width.
+        ValueError: if the pyramid lacks a level, and for another width.
     """
     check_neck("fpn_tiny", features, ("P4", "P5"), width, 8)
     conv = partial(conv_bn_act, activation=activation)

@@ -1,4 +1,4 @@
-"""The Global Fusion Model, with which the paper compares its Exact Fusion Model: each scale takes all the others."""
+"""The Global Fusion Model, which fuses each scale with all others; the paper compares its Exact Fusion Model to it."""
 
 from functools import partial
 
@@ -8,12 +8,14 @@ from ...blocks import conv_bn_act
 from ...layers import Upsample
 from .parts import check_neck, compress
 
+__all__ = ["gfm"]
+
 
 def gfm(features, *, width=128, activation="leaky_relu"):
-    """The paper's Global Fusion Model (section 3.3, figure 6b).
+    """Build the paper's Global Fusion Model (section 3.3, figure 6b).
 
     Each scale's map is fused from those of all scales in equal shares: coarser ones compressed by maxout and upsampled,
-    finer ones through 3x3 with stride 2 for each halving.
+    finer ones by a 3x3 with stride 2 for each halving.
 
     No cfg of it was published; this one is in the manner of. With CSPPeleeNet at 416 and 80 classes it counts 4.605
     BFLOPs, as the paper says.
@@ -28,7 +30,7 @@ def gfm(features, *, width=128, activation="leaky_relu"):
         {"P3": ..., "P4": ..., "P5": ...}, KerasTensors.
 
     Raises:
-        ValueError: where the pyramid lacks a level or for another width.
+        ValueError: if the pyramid lacks a level, and for another width.
     """
     check_neck("gfm", features, ("P3", "P4", "P5"), width, 16)
     conv, narrow = partial(conv_bn_act, activation=activation), partial(compress, activation=activation)

@@ -8,11 +8,13 @@ from ...blocks import activate, conv_bn_act
 from ...layers import Shortcut, Upsample
 from .parts import check_neck
 
+__all__ = ["prn"]
+
 
 def prn(features, *, width=256, levels=2, activation="leaky_relu"):
-    """PRN: instead of a concatenation, a map is added onto the first channels of the backbone's.
+    """Build a PRN, which adds a map to the first channels of the backbone's instead of concatenating both.
 
-    As yolov3-tiny-prn.cfg has it, the activation behind every addition included. With CSPPeleeNet at 416 and 80 classes
+    As yolov3-tiny-prn.cfg has it, the activation after every addition included. With CSPPeleeNet at 416 and 80 classes
     it counts 3.590 BFLOPs, with three levels 4.586, as the paper says.
 
     Args:
@@ -25,7 +27,7 @@ def prn(features, *, width=256, levels=2, activation="leaky_relu"):
         {"P4": ..., "P5": ...}, with three levels {"P3": ..., "P4": ..., "P5": ...}, KerasTensors.
 
     Raises:
-        ValueError: where the pyramid lacks a level, for another width or another number of levels.
+        ValueError: if the pyramid lacks a level, and for another width or number of levels.
     """
     if levels not in (2, 3):
         raise ValueError(f"levels must be 2 or 3. Received: levels={levels!r}")

@@ -8,9 +8,11 @@ from ...blocks import conv_bn_act
 from ...layers import Upsample
 from .parts import alternate, check_neck, spatial_pyramid_pooling
 
+__all__ = ["panet_spp"]
+
 
 def panet_spp(features, *, width=512, activation="leaky_relu"):
-    """PANet-SPP, as csresnext50-panet-spp.cfg and yolov4.cfg have it: down to the finest scale and up again.
+    """Build PANet-SPP, as csresnext50-panet-spp.cfg and yolov4.cfg have it: down to the finest scale and up again.
 
     Args:
         features: pyramid, {"P3": KerasTensor, "P4": ..., "P5": ...}.
@@ -21,7 +23,7 @@ def panet_spp(features, *, width=512, activation="leaky_relu"):
         {"P3": ..., "P4": ..., "P5": ...}, KerasTensors.
 
     Raises:
-        ValueError: where the pyramid lacks a level or for another width.
+        ValueError: if the pyramid lacks a level, and for another width.
     """
     check_neck("panet_spp", features, ("P3", "P4", "P5"), width, 16)
     conv, run = partial(conv_bn_act, activation=activation), partial(alternate, activation=activation)

@@ -1,4 +1,4 @@
-"""Which predictions answer for an object."""
+"""Which predictions are assigned to an object."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_which_cell_answers(centre, cells):
         ((50, 70), 1, [5]),
         ((8, 8), 0.5, [0, 1]),
         ((36, 28), 0.3, [3, 4, 2]),
-        ((3, 40), 0.9, [0]),  # where none is good the best answers all the same
+        ((3, 40), 0.9, [0]),  # where none fits well the best is assigned
         ((0, 0), 0.3, [0]),
     ],
 )

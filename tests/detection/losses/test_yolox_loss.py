@@ -102,7 +102,7 @@ def objects_of(boxes, labels):
 
 
 def scene(seed, images=2, objects=4, padding=2):
-    """Random boxes, labels and raw heads, of which some answer well, so that objects take several predictions."""
+    """Random boxes, labels and raw heads; some predictions are good, so that objects take several."""
     rng = np.random.default_rng(seed)
     centre, half = rng.uniform(0.1, 0.9, (images, objects, 2)), rng.uniform(0.03, 0.3, (images, objects, 2))
     if objects > 1:
@@ -173,13 +173,13 @@ def test_padding_has_no_influence(garbage):
     rows, nothing = np.full((2, 3, 4), garbage, "float32"), np.full((2, 3), -1)
     if np.isnan(garbage):
         nothing[:, 1:] = 0, CLASSES  # a broken box, and a label of no class
-    for order in (1, -1):  # behind the objects and before them
+    for order in (1, -1):  # after the objects and before them
         padded = np.concatenate([boxes, rows][::order], 1), np.concatenate([labels, nothing][::order], 1)
         for found, wanted in zip(loss_and_gradients(*padded, heads), expected, strict=True):
             np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-6)
 
 
-def test_pictures_without_objects_cost_their_objectness_alone():
+def test_images_without_objects_cost_their_objectness_alone():
     boxes, labels, heads = scene(4)
     nothing = np.full_like(labels, -1)
     expected = plain_loss(boxes, nothing, heads)

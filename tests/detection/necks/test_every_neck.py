@@ -1,9 +1,13 @@
 """Every neck: what it costs, the levels that it gives, its arguments, and that it fits every backbone."""
 
+import json
+from typing import NamedTuple
+
 import keras
 import numpy as np
 import pytest
 from keras import layers
+from small_networks import build_kind
 
 import cspkeras
 from cspkeras.analysis import complexity
@@ -11,21 +15,53 @@ from cspkeras.detection.necks import NECKS
 from cspkeras.layers import Maxout
 from cspkeras.registry import NETWORKS
 
-TWO, THREE = ("P4", "P5"), ("P3", "P4", "P5")
-# The neck's name, its options, its levels, and BFLOPs with CSPPeleeNet at 416 and 80 classes: ours, the paper's.
+TWO, THREE, FOUR = ("P4", "P5"), ("P3", "P4", "P5"), ("P2", "P3", "P4", "P5")
+
+
+class Kind(NamedTuple):
+    """A neck with options.
+
+    Attributes:
+        neck: its name.
+        options: its options, but for the width.
+        needs, gives: the levels that it takes and returns.
+        multiple: what its width must be a multiple of; None where it has no width.
+        narrow: a width that is quick to initialize, None for the default.
+        counted, published: BFLOPs with CSPPeleeNet at 416 and 80 classes: ours, the paper's.
+    """
+
+    neck: str
+    options: dict
+    needs: tuple
+    gives: tuple
+    multiple: int | None
+    narrow: int | None = None
+    counted: float | None = None
+    published: float | None = None
+
+
 KINDS = {
-    "efm": ("efm", {}, THREE, 4.869, 4.868),
-    "efm sam": ("efm", {"sam": True}, THREE, 5.080, 5.068),
-    "efm spp": ("efm", {"spp": True}, THREE, 4.864, 4.863),
-    "gfm": ("gfm", {}, THREE, 4.605, 4.605),
-    "prn": ("prn", {}, TWO, 3.590, 3.590),
-    "prn 3l": ("prn", {"levels": 3}, THREE, 4.586, 4.586),
-    "fpn": ("fpn", {}, THREE, None, None),
-    "fpn_tiny": ("fpn_tiny", {}, TWO, None, None),
-    "pafpn": ("pafpn", {}, THREE, None, None),
-    "panet_spp": ("panet_spp", {}, THREE, None, None),
+    "efm": Kind("efm", {}, FOUR, THREE, 32, counted=4.869, published=4.868),
+    "efm sam": Kind("efm", {"sam": True}, FOUR, THREE, 32, counted=5.080, published=5.068),
+    "efm spp": Kind("efm", {"spp": True}, FOUR, THREE, 32, counted=4.864, published=4.863),
+    "gfm": Kind("gfm", {}, THREE, THREE, 16, counted=4.605, published=4.605),
+    "prn": Kind("prn", {}, TWO, TWO, 8, counted=3.590, published=3.590),
+    "prn 3l": Kind("prn", {"levels": 3}, THREE, THREE, 8, counted=4.586, published=4.586),
+    "fpn": Kind("fpn", {}, THREE, THREE, 16, narrow=64),
+    "fpn_tiny": Kind("fpn_tiny", {}, TWO, TWO, 8, narrow=64),
+    "pafpn": Kind("pafpn", {}, THREE, THREE, None),
+    "pafpn depthwise": Kind("pafpn", {"depthwise": True}, THREE, THREE, None),
+    "panet_spp": Kind("panet_spp", {}, THREE, THREE, 16, narrow=64),
 }
-SMALL = {"fpn": 64, "fpn_tiny": 64, "panet_spp": 64}  # widths that are quick to initialize; of the others the default
+
+
+def narrow(kind):
+    """The options of a kind, with its narrow width."""
+    return kind.options | ({"width": kind.narrow} if kind.narrow else {})
+
+
+def test_every_neck_has_a_kind():
+    assert {kind.neck for kind in KINDS.values()} == set(NECKS)
 
 
 def backbone(name, size=None):
@@ -40,13 +76,11 @@ def check_fit(model, kinds):
     image = np.random.default_rng(0).random((1, side, side, 3), "float32")
     maps = keras.Model(model.input, list(features.values()))(image)
     inputs = {level: layers.Input(x.shape[1:]) for level, x in zip(features, maps, strict=True)}
-    for kind in kinds:
-        neck, options, levels, *_ = KINDS[kind]
-        options = {"width": SMALL[neck], **options} if neck in SMALL else options
-        outputs = NECKS[neck](inputs, **options)
-        assert tuple(outputs) == levels
+    for kind in map(KINDS.get, kinds):
+        outputs = NECKS[kind.neck](inputs, **narrow(kind))
+        assert tuple(outputs) == kind.gives
         found = keras.Model(list(inputs.values()), list(outputs.values()))(maps)
-        for level, x, expected in zip(levels, found, outputs.values(), strict=True):
+        for level, x, expected in zip(kind.gives, found, outputs.values(), strict=True):
             assert tuple(x.shape) == (1, *expected.shape[1:])
             assert x.shape[1:3] == (side >> int(level[1]), side >> int(level[1]))
             assert np.isfinite(np.asarray(x)).all() and np.asarray(x).any()
@@ -74,12 +108,25 @@ def peleenet():
     return backbone("CSPPeleeNet", 416)
 
 
-@pytest.mark.parametrize("kind", [kind for kind, (*_, published) in KINDS.items() if published])
-def test_bflops_are_those_of_the_paper(peleenet, kind):
-    neck, options, _, ours, published = KINDS[kind]
-    bflops = complexity(cspkeras.Detector(peleenet, neck, 80, neck_options=options)).bflops
-    assert f"{bflops:.3f}" == f"{ours:.3f}"
-    assert bflops == pytest.approx(published, rel=3e-3)
+@pytest.mark.parametrize("name", [name for name, kind in KINDS.items() if kind.published])
+def test_bflops_are_those_of_the_paper(peleenet, name):
+    kind = KINDS[name]
+    bflops = complexity(cspkeras.Detector(peleenet, kind.neck, 80, neck_options=kind.options)).bflops
+    assert f"{bflops:.3f}" == f"{kind.counted:.3f}"
+    assert bflops == pytest.approx(kind.published, rel=3e-3)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_detector_is_rebuilt_from_its_configuration(name):
+    backbone = build_kind("darknet tiny", include_top=False)
+    model = cspkeras.Detector(backbone, KINDS[name].neck, 2, neck_options=narrow(KINDS[name]))
+    again = cspkeras.Detector.from_config(json.loads(json.dumps(model.get_config())))
+    assert again.anchors == model.anchors
+    assert {**again.get_config(), "backbone": None} == {**model.get_config(), "backbone": None}
+    again.set_weights(model.get_weights())
+    x = np.random.default_rng(0).random((1, 64, 64, 3), "float32")
+    for found, expected in zip(again(x), model(x), strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 LEVELS = {"P2": (32, 24), "P3": (16, 40), "P4": (8, 96), "P5": (4, 40)}  # side, channels
@@ -90,26 +137,18 @@ def pyramid():
     return {level: layers.Input((side, side, channels), name=level) for level, (side, channels) in LEVELS.items()}
 
 
-@pytest.mark.parametrize(
-    ("neck", "options", "multiple", "levels"),
-    [
-        ("efm", {}, 32, "P2 to P5"),
-        ("gfm", {}, 16, "P3 to P5"),
-        ("prn", {}, 8, "P4 to P5"),
-        ("prn", {"levels": 3}, 8, "P3 to P5"),
-        ("fpn", {}, 16, "P3 to P5"),
-        ("fpn_tiny", {}, 8, "P4 to P5"),
-        ("panet_spp", {}, 16, "P3 to P5"),
-    ],
-)
-def test_wrong_arguments_are_named(pyramid, neck, options, multiple, levels):
-    for width in (0, multiple // 2, 3 * multiple // 2):
+@pytest.mark.parametrize("name", KINDS)
+def test_wrong_arguments_are_named(pyramid, name):
+    kind = KINDS[name]
+    multiple, build = kind.multiple, NECKS[kind.neck]
+    for width in (0, multiple // 2, 3 * multiple // 2) if multiple else ():
         with pytest.raises(ValueError, match=f"width must be a multiple of {multiple}. Received: width={width}"):
-            NECKS[neck](pyramid, **options, width=width)
-    with pytest.raises(ValueError, match=f"{neck} needs the pyramid levels {levels}. Missing: P4$"):
-        NECKS[neck]({level: x for level, x in pyramid.items() if level != "P4"}, **options)
+            build(pyramid, **kind.options, width=width)
+    levels = f"{kind.needs[0]} to {kind.needs[-1]}"
+    with pytest.raises(ValueError, match=f"{kind.neck} needs the pyramid levels {levels}. Missing: P4$"):
+        build({level: x for level, x in pyramid.items() if level != "P4"}, **kind.options)
     with pytest.raises(ValueError, match="Received: activation='gelu'"):
-        NECKS[neck](pyramid, **options, activation="gelu")
+        build(pyramid, **kind.options, activation="gelu")
 
 
 @pytest.mark.parametrize("levels", [1, 4, "3"])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from cspkeras.detection.necks import efm
+from cspkeras.detection.necks.exact_fusion import efm
 
 LEVELS = {"P2": (32, 16), "P3": (16, 32), "P4": (8, 32), "P5": (4, 40)}  # side, channels
 

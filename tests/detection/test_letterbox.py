@@ -1,4 +1,4 @@
-"""Images into the network, boxes in the images' pixels out: with networks that say what they are told to."""
+"""Images into the network, boxes in the images' pixels out, with networks that return given boxes."""
 
 import math
 
@@ -8,7 +8,7 @@ import pytest
 from cspkeras.detection.anchors import Anchors
 from cspkeras.detection.detector import detect
 from cspkeras.detection.images import letterbox
-from cspkeras.tflite.device.frames import fit
+from cspkeras.tflite.device.frames import to_input
 
 SIZE = (64, 96)
 ANCHORS = Anchors.of([(6, 9), (10, 7), (14, 22), (30, 18), (40, 36), (70, 50)], SIZE)
@@ -16,7 +16,7 @@ CLASSES = 3
 
 
 def raw_heads(boxes, anchors=ANCHORS):
-    """Raw heads that say exactly `boxes`: for each image (score, label, x1, y1, x2, y2 in pixels of the input)."""
+    """Raw heads that decode to `boxes`: for each image (score, label, x1, y1, x2, y2 in pixels of the input)."""
     height, width = anchors.size
     heads = [np.full((len(boxes), height // s, width // s, 2, 5 + CLASSES), -30.0, "float32") for s in (8, 16, 32)]
     for image, found in enumerate(boxes):
@@ -40,7 +40,7 @@ def placed(box, shape, size=SIZE):
 
 
 @pytest.mark.parametrize("shape", [(64, 96), (128, 192), (48, 100), (200, 100), (33, 17), (37, 501), (8, 12)], ids=str)
-def test_boxes_lie_in_the_pictures_pixels(shape):
+def test_boxes_lie_in_the_images_pixels(shape):
     height, width = shape
     box = [0.31 * width, 0.17 * height, 0.83 * width, 0.57 * height]
     (found,) = detect(lambda x: raw_heads([[(0.8, 2, *placed(box, shape))]]), ANCHORS, [np.zeros((*shape, 3), "uint8")])
@@ -54,7 +54,7 @@ def test_boxes_lie_in_the_pictures_pixels(shape):
     )
 
 
-def test_boxes_are_clipped_to_the_picture_and_those_outside_are_dropped():
+def test_boxes_are_clipped_to_the_image_and_those_outside_are_dropped():
     shape = (32, 96)  # the letterbox adds 16 rows above and below
     boxes = [
         (0.9, 0, 20.3, 1.2, 30.7, 12.5),  # in the upper margin
@@ -84,7 +84,7 @@ def test_thresholds():
     assert scores(0.95) == []
 
 
-def test_many_pictures_keep_their_order_over_batches():
+def test_many_images_keep_their_order_over_batches():
     images = [np.full((20 + i, 30, 3), 10 * i, "uint8") for i in range(7)]
     sizes = []
 
@@ -106,7 +106,7 @@ def test_the_network_sees_what_the_devices_script_shows_it(shape):
     seen = []
     detect(lambda x: seen.append(x) or raw_heads([[]]), ANCHORS, [image])
     assert seen[0].shape == (1, *SIZE, 3) and seen[0].dtype == np.float32
-    np.testing.assert_allclose(seen[0][0] * 255, fit(image, SIZE, "letterbox", 114), atol=1e-4)
+    np.testing.assert_allclose(seen[0][0] * 255, to_input(image, SIZE, "letterbox", 114), atol=1e-4)
 
 
 def test_the_letterbox_is_centred_on_grey():
@@ -126,7 +126,7 @@ def test_the_letterbox_is_centred_on_grey():
         ([[0, 0, 0]], "list of shape None"),
     ],
 )
-def test_other_pictures_are_an_error(detector, image, received):
+def test_other_images_are_an_error(detector, image, received):
     with pytest.raises(ValueError) as caught:
         detector.detect([image])
     assert str(caught.value) == f"images must be uint8 RGB arrays (height, width, 3). Received: {received}"

@@ -1,4 +1,4 @@
-"""The loss, against plain loops over the objects."""
+"""The YOLO loss, against plain loops over the objects."""
 
 import re
 
@@ -86,7 +86,7 @@ def test_an_option_outside_its_range_is_refused(options, message):
 
 @pytest.mark.parametrize("inside", [0.02, 0.25, 0.5, 0.9])  # where in its cell the object's centre lies
 @pytest.mark.parametrize("box", BOX_LOSSES)
-def test_a_perfect_answer_costs_nothing(box, inside):
+def test_a_perfect_prediction_costs_nothing(box, inside):
     (height, width), stride, scale = SIZE, STRIDES[1], ANCHORS.scale_xy[1]
     w, h = ANCHORS.boxes[1][1]
     x, y = (2 + inside) * stride, (1 + inside) * stride
@@ -107,14 +107,14 @@ def test_padding_has_no_influence(garbage):
     boxes, labels, heads = scene(padding=0)
     expected = loss_and_gradients(boxes, labels, heads, ignore_threshold=0.3)
     rows, nothing = np.full((2, BLOCK + 3, 4), garbage, "float32"), np.full((2, BLOCK + 3), -1)
-    for order in (1, -1):  # behind the objects and before them
+    for order in (1, -1):  # after the objects and before them
         padded = np.concatenate([boxes, rows][::order], 1), np.concatenate([labels, nothing][::order], 1)
         found = loss_and_gradients(*padded, heads, ignore_threshold=0.3)
         for part, wanted in zip(found, expected, strict=True):
             np.testing.assert_allclose(part, wanted, rtol=1e-4, atol=1e-7)
 
 
-def test_pictures_without_objects_cost_their_objectness_alone():
+def test_images_without_objects_cost_their_objectness_alone():
     boxes, labels, heads = scene()
     expected, _ = plain_loss.loss(boxes, np.full_like(labels, -1), heads)
     assert loss_of(boxes, np.full_like(labels, -1), heads) == pytest.approx(expected, rel=1e-4)
@@ -148,7 +148,7 @@ def test_what_is_no_object_counts_as_padding(box, label, box_loss):
         np.testing.assert_array_equal(found, wanted)
 
 
-def test_thousands_of_objects_in_one_picture_are_all_answered_for():
+def test_thousands_of_objects_in_one_image_are_all_assigned():
     rng = np.random.default_rng(4)
     corner = rng.uniform(0, 0.9, (1, 3000, 2))
     boxes = np.concatenate([corner, corner + rng.uniform(0.01, 0.1, (1, 3000, 2))], -1).astype("float32")

@@ -1,0 +1,63 @@
+"""Every head: its raw map, its configuration; and the layer that they end in."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from small_networks import build_kind
+
+from cspkeras.detection import Detector
+from cspkeras.detection.anchors import Anchors
+from cspkeras.detection.heads import HEADS, RawHead, decoupled_head
+from cspkeras.graph import operation_of
+
+SIZE, CLASSES = (64, 96), 2
+KINDS = {  # by name: options, anchors, and how many of the 1 + CLASSES scores start low
+    "yolo": ({}, Anchors.published(SIZE), 1),
+    "decoupled": ({"width": 16}, Anchors.free(SIZE), 1 + CLASSES),
+}
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_heads_start_with_few_objects(head):
+    options, anchors, low = KINDS[head]
+    each = len(anchors.boxes[0])
+    x = layers.Input((4, 6, 16))
+    raw = HEADS[head](x, each, CLASSES, **options, name="head")
+    assert raw.shape[1:] == (4, 6, each * (5 + CLASSES))
+    last = operation_of(raw)
+    assert isinstance(last, RawHead) and last.name == "head"
+    boxes, *scores = np.split(
+        keras.Model(x, raw)(np.zeros((1, 4, 6, 16))).numpy().reshape(-1, 5 + CLASSES), [4], axis=1
+    )
+    np.testing.assert_allclose(boxes, 0, atol=1e-2)
+    np.testing.assert_allclose(1 / (1 + np.exp(-scores[0][:, :low])), 0.01, atol=1e-3)
+    np.testing.assert_allclose(scores[0][:, low:], 0, atol=1e-2)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_a_detector_is_rebuilt_from_its_configuration(head):
+    options, anchors, _ = KINDS[head]
+    backbone = build_kind("darknet tiny", (*SIZE, 3), include_top=False)
+    model = Detector(backbone, "fpn", CLASSES, anchors=anchors, head=head, head_options=options)
+    again = Detector.from_config(json.loads(json.dumps(model.get_config())))
+    assert again.anchors == model.anchors
+    assert {**again.get_config(), "backbone": None} == {**model.get_config(), "backbone": None}
+    again.set_weights(model.get_weights())
+    x = np.random.default_rng(0).random((1, *SIZE, 3), "float32")
+    for found, expected in zip(again(x), model(x), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_the_raw_head_interleaves_boxes_and_scores_as_darknet():
+    rng = np.random.default_rng(0)
+    box, score = (rng.normal(size=(2, 3, 4, 3, depth)).astype("float32") for depth in (4, 6))
+    head = RawHead(3)([box.reshape(2, 3, 4, -1), score.reshape(2, 3, 4, -1)])
+    np.testing.assert_array_equal(head, np.concatenate([box, score], -1).reshape(2, 3, 4, -1))
+
+
+def test_the_decoupled_head_has_one_anchor():
+    with pytest.raises(ValueError, match="one prediction per cell. Received: 3 anchors per level"):
+        decoupled_head(layers.Input((4, 6, 16)), 3, CLASSES, name="head")
