@@ -1,20 +1,98 @@
-"""A functional Keras 3 model's graph: what follows what, and the same model built again with changes."""
+"""The graph of a functional Keras 3 model: what comes before and after a layer, and the same model with changes.
+
+Keras offers no public way to walk a graph or to run it with other layers: its private attributes are used here alone.
+"""
 
 import keras
 
 
+def operation_of(tensor):
+    """Return the operation that gives a KerasTensor."""
+    return tensor._keras_history.operation
+
+
+def inputs_of(operation):
+    """Return the KerasTensors that an operation takes, in a flat list."""
+    return keras.tree.flatten(operation.input)
+
+
+def sources(operation):
+    """Return the operations that give an operation's inputs."""
+    return [operation_of(x) for x in inputs_of(operation)]
+
+
 def followers(model):
-    """{operation: the operations of a functional model that take its output}."""
+    """Return {operation: the operations that take its output}, of a model in which each is called once."""
     found = {}
     for operation in model.operations:
-        for node in operation._inbound_nodes:
-            for x in node.input_tensors:
-                found.setdefault(x._keras_history.operation, []).append(operation)
+        for source in sources(operation):
+            found.setdefault(source, []).append(operation)
     return found
 
 
+def is_shared(operation):
+    """Whether an operation is called more than once."""
+    return len(operation._inbound_nodes) > 1
+
+
+def functional_graph(model):
+    """Return the functional model that a model is or, as `keras.Sequential`, holds; None for any other model."""
+    graph = getattr(model, "_functional", None) or model
+    return graph if hasattr(graph, "_run_through_graph") else None
+
+
+def run_graph(model, inputs, make):
+    """Run a functional model's graph with other functions in place of its operations.
+
+    Args:
+        model: the functional model.
+        inputs: what to run it on, one for each of its inputs.
+        make: function of an operation that gives a function of the operation's arguments.
+
+    Returns:
+        The outputs in the model's structure.
+    """
+    return model._run_through_graph(inputs, make)
+
+
+def rebuilt_graph(model, make, name=None):
+    """Build a functional model again, from inputs in float32.
+
+    Args:
+        model: the functional model.
+        make: see `run_graph`.
+        name: the new model's; None: that of `model`.
+    """
+    inputs = [keras.Input(batch_shape=x.shape, dtype="float32", name=x.name) for x in model.inputs]
+    outputs = run_graph(model, inputs, make)
+    return keras.Model(inputs[0] if len(inputs) == 1 else inputs, outputs, name=name or model.name)
+
+
+def copied(operation, name, **changes):
+    """Return a new operation like another one but for changes of its configuration, and the weights it is to get."""
+    made = type(operation).from_config({**operation.get_config(), **changes, "name": name})
+    return made, getattr(operation, "weights", None) and operation.get_weights()
+
+
+def with_weights(operation, weights):
+    """Return a function that calls a new operation, which builds it, and then sets its weights, if any."""
+
+    def call(*args, **kwargs):
+        output = operation(*args, **kwargs)
+        if weights:
+            operation.set_weights(weights)
+        return output
+
+    return call
+
+
+def row_of(operation, table, default=None):
+    """Return the row that a table by classes has for an operation's class, or for the nearest that it inherits from."""
+    return next((table[cls] for cls in type(operation).__mro__ if cls in table), default)
+
+
 def activation_name(operation):
-    """The name of the activation that an operation is or ends in."""
+    """Return the name of the activation that an operation is or ends in, "linear" for none."""
     kind = type(operation).__name__
     if kind == "ReLU":
         return {None: "relu", 6.0: "relu6"}.get(operation.max_value, "linear")
@@ -24,34 +102,8 @@ def activation_name(operation):
     return getattr(activation, "__name__", "linear")
 
 
-def on_new_inputs(graph, run, name=None):
-    """A model of new inputs, like another one's.
-
-    Args:
-        graph: a functional model, the inputs of which the new one has, in float32.
-        run: function of the new inputs that gives the outputs.
-        name: the model's; None: the graph's.
-    """
-    images = [keras.Input(batch_shape=x.shape, dtype="float32", name=x.name) for x in graph.inputs]
-    return keras.Model(images[0] if len(images) == 1 else images, run(images), name=name or graph.name)
-
-
-def copied(operation, name, **changes):
-    """A new operation like another one, but for changes of its configuration; and the weights it is to get, or None."""
-    made = type(operation).from_config({**operation.get_config(), **changes, "name": name})
-    return made, getattr(operation, "weights", None) and operation.get_weights()
-
-
-def called(made, weights, *args, **kwargs):
-    """A new operation's output; once built by that, it gets its weights."""
-    output = made(*args, **kwargs)
-    if weights:
-        made.set_weights(weights)
-    return output
-
-
 def keras_of(model):
-    """The Keras that a model is of: keras or tf_keras."""
+    """Return the Keras module that a model was built with: keras or tf_keras."""
     if isinstance(model, keras.Model):
         return keras
     import tf_keras

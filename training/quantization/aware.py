@@ -1,17 +1,19 @@
 """Quantization-aware training with tensorflow-model-optimization (tfmot): a Keras 3 model in, a tf-keras model out.
 
-tfmot takes functional tf-keras models alone, and of their layers only those that it knows. So the model is translated
-first, and every layer gets tfmot's wrapper here with a configuration of ours, by what becomes of it in an int8 file:
+tfmot takes functional tf-keras models alone, and of their layers only those that it knows. So the model is flattened
+and translated first, and every layer gets tfmot's wrapper here with a configuration of ours, by what becomes of it in
+an int8 file; `kinds` says it for each layer class:
 
-    a kernel        a scale a channel
-    an output       a scale of its own, but where a batch-norm or a fused activation follows a convolution; what is
-                    concatenated shares one
-    nothing         pooling by maximum, padding, slices, nearest resize: they keep their input's scale
+    a kernel        a scale per channel
+    an output       a scale of its own, except where a batch-norm or a fused activation follows a convolution; tensors
+                    that are concatenated share one
+    nothing         max-pooling, padding, slices, nearest resize: they keep their input's scale
 """
 
-from math import inf
+from collections.abc import Iterable
 
 import keras
+import numpy as np
 import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras
@@ -19,37 +21,16 @@ import tf_keras
 from ...detection.detector import Detector, detect
 from ...detection.heads import RawHead
 from ...detection.losses import default_loss
-from ...graph import activation_name, followers
-from ...layers import ChannelSlice, Maxout, Upsample
+from ...graph import activation_name, followers, inputs_of, operation_of
 from .calibration import checked
 from .equalization import Gated, equalized
 from .flattening import flattened
-from .quantizers import UNLIMITED, LayerQuantization, Range, RangeQuantizer, Swish, UnitQuantizer, output_quantizer
-from .translation import translate
+from .kinds import activation_of, kind_of
+from .quantizers import LayerQuantization, Range, RangeQuantizer, UnitQuantizer, output_quantizer
+from .translation import translate, twin_class
 
-PASSING = (
-    keras.layers.MaxPooling2D,
-    keras.layers.ZeroPadding2D,
-    keras.layers.Cropping2D,
-    keras.layers.Reshape,
-    keras.layers.Flatten,
-    keras.layers.Permute,
-    keras.layers.UpSampling2D,
-    ChannelSlice,
-    Maxout,
-    Upsample,
-    RawHead,
-)
-KERNELS = {
-    **dict.fromkeys(("Conv2D", "Conv2DTranspose", "Dense", "GroupedConv2D"), "kernel"),
-    "DepthwiseConv2D": "depthwise_kernel",
-}
-FUSED = ("relu", "relu6")  # activations that a convolution's kernel applies in the same breath
-BOUNDED = ("sigmoid", "softmax")
-SURE = 8.0  # a raw score beyond means 0 or 1, as far as 8 bits go
-# Beyond, these activations' inputs change nothing by as much as a step of 8 bits; an equalized value ends by itself.
-LIMITS = {"silu": (-8.0, inf), "mish": (-8.0, inf), "hard_silu": (-3.0, inf), "sigmoid": (-8.0, 8.0)}
-EQUALIZED = (-1.0, 1.0)
+SATURATED_LOGIT = 8.0  # a raw score beyond means 0 or 1, as far as 8 bits go
+EQUALIZED = (-1.0, 1.0)  # the range of a value that is multiplied by its gate
 
 
 class QuantizedDetector(tf_keras.Model):
@@ -60,7 +41,7 @@ class QuantizedDetector(tf_keras.Model):
         self._mean_loss = tf_keras.metrics.Mean("loss")
 
     def compile(self, optimizer="adam", loss=None, **kwargs):
-        """As `tf_keras.Model.compile`; the default loss is `default_loss`."""
+        """Compile as `tf_keras.Model.compile` does; the default loss is `default_loss`."""
         super().compile(optimizer=optimizer, **kwargs)
         self._yolo_loss = loss or default_loss(self.anchors, len(self.class_names))
 
@@ -77,36 +58,52 @@ class QuantizedDetector(tf_keras.Model):
         return self.get_metrics_result()
 
     def detect(self, images, score_threshold=0.25, iou_threshold=0.5, **options):
-        """See `Detector.detect`."""
+        """Find objects as `Detector.detect` does."""
         return detect(self.predict_on_batch, self.anchors, images, score_threshold, iou_threshold, **options)
 
 
-def quantize_aware(model, images=None):
-    """A tf-keras model that computes as its int8 file will, for training or `calibrate`.
+def quantize_aware(model: keras.Model, images: Iterable[np.ndarray] | None = None) -> tf_keras.Model:
+    """Build a tf-keras model that computes as the model's int8 file will, for training or `calibrate`.
 
     Args:
-        model: a functional or sequential Keras 3 model, which may hold others; a `Detector` gives a
-            `QuantizedDetector`. See `flattened` for what becomes of it first.
-        images: iterable of input batches, some real images, by which channels of very unequal ranges are found and
-            `equalized`; None: they stay.
+        model: a functional or sequential Keras 3 model, which may hold others; it is left as it is. A `Detector` gives
+            a `QuantizedDetector`, which detects too.
+        images: input batches (N, height, width, channels) of real images, a dozen images in all. Where they show
+            channels of very unequal ranges, these are scaled alike, which changes no output. None: no channel is
+            scaled.
 
     Returns:
-        A functional tf-keras model with tfmot's fake quantization and the weights of `model`. Its ranges are unset
-        until it has been trained or calibrated.
+        A functional tf-keras model with fake quantization and the weights of `model`. Its ranges are unset until it
+        has been trained or calibrated.
 
     Raises:
-        ValueError: for a layer that can't be quantized, naming it and the way out.
+        ValueError: for a model that is not functional, and for a layer that can't be quantized, naming it and what to
+            use instead.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> from cspkeras.training import calibrate, quantize_aware
+        >>> image = keras.Input((32, 32, 3))
+        >>> model = keras.Model(image, keras.layers.Conv2D(4, 3, activation="relu")(image))
+        >>> quantized = quantize_aware(model)
+        >>> images = np.random.default_rng(0).random((8, 32, 32, 3))
+        >>> quantized = calibrate(quantized, [images])
+        >>> quantized(images).shape
+        TensorShape([8, 30, 30, 4])
     """
-    flat = flattened(model) if images is None else equalized(model, checked(images, model))
+    flat = flattened(model)
+    if images is not None:
+        flat = equalized(flat, checked(images, model))
     quantizers = _output_quantizers(flat)
 
     def annotate(layer, operation):
-        kernel = KERNELS.get(type(operation).__name__)
-        if kernel is None and activation_name(operation) == "silu":
-            layer = Swish(name=layer.name)
-        # What the translation adds, the input's layer and inner activations, is not of the model.
+        kind, activation = kind_of(operation), activation_of(operation)
+        if activation.twin and not kind.kernel:
+            layer = twin_class(activation.twin)(name=layer.name)
+        # What the translation adds, an input's layer and inner activations, are not operations of the model.
         output = quantizers[operation] if operation in quantizers else _quantizer(operation, [], Range())
-        return tfmot.quantization.keras.QuantizeWrapperV2(layer, LayerQuantization(kernel, output))
+        quantization = LayerQuantization(kind.kernel, kind.channel_axes, output)
+        return tfmot.quantization.keras.QuantizeWrapperV2(layer, quantization)
 
     quantized = translate(flat, annotate)
     if isinstance(model, Detector):
@@ -117,19 +114,24 @@ def quantize_aware(model, images=None):
     return quantized
 
 
-def calibrate(quantized, images):
+def calibrate(quantized: tf_keras.Model, images: Iterable[np.ndarray]) -> tf_keras.Model:
     """Set the ranges of a model from `quantize_aware` without training it: post-training quantization.
 
     Args:
         quantized: the model; its ranges are changed, its weights are not.
-        images: iterable of input batches (N, height, width, channels); some dozens of real images, their values
-            those that the model takes: 0..1, for a detector or a backbone of ours.
+        images: input batches (N, height, width, channels), some dozens of real images, of the values that the model
+            takes: 0..1 for a detector; 0..1, or those of `preprocess_input`, for a backbone of cspkeras.
 
     Returns:
         `quantized`.
 
     Raises:
-        ValueError: where there are no images, or a batch is of another shape, not finite, or out of that range.
+        ValueError: for no images, and for a batch of another shape, with values that are not finite or out of that
+            range.
+
+    Example:
+        >>> quantized = calibrate(quantize_aware(detector), [images])  # doctest: +SKIP
+        >>> quantized.detect(images)  # doctest: +SKIP
     """
     norms = [layer for layer in quantized.layers if isinstance(unwrap(layer), tf_keras.layers.BatchNormalization)]
     trainable = [norm.trainable for norm in norms]
@@ -151,22 +153,23 @@ def calibrate(quantized, images):
 
 
 def range_quantizers(quantized):
-    """The `RangeQuantizer`s of the layers' outputs."""
+    """Return the `RangeQuantizer`s of the layers' outputs."""
     found = map(output_quantizer, quantized.layers)
     return [quantizer for quantizer in found if isinstance(quantizer, RangeQuantizer)]
 
 
 def unwrap(layer):
-    """The layer inside tfmot's wrapper, or the layer itself."""
+    """Return the layer inside tfmot's wrapper, or the layer itself."""
     return layer.layer if isinstance(layer, tfmot.quantization.keras.QuantizeWrapperV2) else layer
 
 
 def _output_quantizers(model):
     """{operation: the quantizer of its output, or None}."""
     after_each = followers(model)
-    ranges = {scores: Range(SURE) for head in model.operations if isinstance(head, RawHead) for scores in _scores(head)}
+    heads = [operation for operation in model.operations if isinstance(operation, RawHead)]
+    ranges = {scores: Range(SATURATED_LOGIT) for head in heads for scores in _origins(inputs_of(head)[1])}
     leaders = _share_ranges(model, after_each, ranges)
-    answers = {source for x in model.outputs for source in _sources(x)}
+    answers = {origin for x in model.outputs for origin in _origins(x)}
     quantizers = {}
     for operation in model.operations:
         range_ = ranges.setdefault(operation, Range())
@@ -174,8 +177,8 @@ def _output_quantizers(model):
         options = {}
         if len(after) == 1:
             value = isinstance(after[0], Gated) and activation_name(operation) == "linear"
-            options["limits"] = EQUALIZED if value else LIMITS.get(activation_name(after[0]), UNLIMITED)
-            if isinstance(after[0], keras.layers.LeakyReLU):
+            options["limits"] = EQUALIZED if value else activation_of(after[0]).limits
+            if kind_of(after[0]).leaky:
                 options["leaky"] = ranges.setdefault(after[0], Range())
         if operation in answers:
             options["tail"] = 0  # the few far values may be the objects
@@ -186,44 +189,40 @@ def _output_quantizers(model):
 
 def _quantizer(operation, following, range_, leads=True, **options):
     """The quantizer of an operation's output, or None where it has no numbers of its own."""
-    if isinstance(operation, PASSING):
+    kind, activation = kind_of(operation), activation_of(operation)
+    if kind.passes:
         return None
-    kind, activation = type(operation).__name__, activation_name(operation)
-    if kind not in KERNELS and kind != "BatchNormalization":
-        return UnitQuantizer() if activation in BOUNDED else RangeQuantizer(range_, leads, **options)
-    if activation in FUSED or (activation == "linear" and len(following) == 1 and _fuses(kind, following[0])):
+    if not kind.kernel and not kind.folds:
+        return UnitQuantizer() if activation.unit else RangeQuantizer(range_, leads, **options)
+    linear = activation_name(operation) == "linear"
+    if activation.fused or (linear and len(following) == 1 and _fuses(kind, following[0])):
         return None
     return RangeQuantizer(range_, leads, **options)
 
 
-def _sources(x):
+def _origins(x):
     """The operations whose numbers a tensor holds."""
-    operation = x._keras_history.operation
-    if not isinstance(operation, PASSING):
+    operation = operation_of(x)
+    if not kind_of(operation).passes:
         return [operation]
-    return [source for y in operation._inbound_nodes[0].input_tensors for source in _sources(y)]
-
-
-def _scores(head):
-    """The operations that give a head's raw scores."""
-    return _sources(head._inbound_nodes[0].input_tensors[1])
+    return [origin for y in inputs_of(operation) for origin in _origins(y)]
 
 
 def _share_ranges(model, followers, ranges):
-    """Give all that is concatenated one `Range` in `ranges`; returns {`Range`: the operation that moves it}.
+    """Give tensors that are concatenated one `Range` in `ranges`; return {`Range`: the operation that moves it}.
 
-    What goes into one concatenation alone takes its range; in a dense block that is the last concatenation's for all.
+    An input of only one concatenation takes the range of that; in a dense block all take that of the last one.
     """
     leaders = {}
     for operation in reversed(model.operations):
-        if not isinstance(operation, keras.layers.Concatenate):
+        if not kind_of(operation).joins:
             continue
         range_ = ranges.setdefault(operation, Range())
         leaders.setdefault(range_, operation)
-        for x in operation._inbound_nodes[0].input_tensors:
-            for source in _sources(x):
-                if len(_concatenations(source, followers)) == 1:
-                    ranges[source] = range_
+        for x in inputs_of(operation):
+            for origin in _origins(x):
+                if len(_concatenations(origin, followers)) == 1:
+                    ranges[origin] = range_
     return leaders
 
 
@@ -231,16 +230,16 @@ def _concatenations(operation, followers):
     """The concatenations that take an operation's output as it is."""
     found = set()
     for follower in followers.get(operation, []):
-        if isinstance(follower, keras.layers.Concatenate):
+        if kind_of(follower).joins:
             found.add(follower)
-        elif isinstance(follower, PASSING):
+        elif kind_of(follower).passes:
             found |= _concatenations(follower, followers)
     return found
 
 
 def _fuses(kind, follower):
-    """Whether an int8 kernel computes a layer of class `kind` and its follower in one step."""
-    following = type(follower).__name__
-    if following == "BatchNormalization":
-        return kind in KERNELS
-    return following not in KERNELS and activation_name(follower) in FUSED
+    """Whether an int8 kernel computes a layer of a `Kind` and its follower in one step."""
+    following = kind_of(follower)
+    if following.folds:
+        return bool(kind.kernel)
+    return not following.kernel and activation_of(follower).fused

@@ -1,31 +1,34 @@
-"""The images that a model is calibrated on, looked at before they are used."""
+"""Validate the images that a model is calibrated on."""
 
 import numpy as np
 
 from ...graph import is_detector
-from ...registry import NETWORKS
+from ...registry import network_of
 
 NORMALIZED = 3.0  # beyond what ImageNet's mean and deviation make of any pixel
 
 
-def limits_of(model):
-    """(least, most) value that a model's input may have, or None where that is not known: a user's model's."""
+def input_limits(model):
+    """Return the smallest and largest value that a model's input may have; None for a user's model."""
     if is_detector(model):
         return 0.0, 1.0
-    ours = model.name in {name.lower() for name in NETWORKS}
-    return (-NORMALIZED, NORMALIZED) if ours else None
+    return (-NORMALIZED, NORMALIZED) if network_of(model) else None
 
 
 def checked(images, model):
-    """The input batches of `images`, as float32.
+    """Check input batches one by one.
 
     Args:
-        images: iterable of batches (N, height, width, channels), of a model of several inputs as that takes them.
+        images: iterable of batches (N, height, width, channels); for a model of several inputs, of what that takes.
         model: the Keras 3 model, or what `quantize_aware` made of it.
 
+    Yields:
+        The batches, as float32.
+
     Raises:
-        ValueError: where there are none, or one is of another shape than the model's input, not finite, or not in the
-            range of a detector or a backbone of ours. It says what was received and what is accepted.
+        ValueError: for no batches, and for one of another shape than the model's input, with values that are not
+            finite, or beyond the range of a detector's or a published backbone's input. It says what was received and
+            what is accepted.
     """
     count, single = 0, len(model.inputs) == 1
     for count, batch in enumerate(images, 1):  # noqa: B007
@@ -35,7 +38,7 @@ def checked(images, model):
 
 
 def _checked(batch, model):
-    shape, limits = tuple(model.inputs[0].shape), limits_of(model)
+    shape, limits = tuple(model.inputs[0].shape), input_limits(model)
     wanted = f"calibration takes batches (N, {', '.join(map(str, shape[1:]))})"
     if isinstance(batch, tuple | list | dict):
         raise ValueError(f"{wanted}, the images alone. Received: a {type(batch).__name__} of {len(batch)}")

@@ -1,4 +1,4 @@
-"""Where a quantized model loses: each layer's answers in 8 bits beside those in floats."""
+"""Find where a quantized model loses accuracy: each layer's output in 8 bits against that in floats."""
 
 import math
 
@@ -34,14 +34,14 @@ def layer_errors(quantized, model, images):
         quantizer = output_quantizer(layer)
         name = layer.name.removeprefix("quant_").removesuffix("_activation")
         if quantizer and name in outputs:
-            measured[name] = layer, quantizer  # of a convolution and its activation the latter, which comes behind
+            measured[name] = layer, quantizer  # of a convolution and its activation the latter, which comes later
     exact = keras.Model(model.inputs, [outputs[name] for name in measured])
     rounded = tf_keras.Model(quantized.inputs, [layer.output for layer, _ in measured.values()])
     sums = np.zeros((len(measured), 3))
     for batch in images:
         answers = zip(exact([batch], training=False), rounded(batch, training=False), measured.values(), strict=True)
         for row, (wanted, answered, (_, quantizer)) in zip(sums, answers, strict=True):
-            wanted = _that_matters(wanted, quantizer)
+            wanted = _clipped(wanted, quantizer)
             own = quantizer(wanted, False, {})
             row += [np.square(np.float64(x)).sum() for x in (own - wanted, answered - wanted, wanted)]
     if not sums.any():
@@ -54,8 +54,8 @@ def layer_errors(quantized, model, images):
     return sorted(rows, key=lambda row: -row["added"])
 
 
-def _that_matters(x, quantizer):
-    """Values without what is left out on purpose, since nothing behind would notice."""
+def _clipped(x, quantizer):
+    """Clip values to the range that later layers can distinguish."""
     if not isinstance(quantizer, RangeQuantizer):
         return x
     fixed = quantizer.range.fixed or math.inf

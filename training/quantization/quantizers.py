@@ -13,11 +13,12 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras
 
+from .kinds import UNLIMITED
+
 DECAY = 0.95  # of the moving averages; tfmot's 0.999 wants a thousand steps
 LEAKY_UNIT = 10 / 256
 TAIL = 1e-4  # share of a tensor's values, at each end, that may be clipped: a few far ones would coarsen all others
 NARROWEST = 1e-6  # range: of a tensor that is 0 throughout the scale would be 0, and no number divides by that
-UNLIMITED = (-math.inf, math.inf)
 SAMPLE = 1 << 16  # values by which the tail of a large tensor is found
 
 _tfmot = tfmot.quantization.keras
@@ -38,7 +39,7 @@ class Range:
         self.fixed, self.moves, self.widens, self._variables = fixed, not fixed, False, None
 
     def variables(self, layer):
-        """(smallest, largest, number of batches seen); made in the layer that asks first."""
+        """Return (smallest, largest, number of batches seen); they are made in the layer that asks first."""
         if self._variables is None:
             name, end = f"{layer.name}_range", self.fixed or 6.0
             self._variables = [
@@ -52,7 +53,10 @@ class Range:
 
 @tf.function  # one graph for all tensors of a shape: a model has hundreds
 def extremes(x, tail):
-    """A tensor's smallest and largest value but for `tail` of them at each end; an int8 range must hold zero."""
+    """Return a tensor's smallest and largest value but for `tail` of them at each end, with zero between them.
+
+    An int8 range must hold zero.
+    """
     if not tail:
         return tf.minimum(tf.reduce_min(x), 0.0), tf.maximum(tf.reduce_max(x), 0.0)
     if len(x.shape) == 4:  # of a map some pixels, all of their channels
@@ -65,9 +69,9 @@ def extremes(x, tail):
 
 @tf.custom_gradient
 def rounded(x, low, high):
-    """`x` in 256 steps from `low` to `high`.
+    """Round `x` to 256 steps from `low` to `high`.
 
-    TensorFlow's own gradient for the two ends knows only of the values that are clipped. This one also tells what the
+    TensorFlow's own gradient for the two ends counts only the values that are clipped. This one also counts what the
     width of a step costs all others, as learned step sizes have it (arXiv 1902.08153).
     """
     y = tf.quantization.fake_quant_with_min_max_vars(x, low, high)
@@ -87,7 +91,7 @@ class RangeQuantizer(_tfmot.quantizers.Quantizer):
 
     Args:
         range_: the range.
-        leads: whether this tensor's values move the range; of tensors that share one, the one that holds them all.
+        leads: whether this tensor's values move the range; of the tensors that share one, only that which holds all.
         leaky: the range of the leaky ReLU that alone follows, or None.
         limits: the smallest and the largest value that matter to what alone follows.
         tail: share of the values, at each end, that the range may leave out.
@@ -136,7 +140,7 @@ class RangeQuantizer(_tfmot.quantizers.Quantizer):
 
 
 def unit(x):
-    """`x` in steps of 1/256 from 0 to 255/256: what int8 kernels give for sigmoid and softmax."""
+    """Round `x` to steps of 1/256 from 0 to 255/256, as int8 kernels give sigmoid and softmax."""
     return tf.quantization.fake_quant_with_min_max_args(x, 0.0, 255 / 256)
 
 
@@ -153,26 +157,19 @@ class UnitQuantizer(_tfmot.quantizers.Quantizer):
         return {}
 
 
-@tf_keras.utils.register_keras_serializable("cspkeras")
-class Swish(tf_keras.layers.Layer):
-    """Swish as an int8 file computes it, in two operations."""
-
-    def call(self, x):
-        return x * unit(tf.sigmoid(x))
-
-
 class KernelQuantizer(_tfmot.quantizers.LastValueQuantizer):
     """A scale an output channel, or one for all.
 
     Args:
-        depthwise: whether the kernel is (height, width, channels, multiplier): its last two axes are the output
-            channels. One scale for all of them would do worse than lose accuracy: behind it the norm's factor for each
-            channel can't become part of the kernel, and the converter leaves the convolution in floats.
+        channel_axes: how many of the kernel's last axes number the output channels; 0: one scale for all. A depthwise
+            kernel, (height, width, channels, multiplier), has two. One scale for all of them would do worse than lose
+            accuracy: the norm's factor for each channel could not become part of the kernel, and the converter would
+            leave the convolution in floats.
     """
 
-    def __init__(self, per_channel, depthwise=False):
-        super().__init__(num_bits=8, per_axis=per_channel, symmetric=True, narrow_range=True)
-        self.depthwise = depthwise
+    def __init__(self, channel_axes):
+        super().__init__(num_bits=8, per_axis=channel_axes > 0, symmetric=True, narrow_range=True)
+        self.channel_axes = channel_axes
 
     def build(self, tensor_shape, name, layer):
         return self._add_range_weights(layer, name, self.per_axis, self._by_channel(tensor_shape))
@@ -182,7 +179,7 @@ class KernelQuantizer(_tfmot.quantizers.LastValueQuantizer):
         return tf.reshape(super().__call__(kernel, training, weights, **kwargs), inputs.shape)
 
     def _by_channel(self, shape):
-        return (*shape[:-2], 1, shape[-2] * shape[-1]) if self.depthwise else shape
+        return (*shape[:-2], 1, shape[-2] * shape[-1]) if self.channel_axes == 2 else shape
 
 
 class LayerQuantization(_tfmot.QuantizeConfig):
@@ -190,20 +187,15 @@ class LayerQuantization(_tfmot.QuantizeConfig):
 
     Args:
         kernel: the kernel's attribute, or None.
+        channel_axes: see `KernelQuantizer`.
         output: the output's quantizer, or None.
     """
 
-    def __init__(self, kernel=None, output=None):
-        self.kernel, self.output = kernel, output
+    def __init__(self, kernel=None, channel_axes=0, output=None):
+        self.kernel, self.channel_axes, self.output = kernel, channel_axes, output
 
     def get_weights_and_quantizers(self, layer):
-        if not self.kernel:
-            return []
-        depthwise = self.kernel == "depthwise_kernel"
-        # A transposed convolution is a Conv2D too, but the last axis of its kernel is not the output channel.
-        transposed = isinstance(layer, tf_keras.layers.Conv2DTranspose)
-        per_channel = depthwise or (isinstance(layer, tf_keras.layers.Conv2D) and not transposed)
-        return [(getattr(layer, self.kernel), KernelQuantizer(per_channel, depthwise))]
+        return [(getattr(layer, self.kernel), KernelQuantizer(self.channel_axes))] if self.kernel else []
 
     def set_quantize_weights(self, layer, quantize_weights):
         if self.kernel:
@@ -219,9 +211,9 @@ class LayerQuantization(_tfmot.QuantizeConfig):
         return [self.output] if self.output else []
 
     def get_config(self):
-        return {"kernel": self.kernel}
+        return {"kernel": self.kernel, "channel_axes": self.channel_axes}
 
 
 def output_quantizer(layer):
-    """The quantizer of a layer's output; None where it has none, or is not wrapped by tfmot."""
+    """Return the quantizer of a layer's output; None where it has none, or is not wrapped by tfmot."""
     return getattr(getattr(layer, "quantize_config", None), "output", None)

@@ -1,7 +1,9 @@
 """Post-training quantization that learns: the quantized model is fitted to its original's answers, without labels."""
 
 import itertools
+from collections.abc import Iterable
 
+import keras
 import numpy as np
 import tensorflow as tf
 import tf_keras
@@ -10,33 +12,45 @@ from keras import ops
 from ...detection.boxes import flatten_heads
 from ...graph import is_detector
 from ..data.examples import DetectionData, Example
-from .aware import SURE, range_quantizers
+from .aware import SATURATED_LOGIT, range_quantizers
 
 RANGE_RATE = 0.01  # share of itself by which a range's end moves in the first steps, at most
-STEADY, SPREAD = 0.9, 0.99  # how long slopes are remembered, and their squares
+SLOPE_DECAY, SQUARE_DECAY = 0.9, 0.99  # of the moving averages of the ranges' slopes and of their squares
 BATCH = 4  # images a step
-BACKGROUND = 0.02  # weight of a prediction that finds nothing, beside 1 for a sure one
+BACKGROUND = 0.02  # weight of a prediction that finds nothing, against 1 for a sure one
 
 
-def refine(quantized, model, batches, steps=200, learning_rate=5e-5):
+def refine(
+    quantized: tf_keras.Model,
+    model: keras.Model,
+    batches: Iterable[np.ndarray],
+    steps: int = 200,
+    learning_rate: float = 5e-5,
+) -> tf_keras.Model:
     """Train a calibrated model on the answers of the model that it comes from; no labels are needed.
 
-    Small networks lose accuracy by 8 bits alone that their weights can make up for. Afterwards the ranges stay: they
-    are where they serve the answers best, which no longer follows from the values that pass.
+    The weights of small networks can make up for some of the accuracy that 8 bits cost. Afterwards the ranges are
+    fixed: they are where they serve the answers best, which no longer follows from the values that pass.
 
     Args:
-        quantized: what `calibrate` has set the ranges of; weights and ranges are changed, the norms' statistics
+        quantized: a model from `quantize_aware`, calibrated; its weights and ranges are changed, the norms' statistics
             are not.
         model: the Keras 3 model that it was made of.
-        batches: input batches in 0..1, one a step: `augmented` ones of few images, or a training set's.
-        steps: training steps.
-        learning_rate: Adam's, falling to nothing along a cosine.
+        batches: input batches (N, height, width, channels), one a step, of values that the model takes.
+        steps: number of training steps.
+        learning_rate: Adam's in the first step; it falls to zero along a cosine.
 
     Returns:
         `quantized`.
 
     Raises:
         ValueError: where there are fewer batches than steps.
+
+    Example:
+        >>> from cspkeras.training import calibrate, quantize_aware, refine, training_batches
+        >>> quantized = calibrate(quantize_aware(detector), images)  # doctest: +SKIP
+        >>> batches = (batch.numpy() for batch, _ in training_batches(data, (416, 416), 4))  # doctest: +SKIP
+        >>> quantized = refine(quantized, detector, batches, steps=200)  # doctest: +SKIP
     """
     distance = _detector_distance(model) if is_detector(model) else _distance
     cosine = tf_keras.optimizers.schedules.CosineDecay
@@ -53,8 +67,8 @@ def refine(quantized, model, batches, steps=200, learning_rate=5e-5):
         gradients, slopes = tape.gradient(loss, (weights, ends), unconnected_gradients="zero")
         # Ranges differ by powers of ten: each moves by a share of itself, where the slopes of many steps agree.
         slopes = tf.stack(slopes) * tf.stack(ends)
-        slope.assign(STEADY * slope + (1 - STEADY) * slopes)
-        square.assign(SPREAD * square + (1 - SPREAD) * slopes**2)
+        slope.assign(SLOPE_DECAY * slope + (1 - SLOPE_DECAY) * slopes)
+        square.assign(SQUARE_DECAY * square + (1 - SQUARE_DECAY) * slopes**2)
         shares = range_rate(optimizer.iterations) * slope / (tf.sqrt(square) + 1e-9)
         for end, share in zip(ends, tf.unstack(shares), strict=True):
             end.assign(end * (1 - share))
@@ -64,27 +78,32 @@ def refine(quantized, model, batches, steps=200, learning_rate=5e-5):
         step(tf.constant(batch), tf.nest.flatten(model.predict_on_batch(batch)))
     if (done := int(optimizer.iterations)) < steps:
         raise ValueError(f"refinement needs a batch of images for each of {steps} steps; received {done}")
-    return settle(quantized)
+    return fix_ranges(quantized)
 
 
-def settle(quantized):
-    """Let no range of a quantized model move any more, whatever it is trained on; returns the model."""
+def fix_ranges(quantized):
+    """Fix the ranges of a quantized model, whatever it is trained on later.
+
+    Returns:
+        The model.
+    """
     for range_ in _ranges(quantized):
         range_.moves = False
     return quantized
 
 
 def augmented(images, seed=0):
-    """Endless batches of the same few images, joined, cropped, mirrored and with other colours, for `refine`.
-
-    As they are, a few images would be learnt by heart.
+    """Vary a few images endlessly for `refine`, which would learn them by heart: join, crop, mirror and recolour them.
 
     Args:
         images: iterable of input batches (N, height, width, 3) of any range of values; they are kept in memory.
-        seed: a non-negative integer that decides what becomes of them.
+        seed: non-negative seed of the augmentation.
+
+    Yields:
+        Batches of up to 4 images, in the range of values of `images`.
 
     Raises:
-        ValueError: where they have not three channels.
+        ValueError: where the images don't have three channels.
     """
     from ..pipeline.detection import training_batches  # here: albumentations is an extra's
 
@@ -107,7 +126,7 @@ def _ranges(quantized):
 
 
 def _distance(wanted, answered):
-    """Squared difference over the variance of what is wanted, the sum over the outputs."""
+    """The squared difference over the variance of what is wanted, summed over the outputs."""
     return sum(
         tf.reduce_mean(tf.square(a - w)) / (tf.math.reduce_variance(w) + 1e-6)
         for w, a in zip(wanted, answered, strict=True)
@@ -115,13 +134,16 @@ def _distance(wanted, answered):
 
 
 def _detector_distance(model):
-    """A function as `_distance` for raw heads, where what finds something counts most."""
+    """A function like `_distance` for raw heads, in which predictions that find something count most."""
     classes = len(model.class_names)
+
+    def clipped(scores):
+        return ops.clip(scores, -SATURATED_LOGIT, SATURATED_LOGIT)
 
     def distance(wanted, answered):
         (wanted_boxes, wanted_scores), (boxes, scores) = (flatten_heads(x, classes) for x in (wanted, answered))
         weight = ops.sigmoid(wanted_scores[..., :1]) + BACKGROUND
-        logits = ops.square(ops.clip(scores, -SURE, SURE) - ops.clip(wanted_scores, -SURE, SURE))
+        logits = ops.square(clipped(scores) - clipped(wanted_scores))
         likely = ops.square(ops.sigmoid(scores) - ops.sigmoid(wanted_scores))
         error = ops.concatenate([ops.square(boxes - wanted_boxes), 4 * likely + 0.01 * logits], axis=-1)
         return ops.sum(error * weight) / ops.sum(weight)

@@ -3,15 +3,12 @@
 import inspect
 
 import keras
+import tensorflow as tf
 import tf_keras
 
-WEIGHTED = ("BatchNormalization", "Conv2D", "Conv2DTranspose", "Dense", "DepthwiseConv2D", "GroupedConv2D")
-REPLACED = {  # by what does the same, or nearly, in 8 bits
-    "PReLU": "LeakyReLU",
-    "GroupNormalization": "BatchNormalization",
-    "LayerNormalization": "BatchNormalization",
-    "Conv1D": "Conv2D with a kernel of one row",
-}
+from ...graph import run_graph
+from .kinds import KINDS, kind_of
+from .quantizers import unit
 
 
 @tf_keras.utils.register_keras_serializable("cspkeras")
@@ -38,10 +35,26 @@ class Bridge(tf_keras.layers.Layer):
 
 
 class GroupedConv2D(tf_keras.layers.Conv2D):
-    """The twin of `cspkeras.layers.GroupedConv2D`: as there, not by way of XLA on a CPU."""
+    """The twin of `cspkeras.layers.GroupedConv2D`: it too avoids XLA on a CPU."""
 
     def _jit_compiled_convolution_op(self, inputs, kernel):
         return self.convolution_op(inputs, kernel)
+
+
+@tf_keras.utils.register_keras_serializable("cspkeras")
+class Swish(tf_keras.layers.Layer):
+    """Swish as an int8 file computes it, in two operations."""
+
+    def call(self, x):
+        return x * unit(tf.sigmoid(x))
+
+
+OURS = {cls.__name__: cls for cls in (GroupedConv2D, Swish)}
+
+
+def twin_class(name):
+    """Return the tf-keras class of the name that a `Kind` or an `Activation` gives as its twin."""
+    return OURS.get(name) or getattr(tf_keras.layers, name)
 
 
 def translate(model, annotate=lambda layer, operation: layer):
@@ -51,8 +64,8 @@ def translate(model, annotate=lambda layer, operation: layer):
 
     Args:
         model: a functional `keras.Model`, as `flattened` gives it.
-        annotate: function of a tf-keras layer and the Keras 3 operation that it stands for, that gives the layer to
-            build with; for the input it is called with the input's layer.
+        annotate: function of a tf-keras layer and the Keras 3 operation that it stands for; it gives the layer to
+            build with. An input is an operation too, a linear activation.
 
     Returns:
         A functional `tf_keras.Model` with the same weights.
@@ -60,47 +73,43 @@ def translate(model, annotate=lambda layer, operation: layer):
     Raises:
         ValueError: for a layer that can't be translated, naming it.
     """
-    twins = {}
 
     def bridge(operation, spread=False):
         return annotate(Bridge(operation, spread, name=operation.name), operation)
 
-    def twin(operation):
+    def make(operation):
         """A function of tf-keras tensors."""
-        kind = type(operation).__name__
-        if kind in WEIGHTED:
-            first = annotate(_weighted(operation), operation)
+        kind = kind_of(operation)
+        if kind.twin:
+            first = annotate(_weighted(operation, twin_class(kind.twin)), operation)
             if (activation := _inner_activation(operation)) is None:
                 return lambda x, **_: first(x)
             second = bridge(activation)
             return lambda x, **_: second(first(x))
         if getattr(operation, "weights", None):
-            instead = REPLACED.get(kind, "these")
-            raise ValueError(
-                f"layer {operation.name!r} ({kind}) can't be quantized; layers without weights can, and "
-                f"{', '.join(WEIGHTED)}, SeparableConv2D and Normalization. Build it of {instead}, or convert the "
-                "model to float16 or dynamic"
-            )
+            raise ValueError(_refusal(operation, kind))
         return lambda *args, **kwargs: _call(bridge, operation, args, kwargs)
 
-    def once(operation):
-        if operation not in twins:
-            twins[operation] = twin(operation)
-        return twins[operation]
-
     images = [tf_keras.Input(x.shape[1:], name=x.name) for x in model.inputs]
-    starts = [once(_input_layer(x))(y) for x, y in zip(model.inputs, images, strict=True)]
-    return tf_keras.Model(images, model._run_through_graph(starts, once), name=model.name)
+    starts = [make(_input_layer(x))(y) for x, y in zip(model.inputs, images, strict=True)]
+    return tf_keras.Model(images, run_graph(model, starts, make), name=model.name)
+
+
+def _refusal(operation, kind):
+    """What is said of a layer with weights that has no twin."""
+    known = sorted({cls.__name__ for cls, kind in KINDS.items() if kind.twin or kind.rewrite})
+    return (
+        f"layer {operation.name!r} ({type(operation).__name__}) can't be quantized. Accepted are layers without weights"
+        f" and {', '.join(known)}. Use {kind.instead or 'these'} instead, or convert the model to float16 or dynamic"
+    )
 
 
 def _input_layer(x):
     return keras.layers.Activation("linear", name=f"{x.name}_range")
 
 
-def _weighted(operation):
-    """The tf-keras layer of the same class and weights; initializers and the like are not needed for given weights."""
-    kind = type(operation).__name__
-    cls = GroupedConv2D if kind == "GroupedConv2D" else getattr(tf_keras.layers, kind)
+def _weighted(operation, cls):
+    """The tf-keras layer of the same weights; initializers and the like are not needed for given weights."""
     known = inspect.signature(cls.__init__).parameters
     config = {
         name: value
@@ -128,7 +137,7 @@ def _call(bridge, operation, args, kwargs):
     if spare or not tensors:
         raise ValueError(
             f"operation {operation.name!r} ({type(operation).__name__}) is called with more than tensors, which can't "
-            "be quantized; make it a layer that holds its settings."
+            "be quantized; make it a layer that holds its settings"
         )
     if len(args) == 1:
         return bridge(operation)(args[0])

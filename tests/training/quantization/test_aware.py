@@ -143,16 +143,6 @@ def test_a_quantized_detector_trains_and_detects(make_detector):
     assert found["boxes"].shape[1] == 4 and len(found["boxes"]) == len(found["scores"]) > 0
 
 
-@pytest.mark.parametrize(
-    ("layer", "instead"),
-    [(layers.GroupNormalization(1, name="groups"), "BatchNormalization"), (layers.PReLU(name="slope"), "LeakyReLU")],
-)
-def test_an_unsupported_layer_is_named_with_the_way_out(layer, instead):
-    image = layers.Input((32, 32, 3))
-    with pytest.raises(ValueError, match=f"{layer.name}.*can't be quantized.*Build it of {instead}"):
-        quantize_aware(keras.Model(image, layer(image)))
-
-
 def test_an_operation_with_settings_is_named():
     image = layers.Input((32, 32, 3))
     with pytest.raises(ValueError, match="more than tensors"):

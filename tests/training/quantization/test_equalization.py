@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from cspkeras.tflite.export import convert
+from cspkeras.tflite import convert
 from cspkeras.tflite.runtime.litert import run_cpu
 from cspkeras.training.quantization.aware import calibrate, quantize_aware
 from cspkeras.training.quantization.equalization import Gated, equalized

@@ -6,9 +6,8 @@ import pytest
 from keras import layers
 
 from cspkeras.precision import policy
-from cspkeras.tflite.export import convert
+from cspkeras.tflite import check, convert
 from cspkeras.tflite.export.convert import reference
-from cspkeras.tflite.proof import check
 from cspkeras.training.quantization.aware import calibrate, quantize_aware
 from cspkeras.training.quantization.flattening import flattened
 

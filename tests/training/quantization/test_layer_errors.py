@@ -35,7 +35,7 @@ def test_a_range_that_is_far_too_wide_comes_first(pair):
         end.assign(value)
     assert rows[0]["layer"] == "norm1" and rows[0]["added"] > 10 * rows[1]["added"]
     by_name = {row["layer"]: row for row in rows}
-    assert by_name["act1"]["arriving"] > 10 * by_name["act0"]["arriving"], "what is behind suffers alone"
+    assert by_name["act1"]["arriving"] > 10 * by_name["act0"]["arriving"], "only later layers suffer"
     assert by_name["act1"]["added"] < 0.05
 
 
