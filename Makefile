@@ -1,19 +1,19 @@
 # make demo   everything once: environment, installation, training, quantization, conversion, proof, report
 # make test   the same, then the whole test suite
 # make android   the Android demo's APK, from Maven Central and Debian's packages
-# Another Python: make demo PYTHON=python3.12. Running either again is fine; an interrupted demo goes on.
+# Another Python: make demo PYTHON=python3.12. Running either again is fine; an interrupted demo resumes.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# The tests' folders, the longest first.
-SUITES := tests/tflite tests/training tests tests/weights tests/backbones tests/detection tests/analysis
-# Of TensorFlow's own messages only the errors.
+# Processes that share the tests; each needs up to 5 GB of memory.
+JOBS ?= 2
+# Show only TensorFlow's errors.
 export TF_CPP_MIN_LOG_LEVEL := 3
 
-.PHONY: demo android test clean $(SUITES)
+.PHONY: demo android test clean
 
-$(VENV)/installed: pyproject.toml
+$(VENV)/installed: pyproject.toml setup.py
 	@echo "== Installing cspkeras into $(VENV): about 2 GB on disk, some minutes of downloads"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
@@ -26,14 +26,8 @@ demo: $(VENV)/installed
 	@echo "== Open runs/demo/report.html"
 
 test: demo
-	@echo "== Running all tests, fast and slow, a folder at a time in two processes: about 40 minutes on 2 cores."
-	@echo "== A folder's results are shown when it is through."
-	@$(MAKE) --no-print-directory --keep-going --jobs 2 --output-sync=target $(SUITES)
-
-# A process for each gives its memory back.
-$(SUITES):
-	@echo "== $@"
-	@CSPKERAS_DEMO_RUN=runs/demo $(BIN)/python -m pytest -m "slow or not slow" $(wildcard $@/test_*.py)
+	@echo "== Running all tests, a file at a time in $(JOBS) processes: about 35 minutes on 2 cores"
+	CSPKERAS_DEMO_RUN=runs/demo $(BIN)/python -m pytest -m "" -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations=20
 
 android: $(VENV)/installed
 	$(BIN)/python android_demo/build.py

@@ -1,8 +1,8 @@
-"""Write the docs' generated parts: their tables, between markers in the pages, and their figures.
+"""Write the docs' generated parts: their tables, between markers in the pages and the README, and their figures.
 
     pip install -e '.[dev]'
     python docs/generate.py             # all
-    python docs/generate.py --check     # writes nothing; status 1 where a page's table is another
+    python docs/generate.py --check     # writes nothing; status 1 if a page's table differs
 
 A page has `<!-- table: NAME -->`, the table, and `<!-- end -->`. Structure is counted anew each time; what was
 measured, docs/learning.json, learning_long.json (by learning_jax.py), gradients.json and files.json, comes from the
@@ -21,8 +21,8 @@ MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.S)
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="compare the tables alone")
-    parser.add_argument("--figures", nargs="+", metavar="NAME", help="draw these alone, no tables")
+    parser.add_argument("--check", action="store_true", help="only compare the tables")
+    parser.add_argument("--figures", nargs="+", metavar="NAME", help="only draw these, no tables")
     args = parser.parse_args()
     sys.path.insert(0, str(DOCS / "source"))
     from figures import FIGURES
@@ -31,7 +31,7 @@ def main():
     from cspkeras.files import replacing
 
     different = []
-    for page in sorted(DOCS.rglob("*.md")) if not args.figures else ():
+    for page in (DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md"))) if not args.figures else ():
         text = page.read_text(encoding="utf-8")
         generated = MARKED.sub(lambda found: f"{found[1]}{markdown(found[2])}\n{found[3]}", text)
         if generated != text:
@@ -40,7 +40,7 @@ def main():
                 with replacing(page) as aside:
                     aside.write_text(generated, encoding="utf-8")
     for page in different:
-        print(f"{page}: {'its tables are not what is generated' if args.check else 'written'}")
+        print(f"{page}: {'its tables differ from the generated ones' if args.check else 'written'}")
     if args.check:
         return 1 if different else 0
     for name in args.figures or FIGURES:

@@ -5,14 +5,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import architecture
 import pytest
 
-DOCS = Path(__file__).parent.parent / "docs"
-PAGES = sorted(DOCS.rglob("*.md"))
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
 QUESTIONS = "gradients", "figure2", "pooling", "exact_fusion", "transitions", "depthwise", "densenet"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_leads_somewhere(page):
     links = re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))
     missing = [link for link in links if not link.startswith("http") and not (page.parent / link).exists()]
@@ -33,6 +35,31 @@ def test_every_figure_is_in_use_and_small():
     used = {name for page in PAGES for name in re.findall(r"figures/(\w+)\.svg", page.read_text("utf-8"))}
     assert used == {path.stem for path in (DOCS / "figures").iterdir()}
     assert max(path.stat().st_size for path in (DOCS / "figures").iterdir()) < 150_000
+
+
+def test_the_architectures_files_exist():
+    text = (DOCS / "development/architecture.md").read_text("utf-8")
+    files = {f"/{file.relative_to(ROOT).as_posix()}" for file in architecture.modules().values()}
+    named = re.findall(r"`([\w/]+\.py)`", text)
+    assert len(named) > 20
+    assert not [name for name in named if not any(file.endswith(f"/{name}") for file in files)]
+
+
+@pytest.mark.integration
+def test_the_architectures_picture_is_of_the_imports(tmp_path):
+    """`python docs/generate.py --figures architecture` draws it anew."""
+    architecture.architecture(tmp_path / "drawn.svg")
+    drawn, shown = (p.read_text("utf-8") for p in (tmp_path / "drawn.svg", DOCS / "figures/architecture.svg"))
+    assert re.findall(r"<text .*?>(.*?)</text>", drawn) == re.findall(r"<text .*?>(.*?)</text>", shown)
+    assert drawn.count("patch_") == shown.count("patch_")  # boxes and arrows
+
+
+def test_the_changelogs_modules_exist():
+    text = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    named = re.findall(r"^\| `.*\| `(cspkeras[\w.]*)`", text, re.M)
+    known = architecture.modules()
+    assert len(named) > 30
+    assert not [name for name in named if name not in known and name.rpartition(".")[0] not in known]
 
 
 @pytest.mark.slow

@@ -61,8 +61,8 @@ def transitions(path):
     """The three fusions of the paper's figure 3."""
     titles = {
         "csp": "(b) CSP: transition T on part 2, concatenation, transition M",
-        "fusion_first": "(c) fusion first: no T, one large M behind the concatenation",
-        "fusion_last": "(d) fusion last: T on part 2, nothing behind the concatenation",
+        "fusion_first": "(c) fusion first: no T, one large M after the concatenation",
+        "fusion_last": "(d) fusion last: T on part 2, nothing after the concatenation",
     }
     with figure(path, 9.5, 8) as ax:
         blank(ax, 19, 16)

@@ -1,5 +1,6 @@
 """The docs' figures by name: functions of the path of the SVG file to write."""
 
+import architecture
 import charts
 import diagrams
 
@@ -16,5 +17,6 @@ FIGURES = {
         diagrams.fusion,
         diagrams.transitions,
         diagrams.dense,
+        architecture.architecture,
     )
 }

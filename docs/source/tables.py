@@ -1,4 +1,4 @@
-"""The tables of the docs: what the paper says, from published.toml, beside what is counted here."""
+"""The tables of the docs: what the paper says, from published.toml, and what is counted here."""
 
 import json
 import statistics
@@ -9,10 +9,10 @@ from pathlib import Path
 import keras
 from keras import layers
 
-from cspkeras import registry as backbones
+from cspkeras import get_detector, list_detectors, list_models
 from cspkeras.analysis import complexity
-from cspkeras.detection import registry as detectors
 from cspkeras.layers import Maxout
+from cspkeras.registry import NETWORKS
 
 DOCS = Path(__file__).parent.parent
 PUBLISHED = tomllib.loads((Path(__file__).parent / "published.toml").read_text(encoding="utf-8"))
@@ -22,10 +22,9 @@ FUSIONS = {"csp": "CSP", "fusion_first": "fusion first", "fusion_last": "fusion 
 @cache
 def cost(name, size=None, **options):
     """`Complexity` of a network by its name, at its published size or another."""
-    spec = {**backbones.VARIANTS, **detectors.VARIANTS}[name]
-    size = size or spec.published.size
-    get = backbones.get_model if name in backbones.VARIANTS else detectors.get_detector
-    return complexity(get(name, input_shape=(size, size, 3), **options))
+    network = NETWORKS[name]
+    size = size or network.spec.published.size
+    return complexity(network.build(input_shape=(size, size, 3), **options))
 
 
 def saved(base, csp):
@@ -55,9 +54,7 @@ def savings():
     )
     for row in PUBLISHED["saving"]:
         base, csp = (cost(row[kind]).bflops for kind in ("base", "csp"))
-        said = {
-            kind: row.get(f"{kind}_bflops", backbones.VARIANTS[row[kind]].published.bflops) for kind in ("base", "csp")
-        }
+        said = {kind: row.get(f"{kind}_bflops", NETWORKS[row[kind]].spec.published.bflops) for kind in ("base", "csp")}
         figures = said["base"], f"{base:.3f}", said["csp"], f"{csp:.3f}"
         found = saved(base, csp)
         yield (
@@ -72,8 +69,8 @@ def savings():
 
 def networks():
     yield "network", "at", "weights, published", "counted", "BFLOPs, published", "counted", "agrees"
-    for name in backbones.list_models():
-        known = backbones.VARIANTS[name].published
+    for name in list_models():
+        known = NETWORKS[name].spec.published
         if known.bflops is None:
             continue
         found = cost(name)
@@ -149,7 +146,7 @@ def blocks():
 
 def pyramid():
     yield "map at 416x416", "channels", "elements", "after cross-channel pooling", "saved, published", "counted"
-    model = detectors.get_detector(PUBLISHED["pyramid"]["detector"])
+    model = get_detector(PUBLISHED["pyramid"]["detector"])
     levels = {416 // stride: level for level, stride in (("P2", 4), ("P3", 8), ("P4", 16), ("P5", 32))}
     total = [0, 0]
     for layer in sorted((x for x in model.layers if isinstance(x, Maxout)), key=lambda x: (-x.input.shape[1], x.name)):
@@ -176,13 +173,41 @@ def ablation():
 
 def detection():
     yield "detector", "at", "BFLOPs, published", "counted", "agrees"
-    rows = [(name, {}, spec.published.bflops) for name, spec in detectors.VARIANTS.items() if spec.published.bflops]
+    published = {name: NETWORKS[name].spec.published.bflops for name in list_detectors()}
+    rows = [(name, {}, bflops) for name, bflops in published.items() if bflops]
     rows += [("CSPPeleeNetEFM", {"sam": False}, 4.868), ("CSPPeleeNetEFM", {"sam": False, "spp": True}, 4.863)]
     for name, options, published in sorted(rows, key=lambda row: row[0]):
         found, digits = cost(name, **options).bflops, len(str(published).partition(".")[2])
         call = f"{name}({', '.join(f'{key}={value}' for key, value in options.items())})" if options else name
-        size = detectors.VARIANTS[name].published.size
+        size = NETWORKS[name].spec.published.size
         yield call, size, published, f"{found:.{digits + 1}f}", agrees(found, published, digits)
+
+
+def backbones():
+    """The README's: each base and its CSP network."""
+    figures = "parameters", "BFLOPs", "top-1"
+    yield "base", *figures, "CSP network", *figures, "at"
+    names = list_models()
+    for base in sorted({name.removeprefix("CSP") for name in names}):
+        pair = [name if name in names else None for name in (base, f"CSP{base}")]
+        cells = [cell for name in pair for cell in (_overview(name, "top1") if name else "–" * 4)]
+        yield *cells, NETWORKS[pair[0] or pair[1]].spec.published.size
+
+
+def detectors():
+    """The README's."""
+    yield "detector", "parameters", "BFLOPs", "COCO AP", "AP50", "at"
+    for name in list_detectors():
+        published = NETWORKS[name].spec.published
+        yield *_overview(name, "ap"), published.ap50, published.size
+
+
+def _overview(name, accuracy):
+    """Name, parameters and BFLOPs as counted with the published ones in brackets, and the published accuracy."""
+    published, found = NETWORKS[name].spec.published, cost(name)
+    parameters = f"{found.trainable:,}" + (f" ({published.params:.2f}M)" if published.params else "")
+    bflops = f"{found.bflops:.3f}" + (f" ({published.bflops})" if published.bflops else "")
+    return f"`{name}`", parameters, bflops, getattr(published, accuracy)
 
 
 def learning_results():
@@ -215,8 +240,8 @@ def setting():
         yield key.replace("_", " "), known["setting"][key], long["setting"][key]
     yield "machine", "as the speeds'", long["setting"]["machine"]
     for machine, how in known["measured"].items():
-        told = f"{machine}; {how['rounds']} rounds, other programs used up to {how['load']:.0%} of the cores"
-        yield "speeds", told, "not measured"
+        setup = f"{machine}; {how['rounds']} rounds, other programs used up to {how['load']:.0%} of the cores"
+        yield "speeds", setup, "not measured"
 
 
 def gradients():
@@ -244,7 +269,7 @@ def files():
     known = json.loads((DOCS / "files.json").read_text())["networks"]
     kinds = list(next(iter(known.values()))["files"])
     yield "network", *(f"{kind}, MB" for kind in kinds), "of the floats' size", "all on the GPU", "norms left"
-    for name in (*backbones.list_models(), *detectors.list_detectors()):
+    for name in (*list_models(), *list_detectors()):
         if name not in known:
             continue
         files = known[name]["files"]
@@ -259,7 +284,7 @@ def agreement():
     known = json.loads((DOCS / "files.json").read_text())["networks"]
     kinds = list(next(iter(known.values()))["files"])
     yield "network", *(f"{kind}: CPU to Keras, GPU to CPU" for kind in kinds)
-    for name in (*backbones.list_models(), *detectors.list_detectors()):
+    for name in (*list_models(), *list_detectors()):
         if name in known:
             files = [known[name]["files"][kind] for kind in kinds]
             yield name, *(f"{file['cpu_to_keras']['rms']:.0e}, {file['gpu_to_cpu']['rms']:.0e}" for file in files)
@@ -277,6 +302,8 @@ TABLES = {
         pyramid,
         ablation,
         detection,
+        backbones,
+        detectors,
         learning,
         setting,
         gradients,

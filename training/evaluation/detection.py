@@ -49,7 +49,8 @@ def evaluate(
         >>> round(measured["mAP"], 3), measured["per_class"]["cat"]["objects"]
         (1.0, 1)
     """
-    return coco_metrics(*detect_all(detect, data, batch_size, report), data.class_names)
+    examples, found = detect_all(detect, data, batch_size, report)
+    return coco_metrics(examples, found, data.class_names)
 
 
 def detect_all(detect, data, batch_size=16, report=print):

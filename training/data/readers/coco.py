@@ -87,7 +87,7 @@ def read_coco(
             if box:
                 objects.append(Annotation(label, box, source, _area(entry.get("area")), bool(entry.get("iscrowd"))))
     if class_names is None:
-        class_names = dict.fromkeys(categories[number] for number in sorted(categories))
+        class_names = list(dict.fromkeys(categories[number] for number in sorted(categories)))
     found = [(image, objects) for image, _, objects in usable.values()]
     return collect(path, found, tuple(class_names), problems)
 

@@ -56,7 +56,7 @@ def read_image_folder(
     path, parts = Path(path), splits(path)
     if parts and split not in parts:
         raise FileNotFoundError(f"{path / str(split)}: missing; the splits of {path} are {', '.join(parts)}")
-    root, problems, images = path / split if parts else path, [], []
+    root, problems, images = path / str(split) if parts else path, [], []
     for folder in _folders(root):
         found = _images(folder)
         images += [(image, folder.name) for image in found]
