@@ -50,7 +50,8 @@ def test_a_size_against_the_weights(models, one_error, make_voc):
         ),
         (
             ("--model", "YOLOXNano", "--weights", "{models}/some.weights"),
-            "{models}/some.weights: yoloxnano's heads are not YOLO's one convolution a level",
+            "{models}/some.weights: a Darknet file holds heads of one convolution per level. "
+            "Received: yoloxnano with other heads",
         ),
     ],
     ids=["unknown model", "other kind", "no darknet file", "no onnx file", "model and detector", "darknet for YOLOX"],
