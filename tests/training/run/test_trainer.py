@@ -167,10 +167,12 @@ def test_quantization_aware_training_by_the_same_code(data, make_detector, tmp_p
 
 COMMAND = """
 import sys
-import cspkeras.commands.main, cspkeras.registry
+from cspkeras.commands.main import main
+from cspkeras.registry import NETWORKS
 from small_networks import small_detector
-cspkeras.registry.get_detector = lambda _, classes, **__: small_detector(classes=classes)
-sys.exit(cspkeras.commands.main.main(sys.argv[1:]))
+for name, network in NETWORKS.items():
+    NETWORKS[name] = network._replace(build=lambda classes, **_: small_detector(classes=classes))
+sys.exit(main(sys.argv[1:]))
 """
 
 
