@@ -31,6 +31,7 @@ def test_the_application_is_small_and_its_logic_knows_no_android():
     assert logic and not any(re.search(r"^import (android|org\.tensorflow)", text, re.MULTILINE) for text in logic)
 
 
+@pytest.mark.integration
 def test_export_wants_the_demo_and_one_target(one_error, tmp_path):
     arguments = "export", "--model", "bccd"
     assert "expected a copy of android_demo" in one_error(*arguments, "--android", tmp_path)

@@ -198,6 +198,7 @@ def test_spatial_attention_gates_its_input():
     np.testing.assert_allclose(model(x), x * gate, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.integration
 def test_all_parts_load_in_safe_mode(tmp_path):
     image = layers.Input((8, 8, 3))
     x = image

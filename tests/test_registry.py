@@ -24,6 +24,7 @@ def test_every_network_has_its_constructor_in_the_package(name):
     assert name in cspkeras.__all__ and name in package.__all__
 
 
+@pytest.mark.integration
 def test_a_backbone_by_its_name():
     model = cspkeras.get_model("CSPPeleeNet", input_shape=(32, 32, 3), classes=3, name="mine")
     expected = cspkeras.CSPPeleeNet(input_shape=(32, 32, 3), classes=3)

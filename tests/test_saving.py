@@ -11,6 +11,8 @@ from small_networks import small_detector
 from cspkeras import layers
 from cspkeras.saving import load_model
 
+pytestmark = pytest.mark.integration
+
 FORMERLY = {  # the modules that older files name
     "BatchNormalization": "cspkeras.batch_norm",
     "ChannelSlice": "cspkeras.routing",

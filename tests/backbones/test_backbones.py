@@ -27,6 +27,7 @@ def images(*shape):
     return np.random.default_rng(2).random(shape, "float32")
 
 
+@pytest.mark.integration
 @each_kind
 @pytest.mark.parametrize("pooling", [None, "avg", "max"])
 def test_without_the_top(kind, pooling):
@@ -41,6 +42,7 @@ def test_without_the_top(kind, pooling):
     np.testing.assert_allclose(model(x), pool(features), atol=1e-5)
 
 
+@pytest.mark.integration
 @each_kind
 def test_the_classifier_and_its_logits(kind):
     model = classifier(kind)
@@ -53,6 +55,7 @@ def test_the_classifier_and_its_logits(kind):
     np.testing.assert_allclose(found, keras.ops.softmax(logits(x)), atol=1e-5)
 
 
+@pytest.mark.integration
 @each_kind
 def test_any_size_gives_the_same_as_the_fixed_one(kind):
     model = build_kind(kind, (None, None, 3), classes=7)
@@ -62,6 +65,7 @@ def test_any_size_gives_the_same_as_the_fixed_one(kind):
     assert model(images(1, 128, 64, 3)).shape == (1, 7)
 
 
+@pytest.mark.integration
 @each_kind
 def test_building_on_a_tensor(kind):
     image = layers.Input((64, 64, 1), name="grey")
@@ -72,6 +76,7 @@ def test_building_on_a_tensor(kind):
     np.testing.assert_allclose(model(x), classifier(kind)(x.repeat(3, axis=3)), atol=1e-5)
 
 
+@pytest.mark.integration
 @each_kind
 def test_save_load_clone_and_weights(kind, tmp_path):
     model, x = classifier(kind), images(1, 64, 64, 3)
@@ -89,6 +94,7 @@ def test_save_load_clone_and_weights(kind, tmp_path):
         np.testing.assert_array_equal(other(x), expected)
 
 
+@pytest.mark.integration
 @each_kind
 def test_the_activation_is_that_of_all_convolutions(kind):
     model = build_kind(kind, activation="mish", include_top=False)
@@ -104,6 +110,7 @@ def channels_crossing(model):
     return [part1.shape[-1] for _, part1 in fused]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("kind", CROSS_STAGE)
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_fusion_reaches_every_stage(kind, fusion):
@@ -121,6 +128,7 @@ def test_fusion_reaches_every_stage(kind, fusion):
     assert np.isfinite(model(images(1, 64, 64, 3))).all()
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("kind", CROSS_STAGE)
 def test_gamma_reaches_every_stage(kind):
     few, half, most = (build_kind(kind, include_top=False, gamma=gamma) for gamma in (0.1, 0.5, 0.9))
@@ -130,6 +138,7 @@ def test_gamma_reaches_every_stage(kind):
         assert np.isfinite(model(images(1, 64, 64, 3))).all()
 
 
+@pytest.mark.integration
 @each_kind
 def test_half_precision(kind):
     keras.config.set_dtype_policy("mixed_float16")
@@ -153,6 +162,7 @@ def test_a_training_step_changes_every_weight(kind):
     assert not unchanged
 
 
+@pytest.mark.integration
 @each_kind
 def test_the_costs_are_counted(kind):
     cost = complexity(classifier(kind))
@@ -180,6 +190,7 @@ def test_resnets_shortcuts_span_resolutions():
     assert [layer.name for layer in narrow] == ["stage1_block1_add"]
 
 
+@pytest.mark.integration
 @each_kind
 @pytest.mark.parametrize(
     ("options", "error"),

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from small_networks import build_kind, classifier
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.mark.parametrize("ending", [".keras", ".weights.h5"])
 @pytest.mark.parametrize(

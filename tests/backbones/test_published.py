@@ -24,7 +24,12 @@ NOT_KEPT = {"csdarknet53-elastic", "csresnext50-elastic", "mobilenet-v2", "resne
 OPTIONS = {"fusion": "csp", "gamma": 0.5, "se": False}  # of the CSP networks whose family has them
 
 
-@pytest.fixture(scope="module", params=VARIANTS)
+# Seven hundred layers each.
+LARGE = {"DenseNet201Elastic", "CSPDenseNet201Elastic"}
+PARAMS = [pytest.param(name, marks=pytest.mark.integration if name in LARGE else []) for name in VARIANTS]
+
+
+@pytest.fixture(scope="module", params=PARAMS)
 def built(request):
     """(name, model) of every variant, built once for all tests that take it."""
     return request.param, getattr(backbones, request.param)()
@@ -122,12 +127,14 @@ def test_no_cfg_among_the_test_data_is_left_out(test_data):
     assert {cfg for cfg in CFGS.values() if not (test_data / "darknet_cfg" / f"{cfg}.cfg").exists()} == NOT_KEPT
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("variant", COSTLIEST)
 def test_the_costliest_layer_at_416(variant):
     layer, bflops = complexity(getattr(backbones, variant)(input_shape=(416, 416, 3), include_top=False)).costliest
     assert (layer, round(bflops, 4)) == COSTLIEST[variant]
 
 
+@pytest.mark.integration
 def test_peleenets_published_bflops_count_average_pooling():
     model = backbones.PeleeNet()
     pools = [layer for layer in model.layers if isinstance(layer, layers.AveragePooling2D)]
@@ -154,6 +161,7 @@ def test_the_elastic_densenets_by_their_authors_rule(variant, params):
     assert round(sum(np.prod(weight.shape) for weight in model.trainable_weights) / 1e6, 2) == params
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("variant, params", [("PeleeNet", 2.81), ("CSPPeleeNet", 2.85)])
 def test_squeeze_and_excitation_adds_what_was_published(variant, params):
     from cspkeras.backbones import peleenet

@@ -1,10 +1,13 @@
 """`cspkeras analyze`."""
 
+import pytest
 from html_page import Page
 
 import cspkeras
 from cspkeras.analysis import complexity
 from cspkeras.commands.main import main
+
+pytestmark = pytest.mark.integration
 
 
 def test_two_networks_side_by_side(tmp_path, capsys):

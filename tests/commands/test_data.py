@@ -12,6 +12,7 @@ from cspkeras.detection.anchors import Anchors
 from cspkeras.training.evaluation.detection import SUMMARY
 
 
+@pytest.mark.integration
 def test_problems_in_the_data_are_logged_and_only_results_are_on_the_standard_output(models, capsys, make_voc):
     voc = make_voc(train=3)
     (voc / "JPEGImages/train1.png").unlink()
@@ -35,6 +36,7 @@ def test_problems_in_the_data_are_logged_and_only_results_are_on_the_standard_ou
     assert [row[1] for row in table if row and row[0] in COLORS] == ["2", "1", "2"]
 
 
+@pytest.mark.integration
 def test_a_class_that_does_not_occur_is_null_in_json(models, capsys, make_voc):
     voc = make_voc(val=1)
     xml = voc / "Annotations/val0.xml"
@@ -46,6 +48,7 @@ def test_a_class_that_does_not_occur_is_null_in_json(models, capsys, make_voc):
     assert json.loads(capsys.readouterr().out)["per_class"]["green"]["AP"] is None
 
 
+@pytest.mark.integration
 def test_an_evaluation_in_files(models, capsys, make_voc, tmp_path):
     command = ["evaluate", "--model", str(models / "detector.keras"), "--data", str(make_voc()), "--split", "val"]
     assert main([*command, "--output", str(tmp_path / "new/out"), "--json", "--score", "0.1", "--iou", "0.6"]) == 0
@@ -73,6 +76,7 @@ def coco_of(voc):
     return voc / "val.json"
 
 
+@pytest.mark.integration
 def test_a_coco_file(models, capsys, make_voc):
     path = coco_of(make_voc())
     assert main(["evaluate", "--model", str(models / "detector.keras"), "--data", str(path), "--json"]) == 0
@@ -89,6 +93,7 @@ def test_a_coco_file(models, capsys, make_voc):
     assert capsys.readouterr().err.splitlines()[-1] == f"cspkeras: {path}: objects of 1 shapes, too few for 3 anchors"
 
 
+@pytest.mark.integration
 def test_one_file_is_not_two_splits(models, one_error, make_voc):
     path = coco_of(make_voc())
     for command in (("train",), ("quantize", "--model", models / "detector.keras")):
@@ -155,6 +160,7 @@ def test_what_is_broken_in_a_data_set(capsys, make_voc):
     assert status == 0 and out[0].startswith("val: ")
 
 
+@pytest.mark.integration
 def test_a_data_set_is_packed_and_used(capsys, make_voc, models, tmp_path):
     voc, packed = make_voc(), tmp_path / "packed"
     (voc / "Annotations/val0.xml").write_text((voc / "Annotations/val0.xml").read_text().replace("red", "mauve"))

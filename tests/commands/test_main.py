@@ -79,6 +79,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("name", NOT_DETECTORS)
 def test_what_is_not_a_detector(name, command, models, one_error, tmp_path, monkeypatch):
@@ -88,6 +89,7 @@ def test_what_is_not_a_detector(name, command, models, one_error, tmp_path, monk
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     "command, name, message",
     (
@@ -107,6 +109,7 @@ def test_what_is_not_a_tflite_file(command, name, message, models, one_error):
     assert line.startswith("cspkeras: ") and str(path) in line and message in line
 
 
+@pytest.mark.integration
 def test_a_damaged_tflite_file(models, one_error):
     line = one_error("check", models / "bare.tflite")
     assert f"{models}/bare.tflite: LiteRT's CPU cannot run it" in line
@@ -117,6 +120,7 @@ def test_the_missing_reference_of_a_check(models, one_error, tmp_path):
     assert line == f"cspkeras: {tmp_path}/missing.keras: missing; expected a .keras file with the reference model"
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     "command", (("train", "--size", "32"), ("quantize", "--model", "detector"), ("evaluate", "--model", "detector"))
 )
@@ -145,6 +149,7 @@ def test_unusable_data(command, fault, models, one_error, make_voc, tmp_path, mo
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.integration
 def test_a_split_of_unknown_classes(models, one_error, make_voc):
     voc = make_voc(val=1)
     xml = voc / "Annotations/val0.xml"
@@ -156,6 +161,7 @@ def test_a_split_of_unknown_classes(models, one_error, make_voc):
     assert line == f"cspkeras: {voc}/ImageSets/Main/val.txt: none of its classes (mauve) is among blue, green, red"
 
 
+@pytest.mark.integration
 def test_the_table_of_models(capsys):
     assert main(["models", "CSPPelee*"]) == 0
     header, line, *detectors = (line.split() for line in capsys.readouterr().out.splitlines())
@@ -170,6 +176,7 @@ def test_unknown_models(one_error):
     assert line.startswith("cspkeras: no network's name matches 'Alex*'; there are CSPDarknet53, ")
 
 
+@pytest.mark.integration
 def test_int8_without_data(models, one_error, tmp_path):
     output = tmp_path / "new.tflite"
     line = one_error("export", "--model", models / "detector.keras", "--output", output, "--precision", "int8")
@@ -177,6 +184,7 @@ def test_int8_without_data(models, one_error, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.integration
 def test_a_file_in_the_place_of_the_output_folder(models, one_error, tmp_path):
     (tmp_path / "out").write_text("in the way")
     line = one_error("export", "--model", models / "detector.keras", "--output", tmp_path / "out/new.tflite")
@@ -219,6 +227,7 @@ def test_traceback_on_demand(tmp_path):
         main(["--traceback", "evaluate", "--model", str(tmp_path / "missing.keras"), "--data", str(tmp_path)])
 
 
+@pytest.mark.integration
 def test_extras_are_imported_where_they_are_used():
     modules = "cspkeras, cspkeras.commands.main, cspkeras.training.data.examples, cspkeras.tflite"
     extras = ("albumentations", "ai_edge_litert", "faster_coco_eval", "tensorflow_model_optimization")

@@ -28,12 +28,14 @@ def replace_build(monkeypatch):
     return replace
 
 
+@pytest.mark.integration
 def test_a_size_against_the_weights(models, one_error, make_voc):
     path = models / "detector.keras"
     line = one_error("train", "--weights", path, "--size", "96", "--data", make_voc())
     assert line == f"cspkeras: --size 96: {path} takes 64x64; leave --size out"
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -168,6 +170,7 @@ def test_the_folder_is_checked_first(command, one_error, tmp_path):
     assert line == f"cspkeras: {tmp_path}/x/last.npz: missing; there is no run to resume"
 
 
+@pytest.mark.integration
 def test_a_classifier(capsys, replace_build, monkeypatch, tmp_path):
     rng = np.random.default_rng(0)
     images = [LabelledImage(rng.integers(256, size=(40, 40, 3), dtype="uint8"), i % 2) for i in range(4)]

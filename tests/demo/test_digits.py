@@ -18,6 +18,7 @@ def test_a_scene_depends_on_its_number_seed_and_split_alone():
     assert not any(np.mean(alone.image == other.image) > 0.5 for other in others)  # the ground differs too
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("size", (64, 160, 200))
 def test_format_and_overlap(size):
     seen = set()

@@ -49,6 +49,7 @@ def test_heads_lie_on_the_anchors_grid():
     assert [head.shape[1:] for head in model.outputs] == [(8, 12, 14), (4, 6, 14), (2, 3, 14)]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("classes", "names"),
     [(2, ("0", "1")), (np.int64(2), ("0", "1")), (["cat", "dog"], ("cat", "dog")), (np.array(["a"]), ("a",))],
@@ -60,6 +61,7 @@ def test_classes_are_a_number_or_names(classes, names):
     assert model.outputs[0].shape[-1] == 2 * (5 + len(names))
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("options", "error"),
     [
@@ -85,6 +87,7 @@ def test_wrong_arguments_are_named_in_one_line(options, error):
     assert str(caught.value).endswith(error) and "\n" not in str(caught.value)
 
 
+@pytest.mark.integration
 def test_a_detector_by_name():
     model = CSPPeleeNetEFM(["a"], (64, 96, 3), sam=False, anchors=[(8, 9), (20, 30), (40, 50)], name="mine")
     assert isinstance(model, Detector) and (model.name, model.class_names) == ("mine", ("a",))
@@ -110,6 +113,7 @@ def randomized(model):
     return model
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     "options",
     [
@@ -136,6 +140,7 @@ def test_its_file_keeps_everything_and_loads_in_safe_mode(options, tmp_path):
         assert archive.getinfo("model.weights.h5").file_size < 4 * floats + 500_000  # no weight is in it twice
 
 
+@pytest.mark.integration
 def test_a_compiled_detector_loads_compiled(tmp_path):
     model = tiny_detector()
     model.compile(keras.optimizers.SGD(0.125))
@@ -145,6 +150,7 @@ def test_a_compiled_detector_loads_compiled(tmp_path):
     assert not load_detector(tmp_path / "detector.keras").compiled
 
 
+@pytest.mark.integration
 def test_the_default_loss_and_another():
     model = tiny_detector()
     x = np.random.default_rng(0).random((2, *SIZE, 3), "float32")
@@ -156,6 +162,7 @@ def test_the_default_loss_and_another():
     assert model.test_on_batch(x, target) == 3
 
 
+@pytest.mark.integration
 def test_training_lowers_the_loss():
     keras.utils.set_random_seed(0)
     model = tiny_detector()

@@ -143,6 +143,7 @@ def test_a_file_of_another_length_names_the_place(published, tmp_path, change, m
         build(QUICK, path, skip_mismatch=True)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
 def test_keras_files_and_other_classes(tmp_path, suffix):
     keras.utils.set_random_seed(1)
@@ -156,6 +157,7 @@ def test_keras_files_and_other_classes(tmp_path, suffix):
         np.testing.assert_array_equal(found.get_layer(name).kernel, source.get_layer(name).kernel)
 
 
+@pytest.mark.integration
 def test_a_keras_file_of_another_network_is_an_error_even_then(tmp_path):
     path = tmp_path / "other.weights.h5"
     cspkeras.CSPPeleeNetPRN(2, (SIZE, SIZE, 3)).save_weights(path)

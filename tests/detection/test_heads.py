@@ -37,6 +37,7 @@ def test_heads_start_with_few_objects(head):
     np.testing.assert_allclose(scores[0][:, low:], 0, atol=1e-2)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("head", HEADS)
 def test_a_detector_is_rebuilt_from_its_configuration(head):
     options, anchors, _ = KINDS[head]

@@ -115,6 +115,7 @@ def test_the_letterbox_is_centred_on_grey():
     assert (canvas[:, :16] == 114).all() and (canvas[:, 80:] == 114).all() and (canvas[:, 16:80] == 0).all()
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("image", "received"),
     [

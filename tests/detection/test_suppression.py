@@ -95,6 +95,7 @@ def assert_all_agree(boxes, scores, *thresholds, **options):
     return [len(kept[0]) for kept in found]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("class_agnostic", [False, True])
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
@@ -112,6 +113,7 @@ def test_keras_and_the_device_keep_what_plain_loops_keep(
         assert sum(kept) < (scores > score_threshold).sum()
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("class_agnostic", [False, True])
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("iou_threshold", [0.0, 0.25, 0.5])
@@ -120,6 +122,7 @@ def test_ties_fall_alike_everywhere(method, class_agnostic, iou_threshold):
     assert_all_agree(boxes, scores, 0.2, iou_threshold, method=method, class_agnostic=class_agnostic)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("method", METHODS)
 def test_thousands_of_boxes(method):
     rng = np.random.default_rng(5)
@@ -130,6 +133,7 @@ def test_thousands_of_boxes(method):
     assert 100 < kept <= CANDIDATES[method]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("candidates", [1, 7, 50])
 @pytest.mark.parametrize("method", METHODS)
 def test_only_the_best_candidates_enter(candidates, method):
@@ -181,6 +185,7 @@ def test_boxes_without_area_suppress_nothing(method, class_agnostic):
     assert assert_all_agree(boxes, scores, 0.1, 0.0, method=method, class_agnostic=class_agnostic) == [4]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("method", METHODS)
 def test_a_score_of_nan_is_no_candidate_and_a_box_of_nan_overlaps_nothing(method):
     boxes, scores = scene(3)
@@ -208,6 +213,7 @@ def test_an_unknown_method_is_named():
         suppress(*scene(0), 0.3, 0.5, method="fast")
 
 
+@pytest.mark.integration
 def test_a_detector_takes_the_method(detector):
     images = np.random.default_rng(0).integers(0, 255, (2, 40, 60, 3), "uint8")
     found = {

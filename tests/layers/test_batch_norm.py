@@ -50,6 +50,7 @@ def assert_steps_alike(ours, own, image, run=step, **tolerance):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("jit_compile", [None, False, True])
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_values_gradients_and_averages_are_keras(options, jit_compile):

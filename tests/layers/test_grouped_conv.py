@@ -40,6 +40,7 @@ def gradients(layer, image):
     return tape.gradient(loss, [image, *layer.trainable_weights])
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("jit_compile", [None, False, True])
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_values_and_gradients_are_keras(options, jit_compile):
@@ -60,6 +61,7 @@ def test_a_cpu_runs_it_natively_forward_and_backward():
     assert not [name for name in operations if "Call" in name], "a function of its own, which XLA may have to compile"
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
 def test_half_precision(dtype):
     ours, own, image = pair(OPTIONS[1] | {"dtype": keras.DTypePolicy(dtype)})
@@ -98,6 +100,7 @@ def test_it_is_saved_as_a_conv2d_is(tmp_path):
     np.testing.assert_array_equal(loaded(image), model(image))
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("options", OPTIONS[:4], ids=str)
 def test_it_is_exported_as_one_operation(tmp_path, options):
     ours, _, image = pair(options)

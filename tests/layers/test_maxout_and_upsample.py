@@ -66,6 +66,7 @@ def test_nothing_has_more_dimensions_than_a_mobile_gpu_takes(layer):
     assert max(len(tensor.shape) for operation in graph.get_operations() for tensor in operation.outputs) == 4
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
 def test_upsampling_is_exported_as_one_operation(interpolation, tmp_path):
     layer = Upsample(3, interpolation)

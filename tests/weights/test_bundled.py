@@ -14,16 +14,19 @@ def bccd():
     return cspkeras.YOLOXNano(weights="bccd")
 
 
+@pytest.mark.integration
 def test_they_bring_their_classes_and_size(bccd):
     assert bccd.class_names == BUNDLED["bccd"].classes == ("Platelets", "RBC", "WBC")
     assert bccd.input_shape == (None, 320, 320, 3)
 
 
+@pytest.mark.integration
 def test_they_are_found_by_name_where_a_file_is_asked_for(bccd):
     for ours, theirs in zip(load_detector("bccd").get_weights(), bccd.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.integration
 def test_other_classes_keep_all_but_the_class_predictions(bccd):
     with pytest.raises(ValueError, match="Platelets, RBC, WBC. Received: 2 classes; skip_mismatch=True"):
         cspkeras.YOLOXNano(2, (64, 64, 3), weights="bccd")
@@ -32,6 +35,7 @@ def test_other_classes_keep_all_but_the_class_predictions(bccd):
     assert {path.split("/")[0] for path in new} == {f"head_{level}_classes" for level in ("p3", "p4", "p5")}
 
 
+@pytest.mark.integration
 def test_another_network_is_refused():
     with pytest.raises(ValueError, match="'bccd' are of YOLOXNano. Received: yoloxtiny"):
         cspkeras.YOLOXTiny(3, (64, 64, 3), weights="bccd", skip_mismatch=True)

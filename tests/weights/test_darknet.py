@@ -99,6 +99,7 @@ def test_a_model_is_saved_and_loaded_safely(tmp_path):
     np.testing.assert_array_equal(loaded(image), model(image))
 
 
+@pytest.mark.integration
 def test_a_model_trains_in_half_precision(tmp_path):
     cfg, weights, image, _ = save(tmp_path, CLASSIFIER)
     keras.config.set_dtype_policy("mixed_float16")

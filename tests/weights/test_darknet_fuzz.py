@@ -9,6 +9,8 @@ from numpy_darknet import CLASSIFIER, DETECTOR, EVERYTHING, cfg_text, save
 
 from cspkeras import from_darknet
 
+pytestmark = pytest.mark.integration
+
 
 def mutate(data, rng, pieces):
     """Damage bytes in one to three places: cut, repeat, overwrite, or put a piece of something else in."""

@@ -151,6 +151,7 @@ def test_a_file_without_a_sha256_is_refused(hub):
     refused("expected a sha256, the Hub states '0{40}'")
 
 
+@pytest.mark.integration
 def test_the_published_weights_are_those_of_timms_repository(hub, tmp_path):
     source = timm_layout.build(SMALL["resnet"], input_shape=(32, 32, 3), classes=5)
     path = save(source, tmp_path / "x.safetensors")

@@ -31,12 +31,14 @@ def test_a_file_of_the_right_length_is_loaded(tmp_path, size):
     assert all((np.asarray(weight) == 0.5).all() for weight in model.weights)
 
 
+@pytest.mark.integration
 def test_without_the_top_a_file_with_one_serves(tmp_path, size):
     path = write(tmp_path / "x.weights", size)
     model = cspkeras.CSPPeleeNet(include_top=False, input_shape=(32, 32, 3), weights=path)
     assert (np.asarray(model.weights[0]) == 0.5).all()
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("change", "message"), [(-1, "ends in .*'predictions'"), (1, "continues after .*'predictions'")]
 )
@@ -49,6 +51,7 @@ def test_a_file_of_another_length_names_the_layer(tmp_path, size, change, messag
 HEAD = 641  # floats of a class: the channels before and the bias
 
 
+@pytest.mark.integration
 def test_another_classifier_can_be_skipped(tmp_path, size):
     for classes in (3, 5):
         path = write(tmp_path / "x.weights", size + (classes - 3) * HEAD)
@@ -58,6 +61,7 @@ def test_another_classifier_can_be_skipped(tmp_path, size):
         assert (kernel == 0.5).all() == (classes == 3)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("floats", "options", "message"),
     [

@@ -36,6 +36,7 @@ def equal(model, other, head=True):
     return all(np.array_equal(one, two) for one, two in (pairs if head else pairs[:-2]))
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("variant", COUNTS)
 def test_the_layouts_parameters_are_timms(variant):
     model = getattr(cspkeras, variant)(layout="timm", input_shape=(64, 64, 3))
@@ -80,6 +81,7 @@ def test_the_tensors_names_are_timms(kind):
     assert {name for name in timm_tensors(build(kind)) if name.startswith(("stem.", "stages.1.", "head."))} == expected
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("kind", SMALL)
 def test_the_slope_and_the_stems_pooling_are_timms(kind):
     model = build(kind, input_shape=(64, 96, 3))
@@ -93,6 +95,7 @@ def test_the_slope_and_the_stems_pooling_are_timms(kind):
         np.testing.assert_array_equal(found[0], expected)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("variant", COUNTS)
 def test_a_file_of_any_number_of_classes_by_timms_name(monkeypatch, tmp_path, variant):
     kind = {"Darknet53": "darknet", "CSPDarknet53": "darknet csp"}.get(variant, "resnet")
@@ -182,6 +185,7 @@ def test_no_layer_is_touched_unless_all_fits(source, tmp_path):
     assert all(np.array_equal(one, other) for one, other in zip(model.get_weights(), before, strict=True))
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("content", [b"", b"no tensors at all", None])
 @pytest.mark.parametrize("load", [lambda path: cspkeras.from_timm("darknet53", path), lambda path: build(weights=path)])
 def test_a_broken_file_is_told_in_one_line(file, content, load):
@@ -210,6 +214,7 @@ def test_without_the_top_a_file_with_one_serves(file, source):
     assert all(np.array_equal(one, other) for one, other in zip(model.weights, source.weights[:-2], strict=True))
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("module", ["safetensors", "huggingface_hub"])
 def test_a_missing_package_is_named(monkeypatch, file, module):
     real = builtins.__import__
@@ -224,6 +229,7 @@ def test_a_missing_package_is_named(monkeypatch, file, module):
         build(classes=5, weights=file if module == "safetensors" else "imagenet")
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("variant", "options", "message"),
     [

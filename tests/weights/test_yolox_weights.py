@@ -69,6 +69,7 @@ def assert_same(found, expected, tolerance=1e-4):
         assert np.abs(found[:, part] - expected[:, part]).max() < tolerance * spread
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("spec", [SMALL, DENSE], ids=["depthwise", "dense"])
 def test_the_network_answers_as_in_onnx_runtime(spec, tmp_path):
     path = write(tmp_path / "network.onnx", spec)
@@ -76,6 +77,7 @@ def test_the_network_answers_as_in_onnx_runtime(spec, tmp_path):
     assert_same(by_keras(build(spec, path), image), by_onnx(runtime.InferenceSession(path), image))
 
 
+@pytest.mark.integration
 def test_unfolded_norms_change_training_alone(file):
     rng = np.random.default_rng(0)
     images = [rng.random((4, 64, 64, 3), "float32") for _ in range(2)]
@@ -96,11 +98,13 @@ def test_unfolded_norms_change_training_alone(file):
         assert np.abs(right - old).max() < 1e-2 * scale < 10 * np.abs(wrong - old).max()
 
 
+@pytest.mark.integration
 def test_unfolding_without_images_is_an_error(model):
     with pytest.raises(ValueError, match="needs at least one batch of images; received none"):
         unfold_norms(model, [])
 
 
+@pytest.mark.integration
 def test_own_classes_leave_the_class_predictions_alone(file):
     whole, loaded = build(SMALL, file), build(SMALL, classes=("a", "b"))
     fresh = {layer.name: layer.get_weights() for layer in loaded.layers}
@@ -112,6 +116,7 @@ def test_own_classes_leave_the_class_predictions_alone(file):
         load_yolox(loaded, file)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("width", "depth", "depthwise", "message"),
     [
@@ -177,6 +182,7 @@ def test_without_onnx_the_error_says_what_to_install(model, file, monkeypatch):
     )
 
 
+@pytest.mark.integration
 def test_keras_files_are_weights_too(model, tmp_path):
     model.save_weights(tmp_path / "x.weights.h5")
     again = build(SMALL, tmp_path / "x.weights.h5")

@@ -107,16 +107,18 @@ def augmented(images, seed=0):
     """
     from ..pipeline.detection import training_batches  # here: albumentations is an extra's
 
-    pictures = [image for batch in images for image in np.asarray(batch, "float32")]
-    if not pictures:
+    samples = [image for batch in images for image in np.asarray(batch, "float32")]
+    if not samples:
         return
-    if (shape := pictures[0].shape)[-1:] != (3,):
+    if (shape := samples[0].shape)[-1:] != (3,):
         raise ValueError(f"images to be varied must be RGB, (N, height, width, 3). Received: {(None, *shape)}")
-    low, high = min(map(np.min, pictures)), max(map(np.max, pictures))
+    low, high = min(map(np.min, samples)), max(map(np.max, samples))
     to_bytes = 255 / max(high - low, 1e-6)
     nothing = np.zeros((0, 4), "float32"), np.zeros(0, "int64")
-    data = DetectionData([Example(np.rint((p - low) * to_bytes).astype("uint8"), *nothing) for p in pictures], ())
-    for batch, _ in training_batches(data, shape[:2], min(BATCH, len(pictures)), seed=seed):
+    data = DetectionData(
+        [Example(np.rint((sample - low) * to_bytes).astype("uint8"), *nothing) for sample in samples], ()
+    )
+    for batch, _ in training_batches(data, shape[:2], min(BATCH, len(samples)), seed=seed):
         yield batch.numpy() * 255 / to_bytes + low
 
 

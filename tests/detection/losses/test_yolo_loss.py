@@ -102,6 +102,7 @@ def test_a_perfect_prediction_costs_nothing(box, inside):
     assert loss_of(boxes, labels, heads, iou_threshold=1, box=box) > 0.05
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("garbage", [0.0, 0.5, -3.0, 1e6])
 def test_padding_has_no_influence(garbage):
     boxes, labels, heads = scene(padding=0)
@@ -122,6 +123,7 @@ def test_images_without_objects_cost_their_objectness_alone():
     assert loss_of(boxes[:, :0], labels[:, :0], heads) == pytest.approx(expected, rel=1e-4)  # not even padding
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("box_loss", BOX_LOSSES)
 @pytest.mark.parametrize(
     ("box", "label"),
@@ -148,6 +150,7 @@ def test_what_is_no_object_counts_as_padding(box, label, box_loss):
         np.testing.assert_array_equal(found, wanted)
 
 
+@pytest.mark.integration
 def test_thousands_of_objects_in_one_image_are_all_assigned():
     rng = np.random.default_rng(4)
     corner = rng.uniform(0, 0.9, (1, 3000, 2))
@@ -158,6 +161,7 @@ def test_thousands_of_objects_in_one_image_are_all_assigned():
     assert loss_of(*target, **options) == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("value", [None, -100.0, 0.0, 100.0, 1e4])
 @pytest.mark.parametrize(
     "options",

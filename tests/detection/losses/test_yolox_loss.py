@@ -166,6 +166,7 @@ def loss_and_gradients(boxes, labels, heads, **options):
     return [float(loss), *(gradient.numpy() for gradient in tape.gradient(loss, heads))]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("garbage", [0.0, 0.5, -3.0, 1e6, np.nan])
 def test_padding_has_no_influence(garbage):
     boxes, labels, heads = scene(3, padding=0)
@@ -188,6 +189,7 @@ def test_images_without_objects_cost_their_objectness_alone():
     assert float(loss({"boxes": boxes[:, :0], "labels": labels[:, :0]}, heads)) == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("value", [None, -100.0, 0.0, 100.0])
 @pytest.mark.parametrize(
     "box",

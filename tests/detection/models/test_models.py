@@ -62,6 +62,7 @@ def test_own_anchors(given):
     assert model.anchors.scale_xy == getattr(given, "scale_xy", (1.05, 1.05))
 
 
+@pytest.mark.integration
 def test_yolov4s_activation_is_the_backbones():
     model = cspkeras.YOLOv4(2, (64, 64, 3))
     kinds = {layer.name.startswith("neck_"): set() for layer in model.layers}

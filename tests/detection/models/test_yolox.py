@@ -32,6 +32,7 @@ def test_parameters_are_the_published(name):
     assert model.name == name.lower()
 
 
+@pytest.mark.integration
 def test_the_backbone_gives_its_pyramid(model):
     shapes = {level: x.shape[1:] for level, x in pyramid(model.backbone).items()}
     assert shapes == {"P2": (16, 24, 16), "P3": (8, 12, 32), "P4": (4, 6, 64), "P5": (2, 3, 128)}
@@ -60,6 +61,7 @@ def test_anchor_free_grids_survive_json_and_older_files_have_anchors():
     assert Anchors.from_config(config) == Anchors.published((64, 96))
 
 
+@pytest.mark.integration
 def test_its_file_keeps_everything_and_loads_in_safe_mode(model, tmp_path):
     model.save(tmp_path / "x.keras")
     loaded = keras.saving.load_model(tmp_path / "x.keras", safe_mode=True)
@@ -69,6 +71,7 @@ def test_its_file_keeps_everything_and_loads_in_safe_mode(model, tmp_path):
         np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.integration
 def test_a_darknet_file_is_an_error(tmp_path):
     path = tmp_path / "x.weights"
     path.write_bytes(bytes(100))
@@ -76,6 +79,7 @@ def test_a_darknet_file_is_an_error(tmp_path):
         yolox.build(SMALL, classes=2, input_shape=(64, 64, 3), weights=path, name="small")
 
 
+@pytest.mark.integration
 def test_training_lowers_its_own_loss(model):
     before = model.get_weights()
     x = np.random.default_rng(0).random((2, 64, 96, 3), "float32")

@@ -86,6 +86,7 @@ def check_fit(model, kinds):
             assert np.isfinite(np.asarray(x)).all() and np.asarray(x).any()
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("name", "kinds"),
     [
@@ -108,6 +109,7 @@ def peleenet():
     return backbone("CSPPeleeNet", 416)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("name", [name for name, kind in KINDS.items() if kind.published])
 def test_bflops_are_those_of_the_paper(peleenet, name):
     kind = KINDS[name]
@@ -116,6 +118,7 @@ def test_bflops_are_those_of_the_paper(peleenet, name):
     assert bflops == pytest.approx(kind.published, rel=3e-3)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("name", KINDS)
 def test_a_detector_is_rebuilt_from_its_configuration(name):
     backbone = build_kind("darknet tiny", include_top=False)

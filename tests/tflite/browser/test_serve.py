@@ -86,6 +86,7 @@ def get(address):
         return answer.status, answer.headers, answer.read()
 
 
+@pytest.mark.integration
 def test_what_is_served(running, cells, tmp_path):
     (tmp_path / "a.txt").write_text("a")
     (tmp_path.parent / "secret.txt").write_text("no")
@@ -101,6 +102,7 @@ def test_what_is_served(running, cells, tmp_path):
             get(address + path)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("name, words", [("bare", "no cspkeras settings"), ("text", "not a .tflite"), ("none", "none")])
 def test_a_file_that_cannot_be_served(models, one_error, name, words):
     assert words in one_error("serve", models / f"{name}.tflite", "--port", "0")
@@ -127,6 +129,7 @@ def browse(address, folder, names):
         browser.wait(timeout=30)
 
 
+@pytest.mark.integration
 @pytest.mark.skipif(not shutil.which("node"), reason="no node, which runs the page's code")
 @pytest.mark.parametrize(
     "size, wanted",

@@ -18,6 +18,8 @@ from PIL import Image
 from cspkeras.tflite import convert
 from cspkeras.tflite.device import classify
 
+pytestmark = pytest.mark.integration
+
 SCRIPT = Path(classify.__file__).resolve()
 COLOURS = {"red": (200, 0, 0), "green": (0, 180, 0), "blue": (0, 0, 220)}
 

@@ -18,6 +18,8 @@ from PIL import Image
 from cspkeras.tflite.device import detect, drawing
 from cspkeras.tflite.export import metadata
 
+pytestmark = pytest.mark.integration
+
 SCRIPT = Path(detect.__file__).resolve()
 
 
@@ -40,6 +42,7 @@ def album(tmp_path):
     return tmp_path
 
 
+@pytest.mark.integration
 def test_the_command_line_annotates_files_folders_and_patterns(model, album):
     before = {path: path.read_bytes() for path in album.glob("?/*")}
     options = ["--output", "out/new", "--json", "lists/all.json", "--threads", 2]
@@ -68,6 +71,7 @@ def test_the_command_line_annotates_files_folders_and_patterns(model, album):
         assert drawn.getpixel((64, 48)) == drawing.class_color(1)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -100,6 +104,7 @@ def test_the_command_line_says_in_one_line_what_is_wrong(model, album, arguments
     assert not list(album.rglob("*.part")) and not list(album.rglob("detections.json"))
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("options", "count", "last"),
     [

@@ -51,6 +51,7 @@ def test_boxes_are_clipped_to_the_image():
     np.testing.assert_array_equal(back, [[0, 0, 128, 256], [0, 0, 0, 256]])
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     "image_size, input_size, resize, expected",
     [
@@ -71,6 +72,7 @@ def test_a_frame_is_halved_as_long_as_it_has_to_shrink(image_size, input_size, r
     assert abs(whole - quick).max() <= 2
 
 
+@pytest.mark.integration
 def test_a_detector_finds_in_a_frame_what_it_finds_in_the_image(model):
     detector, image = detect.Detector(model("float32"), threads=1), drawn_image(512, 384, (256, 64, 384, 192))
     whole, quick = (detector.detect(detector.prepare(image, video=video)) for video in (False, True))

@@ -40,6 +40,7 @@ def file_of(spread_detector, tmp_path_factory):
     return get
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("precision", ["float32", "float16", "dynamic", "int8"])
 def test_a_file_agrees_with_keras_and_is_delegated(file_of, spread_detector, precision):
     checked = check(file_of(precision), reference=reference(spread_detector), images=IMAGES)
@@ -52,6 +53,7 @@ def test_a_file_agrees_with_keras_and_is_delegated(file_of, spread_detector, pre
         assert checked.gpu_difference < 1e-3
 
 
+@pytest.mark.integration
 def test_a_file_has_boxes_and_scores_apart(file_of):
     run = litert.run_cpu(file_of("float32"))
     predictions = 3 * (8 * 8 + 4 * 4 + 2 * 2)
@@ -62,12 +64,14 @@ def test_a_file_has_boxes_and_scores_apart(file_of):
     assert run.outputs["scores"].min() >= 0 and run.outputs["scores"].max() <= 1
 
 
+@pytest.mark.integration
 def test_a_file_carries_labels_and_settings(file_of):
     settings, labels = metadata.read(file_of("int8"))
     assert labels == ["0", "1", "2"]
     assert settings["precision"] == "int8" and settings["input"]["height"] == settings["input"]["width"] == 64
 
 
+@pytest.mark.integration
 def test_int8_is_int8_throughout(file_of):
     """Between the image and the raw heads no layer falls back to floats: that would need another DEQUANTIZE."""
     operations = litert.run_cpu(file_of("int8")).operations
@@ -76,6 +80,7 @@ def test_int8_is_int8_throughout(file_of):
     assert file_of("int8").stat().st_size < 0.5 * file_of("float32").stat().st_size
 
 
+@pytest.mark.integration
 def test_depthwise_convolutions_are_int8_too(tmp_path):
     keras.utils.set_random_seed(0)
     image = keras.Input((16, 16, 3))
@@ -104,6 +109,7 @@ def test_a_quantization_aware_model_converts(spread_detector, tmp_path):
     assert check(path, reference=reference(quantized), images=IMAGES).faults == []
 
 
+@pytest.mark.integration
 def test_a_classifier_converts(tmp_path):
     model = cspkeras.CSPPeleeNet(input_shape=(32, 32, 3), classes=7)
     path = convert(model, tmp_path / "classifier.tflite", "float16")
@@ -111,6 +117,7 @@ def test_a_classifier_converts(tmp_path):
     assert checked.faults == [] and checked.gpu_delegated is not False
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -130,12 +137,14 @@ def test_wrong_arguments(spread_detector, tmp_path, arguments, message):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.integration
 def test_a_model_of_any_size_is_refused(tmp_path):
     model = cspkeras.CSPPeleeNet(include_top=False, input_shape=(None, None, 3))
     with pytest.raises(ValueError, match="fixed input size"):
         convert(model, tmp_path / "x.tflite")
 
 
+@pytest.mark.integration
 def test_a_file_that_does_not_run_gets_no_name(spread_detector, tmp_path, monkeypatch):
     def fails(*_, **__):
         raise litert.LiteRTError("it does not run")

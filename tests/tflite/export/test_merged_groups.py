@@ -36,6 +36,7 @@ def test_merged_groups_compute_the_same(shape):
     np.testing.assert_allclose(after, before, atol=1e-12)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
 def test_the_gpu_computes_every_grouping(precision, tmp_path):
     keras.utils.set_random_seed(0)

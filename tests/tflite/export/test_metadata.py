@@ -136,6 +136,7 @@ def test_read_names_the_file_and_what_is_wrong(tmp_path, read, write, message):
         read(tmp_path / "missing.tflite")
 
 
+@pytest.mark.integration
 def test_needs_the_standard_library_alone():
     code = f"import runpy; runpy.run_path({metadata.__file__!r})"
     subprocess.run([sys.executable, "-S", "-E", "-c", code], check=True, timeout=60)

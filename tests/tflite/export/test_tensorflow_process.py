@@ -8,6 +8,8 @@ import pytest
 from cspkeras.tflite import convert
 from cspkeras.tflite.export import tensorflow_process
 
+pytestmark = pytest.mark.integration
+
 DIES_ONCE = """#!/bin/sh
 [ -e {marker} ] && exec {python} "$@"
 touch {marker}

@@ -28,6 +28,7 @@ def measured(cells):
     return benchmark(cells, threads=(1,), runs=5)
 
 
+@pytest.mark.integration
 def test_what_is_measured(measured, cells):
     assert (measured.precision, measured.size_bytes) == ("float32", cells.stat().st_size)
     (latency,) = measured.latencies
@@ -37,6 +38,7 @@ def test_what_is_measured(measured, cells):
     assert 4 * 64 * 96 * 3 < measured.arena_bytes < 2 * 4 * 64 * 96 * 3
 
 
+@pytest.mark.integration
 def test_the_profile_has_every_operation(measured):
     assert not measured.note
     kernels = [operation.kernel for operation in measured.operations]
@@ -68,6 +70,7 @@ def test_a_detectors_layers_are_named(tmp_path):
     assert not any(kernel in WEIGHTED for kernel, _, _, _ in measured.kernels())  # XNNPACK has them all
 
 
+@pytest.mark.integration
 def test_the_command(cells, tmp_path, capsys):
     folder = tmp_path / "out"
     assert main(["benchmark", str(cells), "--threads", "1", "--runs", "3", "--output", str(folder)]) == 0
@@ -86,12 +89,14 @@ def test_bars_have_their_values_lengths():
     assert [text.text for text in chart.iter(f"{SVG}text")][0] == "a < b"
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("name, words", [("empty", "an empty file"), ("text", "not a .tflite"), ("bare", "cannot run")])
 def test_a_broken_file_is_an_error_of_one_line(models, one_error, name, words):
     line = one_error("benchmark", models / f"{name}.tflite")
     assert words in line and f"{name}.tflite" in line
 
 
+@pytest.mark.integration
 def test_without_a_profile_the_note_says_why(cells, monkeypatch):
     measure = benchmark_file._measure
 

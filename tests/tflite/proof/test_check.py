@@ -73,6 +73,7 @@ def vulkan(plain):
         pytest.skip(found.gpu_note)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("name", CONVERTERS)
 def test_every_precision(name, model, reference, vulkan, tmp_path):
     path = export(model, tmp_path / "model.tflite", CONVERTERS[name])
@@ -90,6 +91,7 @@ def test_every_precision(name, model, reference, vulkan, tmp_path):
     assert json.loads(json.dumps(found.to_json(), allow_nan=False))["passed"] is True
 
 
+@pytest.mark.integration
 def test_an_archive_after_the_flatbuffer_changes_nothing(plain, reference, vulkan, tmp_path):
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
@@ -103,6 +105,7 @@ def test_an_archive_after_the_flatbuffer_changes_nothing(plain, reference, vulka
     assert found.cpu_difference == expected.cpu_difference
 
 
+@pytest.mark.integration
 def test_without_a_vulkan_driver_the_cpu_alone_is_judged(plain, reference, monkeypatch):
     monkeypatch.setenv("VK_DRIVER_FILES", os.devnull)
     monkeypatch.setenv("VK_ICD_FILENAMES", os.devnull)
@@ -113,6 +116,7 @@ def test_without_a_vulkan_driver_the_cpu_alone_is_judged(plain, reference, monke
     assert found.gpu_note == NO_VULKAN
 
 
+@pytest.mark.integration
 def test_refused_operations_are_named(vulkan, tmp_path):
     found = check(export(network(layers.UpSampling2D(2)), tmp_path / "tile.tflite"), runs=1)
     assert found.gpu_delegated is False
@@ -123,6 +127,7 @@ def test_refused_operations_are_named(vulkan, tmp_path):
     assert "refuses 2: " in row and "less than 5" in row
 
 
+@pytest.mark.integration
 def test_the_delegate_dying_is_a_fault_not_an_error(vulkan, tmp_path):
     found = check(export(network(grouped(5)), tmp_path / "five.tflite"), runs=1)
     assert found.gpu_delegated is False
@@ -130,6 +135,7 @@ def test_the_delegate_dying_is_a_fault_not_an_error(vulkan, tmp_path):
     assert "died" in found.faults[0]
 
 
+@pytest.mark.integration
 def test_wrong_numbers_of_a_willing_delegate_are_a_fault(vulkan, tmp_path):
     found = check(export(network(grouped(2)), tmp_path / "two.tflite"), runs=1)
     assert found.gpu_delegated
@@ -141,6 +147,7 @@ def wrong_scores(outputs):
     return outputs | {"scores": outputs["scores"] + 0.01}
 
 
+@pytest.mark.integration
 def test_a_difference_to_the_reference_is_a_fault_at_its_output(plain, reference):
     found = check(plain, lambda batch: wrong_scores(reference(batch)), runs=1)
     (fault,) = [fault for fault in found.faults if fault.startswith("CPU to reference")]
@@ -148,10 +155,12 @@ def test_a_difference_to_the_reference_is_a_fault_at_its_output(plain, reference
     assert "FAILED" in found.table()
 
 
+@pytest.mark.integration
 def test_a_reference_may_answer_in_a_list(plain, reference):
     assert check(plain, lambda batch: list(reference(batch).values()), runs=1).passed
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
@@ -174,6 +183,7 @@ def test_a_reference_of_another_model_is_an_error(plain, reference, answer, mess
         check(plain, lambda batch: answer(reference(batch)), runs=1)
 
 
+@pytest.mark.integration
 def test_a_keras_file_is_a_reference(tmp_path):
     keras.utils.set_random_seed(3)
     image = keras.Input(SHAPE[1:], name="image")
@@ -189,6 +199,7 @@ def test_a_keras_file_is_a_reference(tmp_path):
         check(tmp_path / "model.tflite", tmp_path / "text.keras")
 
 
+@pytest.mark.integration
 def test_images_are_compared_one_by_one(plain, reference):
     seen = []
     found = check(plain, lambda batch: seen.append(batch) or reference(batch), runs=1, images=IMAGES[:3, 0])
@@ -196,6 +207,7 @@ def test_images_are_compared_one_by_one(plain, reference):
     np.testing.assert_array_equal(np.stack(seen), IMAGES[:3])
 
 
+@pytest.mark.integration
 def test_an_output_that_is_constant_or_not_a_number_is_a_fault(tmp_path):
     image = keras.Input(SHAPE[1:], name="image")
     outputs = {
@@ -219,6 +231,7 @@ BAD = {
 }
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_file_is_an_error_of_one_line(name, plain, tmp_path):
     damage, message = BAD[name]
@@ -231,6 +244,7 @@ def test_a_bad_file_is_an_error_of_one_line(name, plain, tmp_path):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.integration
 def test_arguments_are_checked(plain, tmp_path):
     with pytest.raises(FileNotFoundError, match="expected a .tflite"):
         check(tmp_path / "absent.tflite")
@@ -240,6 +254,7 @@ def test_arguments_are_checked(plain, tmp_path):
         check(plain, images=np.zeros((2, 8, 8, 3), "float32"))
 
 
+@pytest.mark.integration
 def test_a_process_that_dies_or_hangs_is_an_error(plain, monkeypatch):
     with pytest.raises(litert.LiteRTError, match="no result within 0.01 seconds"):
         check(plain, timeout=0.01)

@@ -86,6 +86,7 @@ def test_relu6_is_part_of_the_convolutions(name, tmp_path):
         assert not [kind for kind in checked.operations if "RELU" in kind]
 
 
+@pytest.mark.integration
 def test_a_norm_without_a_convolution_is_reported(tmp_path):
     image = keras.Input((8, 8, 4))
     x = keras.layers.BatchNormalization(name="folded")(keras.layers.Conv2D(4, 1)(image))

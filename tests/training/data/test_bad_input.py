@@ -68,6 +68,7 @@ def test_evaluation(album):
     assert line.startswith(f"skipped: {album}/JPEGImages/{TRUNCATED}: not a readable image (")
 
 
+@pytest.mark.integration
 def test_the_small_detector(album, detector):
     data = read_voc(album, "all", ("red", "green", "blue"))
     measured = evaluate(detector.detect, data, report=lambda line: None)
@@ -128,6 +129,7 @@ def test_an_annotation_cut_off_in_the_middle(album):
     assert [example.image.name for example in data.examples] == [*list(GOOD)[1:], TRUNCATED]
 
 
+@pytest.mark.integration
 def test_thousands_of_boxes_in_one_image(album):
     rng, count = np.random.default_rng(0), 3000
     corners = rng.uniform(0, 30, (count, 2))

@@ -66,6 +66,7 @@ def test_the_fit_is_a_mean_of_the_best():
     assert anchor_fit(shapes, pairs) == pytest.approx((np.mean([1, 0.75, 0.01]), 2 / 3))
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("seed", range(3))
 def test_generations_fit_better_the_more_they_are(seed):
     rng = np.random.default_rng(9)

@@ -50,6 +50,7 @@ def classified():
     return ClassificationData(images, tuple("abc"))
 
 
+@pytest.mark.integration
 def test_the_same_batches_as_here(serve, make_voc):
     boxes = read_voc(make_voc(train=7), "train")
     for data, augment in ((boxes, {"mosaic": 0.5, "multiscale": 1.5}), (classified(), {"cutmix": 0.5})):
@@ -69,6 +70,7 @@ def flat(batch):
     return [image, *(target[key] for key in sorted(target))] if isinstance(target, dict) else [image, target]
 
 
+@pytest.mark.integration
 def test_a_run_with_a_data_service_is_that_without(serve, classifier, tmp_path):
     data, recipe = classified(), Recipe(epochs=2, batch_size=3, seed=1)
     rows = []

@@ -169,6 +169,7 @@ def test_evaluate_reports_and_skips_broken_images(tmp_path):
         evaluate(None, DetectionData([missing] * 2, NAMES), report=reports.append)
 
 
+@pytest.mark.integration
 def test_a_detector_is_loaded_with_its_class_names(detector, tmp_path):
     detector.save(tmp_path / "detector.keras")
     detect, names = load_detect(tmp_path / "detector.keras")

@@ -31,6 +31,7 @@ def test_the_number_of_threads_decides_nothing():
     assert not any(np.array_equal(a[0], b[0]) for a, b in zip(other, expected, strict=True))
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("count, batch_size", ((8, 4), (7, 3), (4, 4)))
 def test_a_later_start_continues_the_sequence(count, batch_size):
     data, steps = scenes(count), count // batch_size
@@ -51,6 +52,7 @@ def test_an_epoch_has_each_image_at_most_once_and_leaves_out_others():
     assert len({tuple(sorted(epoch)) for epoch in shown}) > 2
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("option", (None, "mosaic", "crop", "flip", "all"))
 @pytest.mark.parametrize("size", ((96, 96), (64, 128), (160, 96)))
 def test_boxes_stay_on_their_objects(option, size):

@@ -52,6 +52,7 @@ def randomized_detector(make_detector):
     return randomized(make_detector())
 
 
+@pytest.mark.integration
 def test_a_detector_translates_exactly(randomized_detector):
     for theirs, ours in zip(outputs(translate(randomized_detector)), outputs(randomized_detector), strict=True):
         assert np.abs(theirs - ours).max() <= 1e-5 * max(1, np.abs(ours).max())
@@ -71,6 +72,7 @@ def test_backbones_translate_exactly(build):
     assert np.abs(theirs - ours).max() <= 1e-5 * np.abs(ours).max()
 
 
+@pytest.mark.integration
 def test_every_layer_is_wrapped(randomized_detector):
     quantized = quantize_aware(randomized_detector)
     inner = [layer for layer in quantized.layers if not layer.name.startswith("quant_")]
@@ -79,6 +81,7 @@ def test_every_layer_is_wrapped(randomized_detector):
     assert wrapped >= {layer.name for layer in randomized_detector.layers}
 
 
+@pytest.mark.integration
 def test_calibration_sets_ranges_and_leaves_weights(randomized_detector):
     quantized = quantize_aware(randomized_detector)
 
@@ -118,6 +121,7 @@ def uncalibrated():
     return one_layer("csppeleenet")
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("case", WRONG)
 def test_what_cannot_calibrate_is_told(case, uncalibrated):
     batches, message = WRONG[case]
@@ -149,6 +153,7 @@ def test_an_operation_with_settings_is_named():
         quantize_aware(keras.Model(image, image[..., :2]))
 
 
+@pytest.mark.integration
 def test_what_is_concatenated_shares_one_range(randomized_detector):
     quantized = quantize_aware(randomized_detector)
 
@@ -184,6 +189,7 @@ def test_a_model_that_gives_zeros_is_calibrated():
     assert np.abs(found).max() < 1e-6
 
 
+@pytest.mark.integration
 def test_refinement_brings_the_answers_nearer():
     image = layers.Input((16, 16, 3))
     x = layers.Conv2D(16, 3, strides=2, activation="swish")(image)

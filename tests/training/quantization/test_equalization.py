@@ -54,6 +54,7 @@ def error(answers, model):
     return np.sqrt(np.square(found - wanted).mean() / wanted.var())
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("kind", NEXT)
 def test_unequal_channels_are_split_and_answer_the_same(kind):
     model = network(NEXT[kind])
@@ -76,6 +77,7 @@ def test_equal_channels_and_other_activations_are_not_split(options):
     assert equalized(model, IMAGES) is model
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("kind", ["convolution", "padded"])
 def test_8_bits_lose_a_fraction_of_what_they_did(kind, tmp_path):
     model = network(NEXT[kind])

@@ -56,6 +56,7 @@ def test_flattening_changes_no_answer(model):
     assert flattened(flat) is flat
 
 
+@pytest.mark.integration
 def test_a_users_model_is_quantized(model):
     quantized = calibrate(quantize_aware(model), [IMAGES])
     assert 0 < np.abs(answers(quantized) - answers(model)).max() < 0.02

@@ -24,6 +24,7 @@ def pair():
     return model, calibrate(quantize_aware(model), [IMAGES])
 
 
+@pytest.mark.integration
 def test_a_range_that_is_far_too_wide_comes_first(pair):
     model, quantized = pair
     low, high, _ = quantized.get_layer("quant_norm1").quantize_config.output.range.variables(None)

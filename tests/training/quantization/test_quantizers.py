@@ -35,6 +35,7 @@ def test_a_leaky_relus_scales_are_in_a_ratio_that_xnnpack_computes_exactly(low, 
     assert 1 <= np.median(steps) / ((high - low) / 255) < 1.1, "no more of the range is given up than is needed"
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("shape", [(1000,), (2, 400, 400, 8)])
 def test_the_tail_is_left_out_and_zero_is_within(shape):
     values = np.random.default_rng(0).uniform(1, 2, shape).astype("float32")
@@ -81,6 +82,7 @@ def test_values_below_the_floor_take_no_steps():
     assert steps == pytest.approx([8 / 255, 4 / 255], rel=0.01)
 
 
+@pytest.mark.integration
 def test_the_slopes_of_a_ranges_ends_know_what_its_width_costs():
     values = tf.constant(np.append(np.random.default_rng(0).normal(size=20_000), [46.0, -46.0, 30.0]), tf.float32)
 

@@ -10,6 +10,8 @@ from tiny_classifier import fit_tiny, tiny
 
 from cspkeras.training.recipes.freezing import frozen
 
+pytestmark = pytest.mark.integration
+
 
 def test_frozen_stages():
     model = small_detector()

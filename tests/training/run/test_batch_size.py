@@ -10,6 +10,8 @@ from cspkeras.training.recipes.optimizers import make_optimizer
 from cspkeras.training.run import batch_size
 from cspkeras.training.run.tasks import task_of
 
+pytestmark = pytest.mark.integration
+
 
 def test_automatic_batch_sizes(monkeypatch):
     model = tiny()

@@ -31,6 +31,7 @@ NO_STATES = {
 }
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("case", NO_STATES)
 def test_what_is_no_state_is_refused(case, detector, tmp_path):
     path = tmp_path / "last.npz"
@@ -45,6 +46,7 @@ def test_arrays_of_other_names_are_no_weights(detector, tmp_path):
         load_state(tmp_path / "last.npz", detector)
 
 
+@pytest.mark.integration
 def test_a_state_holds_weights_optimizer_and_meta(make_detector, tmp_path):
     meta = {"epoch": 3, "rows": [{"loss": float("nan")}]}
     model, other = make_detector(), make_detector()

@@ -74,18 +74,21 @@ def test_a_folder_with_a_run_is_refused(run, data, make_detector):
     assert {path.name: path.stat().st_mtime_ns for path in run[1].iterdir()} == before
 
 
+@pytest.mark.integration
 def test_nothing_to_resume(data, make_detector, tmp_path):
     with pytest.raises(FileNotFoundError, match=f"^{tmp_path}/last.npz: missing; there is no run to resume$"):
         fit(make_detector(), *data, tmp_path, RECIPE, resume=True)
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.integration
 def test_more_in_a_batch_than_there_are(data, make_detector, tmp_path):
     with pytest.raises(ValueError, match="^5 training images do not fill one batch of 6$"):
         fit(make_detector(), *data, tmp_path, dataclasses.replace(RECIPE, batch_size=6))
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.integration
 def test_classes_that_do_not_fit(data, make_detector, tmp_path):
     train, val = data
     with pytest.raises(ValueError, match="^the model has 4 classes, the data has 3$"):
@@ -102,6 +105,7 @@ def test_a_recipe_of_nothing(name):
         Recipe(**{name: 0})
 
 
+@pytest.mark.integration
 def test_a_file_in_the_place_of_the_folder(data, make_detector, tmp_path):
     (tmp_path / "run").write_text("in the way")
     with pytest.raises(
