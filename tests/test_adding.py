@@ -55,7 +55,7 @@ def test_the_places_of_an_addition_are_all_listed(section, tmp_path):
     for command in commands.splitlines():
         pytest_, *arguments = shlex.split(command)
         assert pytest_ == "pytest"
-        options = ("-q", "-m", "", "-p", "no:cacheprovider")
+        options = ("-q", "-m", "", "-n0", "-p", "no:cacheprovider")
         command = [sys.executable, "-P", "-m", "pytest", *options, *arguments]  # -P: not the copy's cspkeras/ alone
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-1000:]

@@ -110,12 +110,12 @@ def _report_layers(errors, path):
 def _with_labels(task, options, rows):
     """Train on the labels; restore the weights where that does not help."""
     from ..training.quantization.refinement import fix_ranges
-    from ..training.run.state import load_state, read_meta, save_state
+    from ..training.run.state import load_state, save_state
     from ..training.run.trainer import fit
 
     untrained = options.folder / UNTRAINED
     if options.resume:
-        rows |= read_meta(untrained)["rows"]
+        rows |= _rows_before(untrained)
     else:
         save_state(untrained, task.model, {"rows": rows}, optimizer=False)
     before = _deciding(task, list(rows.values())[-1])
@@ -127,3 +127,13 @@ def _with_labels(task, options, rows):
         log("training on the labels did not help: the weights before it are kept")
         load_state(untrained, task.model, optimizer=False)
         _write(task, options.folder)
+
+
+def _rows_before(untrained):
+    """Return the figures of the steps before the training, from the state that was saved then."""
+    from ..training.run.state import read_meta
+
+    rows = read_meta(untrained).get("rows")
+    if not rows:
+        raise ValueError(f"{untrained}: has no figures of the steps before the training; begin anew with --overwrite")
+    return rows

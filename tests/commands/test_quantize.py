@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from cspkeras.commands import quantize as quantize_command
@@ -39,3 +40,9 @@ def test_it_trains_as_little_as_it_must(case, models, make_voc, tmp_path, monkey
     assert [line.rsplit(maxsplit=2)[0] for line in out.splitlines()[-len(rows) - 1 : -1]] == list(rows)
     assert ("did not help" in err) == (case == "the labels do not help")
     assert (run / "last.npz").is_file() == ("trained on the labels" in rows)
+
+
+def test_a_state_without_the_figures_before_the_training_is_an_error(tmp_path):
+    np.savez(tmp_path / "untrained.npz", meta=json.dumps({"epoch": 1}))
+    with pytest.raises(ValueError, match="untrained.npz: has no figures .* begin anew with --overwrite"):
+        quantize_command._rows_before(tmp_path / "untrained.npz")
