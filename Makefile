@@ -27,7 +27,7 @@ demo: $(VENV)/installed
 
 test: demo
 	@echo "== Running all tests, a file at a time in $(JOBS) processes: about 35 minutes on 2 cores"
-	CSPKERAS_DEMO_RUN=runs/demo $(BIN)/python -m pytest -m "" -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations=20
+	CSPKERAS_DEMO_RUN=runs/demo $(BIN)/python -m pytest -m "" -n $(JOBS) --durations=20
 
 android: $(VENV)/installed
 	$(BIN)/python android_demo/build.py
