@@ -10,7 +10,7 @@ import tensorflow as tf
 from plain_loss import ANCHORS, CLASSES, EACH, SIZE, STRIDES, scene
 
 from cspkeras.detection.losses.targets import FARTHEST
-from cspkeras.detection.losses.yolo import BLOCK, BOX_LOSSES, YoloLoss
+from cspkeras.detection.losses.yolo import BLOCK, BOX_LOSSES, YoloLoss, _cross_entropy
 
 
 def loss_of(boxes, labels, heads, **options):
@@ -193,3 +193,12 @@ def test_half_precision_heads_are_counted_in_full_precision():
     assert loss_of(boxes, labels, half) == pytest.approx(loss_of(boxes, labels, heads), rel=1e-2)
     large = [np.full_like(head, 80) for head in half]
     assert np.isfinite(loss_of(boxes, labels, large))
+
+
+@pytest.mark.parametrize("wanted", [0.0, 0.25, 1.0])
+def test_the_gradient_at_a_logit_of_zero_is_half_less_the_target(wanted):
+    """As quantized networks give them: the slope of the logistic curve there, not that of one of its branches."""
+    logit = tf.Variable(tf.zeros((1, 1)))
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(_cross_entropy(tf.fill((1, 1), wanted), logit))
+    assert tape.gradient(loss, logit).numpy().item() == pytest.approx(0.5 - wanted)
