@@ -110,8 +110,7 @@ class Network:
         return settings, labels
 
     def _take_outputs(self, path, outputs):
-        """Keep the details of the outputs; `_scores` are the scores'."""
-        raise NotImplementedError
+        """Keep the details of the outputs, those of the scores as `_scores`: each subclass does."""
 
     def prepare(self, image: np.ndarray, video: bool = False) -> tuple[np.ndarray, tuple[int, int], float]:
         """Prepare an image for the network; may be done in another thread while the network works.
