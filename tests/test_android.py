@@ -89,7 +89,7 @@ def test_the_apk_has_all_it_needs(built, tmp_path):
             assert Detector.read_settings(tmp_path / name)[1]  # labels
         apk.extract("classes.dex", tmp_path)
     classes = set(re.findall(r"Class descriptor +: 'L(.*);'", run("dexdump", tmp_path / "classes.dex")))
-    sources = {f"cspkeras/demo/{path.stem}" for path in SOURCES.glob("*/*/[A-Z]*.kt")} - {"cspkeras/demo/Images"}
+    sources = {f"cspkeras/demo/{path.stem}" for path in SOURCES.glob("*/*/[A-Z]*.kt")} - {"cspkeras/demo/Pictures"}
     assert sources <= classes and "cspkeras/demo/logic/Detector" in classes
     for name in ("Interpreter", "gpu/GpuDelegate", "gpu/GpuDelegateFactory$Options"):
         assert f"org/tensorflow/lite/{name}" in classes
