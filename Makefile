@@ -6,7 +6,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Processes that share the tests; each needs up to 5 GB of memory.
+# Processes that share the tests; each needs up to 6 GB of memory.
 JOBS ?= 2
 # Show only TensorFlow's errors.
 export TF_CPP_MIN_LOG_LEVEL := 3
