@@ -4,7 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from small_data import COLORS
+from small_networks import build_kind
 
+from cspkeras import Detector
 from cspkeras.commands import quantize as quantize_command
 from cspkeras.commands.main import main
 
@@ -16,9 +19,18 @@ CASES = {  # mAP measured, in order; the steps taken
 }
 
 
+@pytest.fixture(scope="module")
+def detector(tmp_path_factory):
+    """A .keras file of a detector of few layers: each step converts it."""
+    backbone = build_kind("darknet tiny", include_top=False)
+    path = tmp_path_factory.mktemp("detector") / "detector.keras"
+    Detector(backbone, "fpn_tiny", tuple(COLORS)).save(path)
+    return path
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
-def test_it_trains_as_little_as_it_must(case, models, make_voc, tmp_path, monkeypatch, capsys):
+def test_it_trains_as_little_as_it_must(case, detector, make_voc, tmp_path, monkeypatch, capsys):
     measured, taken = CASES[case]
     figures = iter(measured)
 
@@ -30,7 +42,7 @@ def test_it_trains_as_little_as_it_must(case, models, make_voc, tmp_path, monkey
     monkeypatch.setattr(quantize_command, "REFINE_BATCH", 2)
     run = tmp_path / "run"
     recipe = ("--set", "epochs=1", "--set", "batch_size=2", "--refine", "2")
-    arguments = ("--model", models / "detector.keras", "--data", make_voc(), "--run", run, *recipe)
+    arguments = ("--model", detector, "--data", make_voc(), "--run", run, *recipe)
     assert main(["quantize", *map(str, arguments)]) == 0
     rows = json.loads((run / "quantization.json").read_text())
     assert list(rows) == [STEPS[i] for i in taken]
