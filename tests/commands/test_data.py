@@ -59,6 +59,7 @@ def test_an_evaluation_in_files(models, capsys, make_voc, tmp_path):
     assert "<title>detector.keras on voc</title>" in page and "split val" in page
 
 
+@pytest.mark.integration
 def test_an_evaluation_where_a_file_is_in_the_way(models, one_error, tmp_path):
     (tmp_path / "out").touch()
     line = one_error("evaluate", "--model", models / "detector.keras", "--data", "voc", "--output", tmp_path / "out")

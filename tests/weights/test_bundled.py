@@ -41,6 +41,7 @@ def test_another_network_is_refused():
         cspkeras.YOLOXTiny(3, (64, 64, 3), weights="bccd", skip_mismatch=True)
 
 
+@pytest.mark.integration
 def test_halves_are_near_and_finite(tmp_path, bccd):
     bccd.save(tmp_path / "x.keras")
     bundle(tmp_path / "x.keras", tmp_path / "x.npz")

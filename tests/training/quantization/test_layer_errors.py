@@ -40,6 +40,7 @@ def test_a_range_that_is_far_too_wide_comes_first(pair):
     assert by_name["act1"]["added"] < 0.05
 
 
+@pytest.mark.integration
 def test_calibrated_layers_lose_little_and_all_are_listed(pair):
     model, quantized = pair
     rows = layer_errors(quantized, model, [IMAGES])

@@ -73,6 +73,7 @@ def test_what_is_refused_before_anything_is_written(case, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.integration
 def test_models_and_data_that_do_not_go_together(detector, tmp_path):
     with pytest.raises(ValueError, match="is a detector, and the data has images sorted by class$"):
         fit(detector, TRAIN, VAL, tmp_path / "run", Recipe())
