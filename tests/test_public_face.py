@@ -103,7 +103,7 @@ def test_a_type_checker_passes(tmp_path):
 
 def test_the_stubs_name_what_is_there():
     for face in FACES[1:]:
-        stub = Path(face.__file__).with_suffix(".pyi").read_text()
-        for module, name, alias in re.findall(r"^from \.(\S+) import (\w+) as (\w+)$", stub, re.M):
+        names = Path(face.__file__).with_suffix(".pyi").read_text()
+        for module, name, alias in re.findall(r"^from \.(\S+) import (\w+) as (\w+)$", names, re.M):
             assert name == alias and name in face.__all__
             assert getattr(face, name) is getattr(importlib.import_module(f"{face.__name__}.{module}"), name)

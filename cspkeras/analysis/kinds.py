@@ -13,7 +13,7 @@ class Kind:
     """What the layers of one class cost.
 
     Attributes:
-        kernel: they have a kernel, the weights and multiply-adds of which count.
+        kernel: whether their kernel's weights and multiply-adds count.
         compares: each element of their output costs as many comparisons as their window has elements.
         traffic: what they read and write counts.
         in_place: each element of their output replaces one of their input's, as on phones' runtimes.

@@ -18,7 +18,7 @@ def write_analysis(path, costs):
 
     Args:
         path: the HTML file.
-        costs: (model, `Complexity`, `Peak`) of one network, or of two, the second of which is the base.
+        costs: (model, `Complexity`, `Peak`) of one network, or of a network and its base.
 
     Returns:
         The path.

@@ -29,8 +29,8 @@ def imports(root=ROOT):
     handed, stars = {}, {}
     for package, file in known.items():
         if file.name == "__init__.py":
-            stub = file.with_suffix(".pyi")
-            for module, name in _imported(package, stub if stub.exists() else file, is_package=True):
+            names = file.with_suffix(".pyi")
+            for module, name in _imported(package, names if names.exists() else file, is_package=True):
                 if name == "*":
                     stars.setdefault(package, []).append(module)
                 elif name:

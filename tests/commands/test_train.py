@@ -22,8 +22,8 @@ def replace_build(monkeypatch):
 
     def replace(build):
         for name, network in NETWORKS.items():
-            stub = functools.wraps(network.build)(functools.partial(build, name))  # with the real one's signature
-            monkeypatch.setitem(NETWORKS, name, network._replace(build=stub))
+            replacement = functools.wraps(network.build)(functools.partial(build, name))  # its signature
+            monkeypatch.setitem(NETWORKS, name, network._replace(build=replacement))
 
     return replace
 
