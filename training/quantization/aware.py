@@ -33,6 +33,12 @@ SATURATED_LOGIT = 8.0  # a raw score beyond means 0 or 1, as far as 8 bits go
 EQUALIZED = (-1.0, 1.0)  # the range of a value that is multiplied by its gate
 
 
+class QuantizedLayer(tfmot.quantization.keras.QuantizeWrapperV2):
+    """tfmot's wrapper without AutoGraph, which has nothing to rewrite in it and takes most of the time of tracing."""
+
+    call = tf.autograph.experimental.do_not_convert(tfmot.quantization.keras.QuantizeWrapperV2.call)
+
+
 class QuantizedDetector(tf_keras.Model):
     """A `Detector` under quantization-aware training; it trains and detects as its original does."""
 
@@ -103,7 +109,7 @@ def quantize_aware(model: keras.Model, images: Iterable[np.ndarray] | None = Non
         # What the translation adds, an input's layer and inner activations, are not operations of the model.
         output = quantizers[operation] if operation in quantizers else _quantizer(operation, [], Range())
         quantization = LayerQuantization(kind.kernel, kind.channel_axes, output)
-        return tfmot.quantization.keras.QuantizeWrapperV2(layer, quantization)
+        return QuantizedLayer(layer, quantization)
 
     quantized = translate(flat, annotate)
     if isinstance(model, Detector):
@@ -160,7 +166,7 @@ def range_quantizers(quantized):
 
 def unwrap(layer):
     """Return the layer inside tfmot's wrapper, or the layer itself."""
-    return layer.layer if isinstance(layer, tfmot.quantization.keras.QuantizeWrapperV2) else layer
+    return layer.layer if isinstance(layer, QuantizedLayer) else layer
 
 
 def _output_quantizers(model):

@@ -126,7 +126,8 @@ class RangeQuantizer(_tfmot.quantizers.Quantizer):
         if moving and not self.leads:
             # Clipped here, a value would never reach the one that leads, and the range could not grow.
             low, high = tf.minimum(low, least), tf.maximum(high, most)
-        low, high = tf.maximum(low, self.limits[0]), tf.minimum(high, self.limits[1])
+        if self.limits != UNLIMITED:
+            low, high = tf.maximum(low, self.limits[0]), tf.minimum(high, self.limits[1])
         high = tf.maximum(high, low + NARROWEST)
         if self.leaky:
             after_low, after_high, _ = self.leaky.variables(None)

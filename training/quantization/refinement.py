@@ -56,10 +56,11 @@ def refine(
     cosine = tf_keras.optimizers.schedules.CosineDecay
     optimizer, range_rate = tf_keras.optimizers.Adam(cosine(learning_rate, steps)), cosine(RANGE_RATE, steps)
     weights, ranges = quantized.trainable_weights, _ranges(quantized)
+    optimizer.build(weights)  # in its first step TensorFlow would trace it twice
     ends = [end for range_ in ranges for end in range_.variables(None)[:2]]
     slope, square = tf.Variable(tf.zeros(len(ends))), tf.Variable(tf.zeros(len(ends)))
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def step(batch, wanted):
         with tf.GradientTape() as tape:
             tape.watch(ends)
