@@ -16,17 +16,7 @@ ACTIVATIONS = ("leaky_relu", "mish", "swish", "relu", "relu6", "hard_swish", "li
 
 
 def activate(x, activation, name, *, slope=LEAKY_SLOPE):
-    """Apply one of `ACTIVATIONS`; "linear" (or None) returns `x` itself.
-
-    Args:
-        x: KerasTensor.
-        activation: one of `ACTIVATIONS` or None.
-        name: name of the activation's layer.
-        slope: of a leaky ReLU below zero.
-
-    Raises:
-        ValueError: for an activation that is not in `ACTIVATIONS`.
-    """
+    """Apply one of `ACTIVATIONS`, a leaky ReLU with a slope; "linear" (or None) returns `x` itself."""
     if activation in (None, "linear"):
         return x
     if activation not in ACTIVATIONS:
@@ -76,25 +66,17 @@ def conv_bn_act(x, filters, kernel=1, *, strides=1, groups=1, activation="leaky_
     return activate(norm(x, f"{name}_bn"), activation, f"{name}_act", slope=slope)
 
 
-def bn_act_conv(x, filters, kernel=1, *, strides=1, activation="relu", name):
+def bn_act_conv(x, filters, kernel=1, *, activation="relu", name):
     """Apply batch-norm, activation and convolution, the pre-activated order; see `conv_bn_act` for the arguments."""
     x = activate(norm(x, f"{name}_bn"), activation, f"{name}_act")
-    return convolution(x, filters, kernel, strides=strides, name=name)
+    return convolution(x, filters, kernel, name=name)
 
 
 def dense_layer_two_way(x, growth_rate, bottleneck, *, se=False, activation="leaky_relu", name):
     """Apply PeleeNet's dense layer (arXiv 1804.06882, figure 1b): two branches of different reach, joined to the input.
 
-    Args:
-        x: KerasTensor (N, H, W, C).
-        growth_rate: channels added, half of them by each branch.
-        bottleneck: channels of each branch's 1x1 convolution.
-        se: whether squeeze-and-excitation gates what is added.
-        activation: one of `ACTIVATIONS`.
-        name: prefix of the layers' names.
-
-    Returns:
-        KerasTensor (N, H, W, C + growth_rate).
+    Each branch adds half of `growth_rate` channels, by way of a 1x1 convolution to `bottleneck` channels; with `se`
+    squeeze-and-excitation gates what is added.
     """
     half = growth_rate // 2
     cba = dict(activation=activation)
@@ -113,13 +95,7 @@ def dense_layer_two_way(x, growth_rate, bottleneck, *, se=False, activation="lea
 def elastic(x, branch, *, name):
     """Run one half of the channels at full and the other at half resolution (arXiv 1812.05262), as the cfgs have it.
 
-    Args:
-        x: KerasTensor (N, H, W, C), H and W even.
-        branch: function of a KerasTensor and a name that keeps the resolution, called for each half.
-        name: prefix of the layers' names.
-
-    Returns:
-        KerasTensor, both branches concatenated.
+    `branch` is a function of a KerasTensor and a name that keeps the resolution; both its results are concatenated.
     """
     half = x.shape[-1] // 2
     high = branch(ChannelSlice(0, half, name=f"{name}_high")(x), f"{name}_high")

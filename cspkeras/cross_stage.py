@@ -34,16 +34,10 @@ def part_widths(channels, gamma, multiple=1):
 
 
 def divide(x, widths, *, activation="leaky_relu", name):
-    """Divide a stage's input: return part 1 and part 2.
+    """Divide a stage's input into part 1 and part 2, `widths` channels each.
 
     They are two 1x1 convolutions on the same input, as in the published cfgs; the author calls that equivalent to one
     of double width and a split.
-
-    Args:
-        x: KerasTensor (N, H, W, C).
-        widths: channels of part 1 and of part 2.
-        activation: one of `blocks.ACTIVATIONS` or None.
-        name: prefix of the layers' names.
     """
     return [conv_bn_act(x, width, activation=activation, name=f"{name}_part{i}") for i, width in enumerate(widths, 1)]
 

@@ -14,11 +14,7 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 def replacing(path):
     """Yield a temporary path to write to; it replaces `path` when the block ends without an error.
 
-    Args:
-        path: the final name. Its folder is made if it is missing.
-
-    Raises:
-        OSError: if the folder can't be made or written, `path` is a folder, or the disk is full; naming them.
+    A missing folder is made. An OSError names what can't be written, is a folder, or is on a full disk.
     """
     path = Path(path)
     if path.is_dir():

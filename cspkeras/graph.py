@@ -42,27 +42,15 @@ def functional_graph(model):
 
 
 def run_graph(model, inputs, make):
-    """Run a functional model's graph with other functions in place of its operations.
+    """Run a functional model's graph on inputs with other functions in place of its operations.
 
-    Args:
-        model: the functional model.
-        inputs: what to run it on, one for each of its inputs.
-        make: function of an operation that gives a function of the operation's arguments.
-
-    Returns:
-        The outputs in the model's structure.
+    `make` is a function of an operation that gives a function of the operation's arguments.
     """
     return model._run_through_graph(inputs, make)
 
 
 def rebuilt_graph(model, make, name=None):
-    """Build a functional model again, from inputs in float32.
-
-    Args:
-        model: the functional model.
-        make: see `run_graph`.
-        name: the new model's; None: that of `model`.
-    """
+    """Build a functional model again, from inputs in float32, with what `make` gives; see `run_graph`."""
     inputs = [keras.Input(batch_shape=x.shape, dtype="float32", name=x.name) for x in model.inputs]
     outputs = run_graph(model, inputs, make)
     return keras.Model(inputs[0] if len(inputs) == 1 else inputs, outputs, name=name or model.name)

@@ -26,37 +26,24 @@ Example:
 
 @dataclass(frozen=True)
 class Published:
-    """A network's figures, in its own row: as published, and as counted here where that differs.
+    """A network's figures, in its own row: as published, and as counted here where that differs."""
 
-    Attributes:
-        source: where the figures are published.
-        size: side of the input in pixels for all figures.
-        params: published parameters in millions: of backbones those of the convolutions alone.
-        trainable: parameters as Keras counts them, with as many classes as published; where there is no cfg, this
-            network's own.
-        bflops: by the authors' rule (`cspkeras.analysis`).
-        counted: BFLOPs of this network, where the published figure is missing or counts by another rule.
-        top1, top5: accuracy on ImageNet in percent.
-        ap, ap50, ap75: average precision on COCO in percent.
-        cfg: the name of the cfg without its ending, where one was published.
-        classes: 1000 of ImageNet, 80 of COCO.
-        pyramid: a backbone's channels of each level of the pyramid, the last of which is P5.
-    """
-
-    source: str
-    size: int
-    params: float | None = None
+    source: str  # where the figures are published
+    size: int  # side of the input in pixels for all figures
+    params: float | None = None  # published parameters in millions: of backbones those of the convolutions alone
+    # parameters as Keras counts them, with as many classes as published; where there is no cfg, this network's own
     trainable: int | None = None
-    bflops: float | None = None
+    bflops: float | None = None  # by the authors' rule (`cspkeras.analysis`)
+    # BFLOPs of this network, where the published figure is missing or counts by another rule
     counted: float | None = None
-    top1: float | None = None
+    top1: float | None = None  # accuracy on ImageNet in percent
     top5: float | None = None
-    ap: float | None = None
+    ap: float | None = None  # average precision on COCO in percent
     ap50: float | None = None
     ap75: float | None = None
-    cfg: str | None = None
-    classes: int = 1000
-    pyramid: tuple[int, ...] = ()
+    cfg: str | None = None  # the name of the cfg without its ending, where one was published
+    classes: int = 1000  # 1000 of ImageNet, 80 of COCO
+    pyramid: tuple[int, ...] = ()  # a backbone's channels of each level of the pyramid, the last of which is P5
 
     def __str__(self) -> str:
         texts = {
@@ -78,11 +65,8 @@ class Published:
 def documented(variants, arguments, returns, example):
     """Return a decorator that completes a constructor's docstring by its row, its arguments, its result and an example.
 
-    Args:
-        variants: {constructor's name: its row}, which has `published` and `stride`.
-        arguments: {argument's name: what it is}; "{stride}" there stands for the row's.
-        returns: what the constructor returns.
-        example: lines of an interactive session; "{name}" there stands for the constructor's name.
+    `variants` has the rows by constructor, `arguments` the descriptions by argument, where "{stride}" stands for the
+    row's; "{name}" in the example stands for the constructor's name.
     """
 
     def complete(function):

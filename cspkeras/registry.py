@@ -18,19 +18,12 @@ GETTERS = {BACKBONE: "get_model", DETECTOR: "get_detector"}
 
 
 class Network(NamedTuple):
-    """A network's entry in the table.
+    """A network's entry in the table."""
 
-    Attributes:
-        kind: `BACKBONE` or `DETECTOR`.
-        spec: its row, with `published` figures.
-        build: its constructor.
-        family: the module of its row and constructor.
-    """
-
-    kind: str
-    spec: Any
-    build: Callable[..., keras.Model]
-    family: ModuleType
+    kind: str  # `BACKBONE` or `DETECTOR`
+    spec: Any  # its row, with `published` figures
+    build: Callable[..., keras.Model]  # its constructor
+    family: ModuleType  # the module of its row and constructor
 
 
 NETWORKS = {
@@ -42,16 +35,7 @@ NETWORKS = {
 
 
 def network(name, kind=None, argument="name"):
-    """Return the `Network` of a name.
-
-    Args:
-        name: one of `NETWORKS`.
-        kind: the only accepted kind, None for either.
-        argument: what errors call the name.
-
-    Raises:
-        ValueError: for an unknown name, with the nearest names of both kinds, and for a network of the other kind.
-    """
+    """Return the `Network` of a name, of one kind or (None) of either; `argument` is what errors call the name."""
     found = find(name, NETWORKS, "a network's name", argument)
     if kind not in (None, found.kind):
         raise ValueError(
@@ -62,17 +46,7 @@ def network(name, kind=None, argument="name"):
 
 
 def find(name, known, expected, argument="name"):
-    """Return `known[name]`.
-
-    Args:
-        name: the key.
-        known: a dict with names as keys.
-        expected: what errors say that the name must be.
-        argument: what errors call the name.
-
-    Raises:
-        ValueError: for an unknown name, with the nearest known ones.
-    """
+    """Return `known[name]`; for an unknown name raise a ValueError with `expected` and the nearest known names."""
     if name in known:
         return known[name]
     lower = {one.lower(): one for one in known}

@@ -97,11 +97,8 @@ def load_model(path: StrPath, expected: str) -> keras.Model:
 def exporter(model: keras.Model, labels: Iterable[str] | None = None) -> Callable[[StrPath], None]:
     """Return a function of a path that writes a model without its optimizer, which would triple the file.
 
-    A model in mixed precision is written as one in float32; those who use the file choose their own precision.
-
-    Args:
-        model: a Keras 3 model; each call writes its weights of that moment.
-        labels: the names of a classifier's classes, for the file to carry.
+    A model in mixed precision is written as one in float32; those who use the file choose their own precision. Each
+    call writes the weights of that moment, and `labels`, the names of a classifier's classes.
     """
     bare = rebuilt(model)
 

@@ -10,21 +10,13 @@ from ..layers import ChannelSlice, Maxout, Shortcut, Upsample
 
 @dataclass(frozen=True)
 class Kind:
-    """What the layers of one class cost.
+    """What the layers of one class cost."""
 
-    Attributes:
-        kernel: whether their kernel's weights and multiply-adds count.
-        compares: each element of their output costs as many comparisons as their window has elements.
-        traffic: what they read and write counts.
-        in_place: each element of their output replaces one of their input's, as on phones' runtimes.
-        padding: they are computed by the layer after them, so that their output is never held.
-    """
-
-    kernel: bool = False
-    compares: bool = False
-    traffic: bool = False
-    in_place: bool = False
-    padding: bool = False
+    kernel: bool = False  # whether their kernel's weights and multiply-adds count
+    compares: bool = False  # each element of their output costs as many comparisons as their window has elements
+    traffic: bool = False  # what they read and write counts
+    in_place: bool = False  # each element of their output replaces one of their input's, as on phones' runtimes
+    padding: bool = False  # they are computed by the layer after them, so that their output is never held
 
 
 FREE = Kind()

@@ -14,15 +14,7 @@ NAMES = "Layer", "Kind", "Output", "Weights", "BFLOPs", "CIO", "Activations"
 
 
 def write_analysis(path, costs):
-    """Write the page; it is replaced only when the new one is complete.
-
-    Args:
-        path: the HTML file.
-        costs: (model, `Complexity`, `Peak`) of one network, or of a network and its base.
-
-    Returns:
-        The path.
-    """
+    """Write the page of `costs`, those of `summary`; return its path. It is replaced only by a complete one."""
     names = [model.name for model, *_ in costs]
     (_, *columns), *rows = summary(costs)
     lines = [(name, [f"<td>{text}</td>" for text in texts]) for name, *texts in rows]

@@ -4,8 +4,7 @@
 def summary(costs):
     """Yield the totals as rows of text, the networks' names first; for two networks with the difference in percent.
 
-    Args:
-        costs: (model, `Complexity`, `Peak`) of one network, or of a network and its base.
+    `costs` are (model, `Complexity`, `Peak`) of one network, or of a network and its base.
     """
     yield "", *(model.name for model, *_ in costs), *(["difference"] if len(costs) > 1 else [])
     for name, value, pattern in (

@@ -11,17 +11,7 @@ HEADER = "trainable", "weights", "published", "BFLOPs", "published", "at"
 
 
 def table(pattern="*"):
-    """Build and count the backbones and the detectors whose names match.
-
-    Args:
-        pattern: of the names, as that of `cspkeras.list_models`.
-
-    Yields:
-        The table's lines, each as soon as its network is counted; the backbones first, then the detectors.
-
-    Raises:
-        ValueError: if no name matches.
-    """
+    """Yield the table's lines, each as soon as its network is counted: the backbones, then the detectors that match."""
     chosen = [name for name in NETWORKS if fnmatchcase(name, pattern)]
     if not chosen:
         raise ValueError(f"no network's name matches {pattern!r}; there are {', '.join(sorted(NETWORKS))}")

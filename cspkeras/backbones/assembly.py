@@ -56,16 +56,7 @@ class Spec:
 
 
 def image_input(input_shape, input_tensor, stride=STRIDE):
-    """Return the input of a backbone: RGB in 0..1, channels last.
-
-    Args:
-        input_shape: (height, width, channels); height and width None or multiples of `stride`.
-        input_tensor: KerasTensor to build on, or None.
-        stride: height and width must be multiples of this.
-
-    Raises:
-        ValueError: for a shape that the strides do not divide.
-    """
+    """Return a backbone's input: RGB in 0..1, channels last, its height and width None or multiples of `stride`."""
     if input_tensor is not None:
         input_shape = input_tensor.shape[1:]
     fits = isinstance(input_shape, (tuple, list)) and len(input_shape) == 3 and input_shape[2] is not None
@@ -94,13 +85,9 @@ def assemble(
 ):
     """Assemble a backbone from its input, its features and its top.
 
-    Args:
-        features: function of the image to the last feature map, both KerasTensors.
-        stride: the input's height and width must be multiples of this.
-        timm: timm's name of the network's published weights, for one in its layout.
-        skip_mismatch: whether the weights may have another classifier.
-
-    All other arguments are as in keras.applications.
+    `features` is a function of the image to the last feature map; the input's height and width must be multiples of
+    `stride`; `timm` is timm's name of the published weights, for a network in its layout; with `skip_mismatch` the
+    weights may have another classifier. All other arguments are as in keras.applications.
     """
     if include_top and (not isinstance(classes, Integral) or classes < 1):
         raise ValueError(f"classes must be a positive integer. Received: classes={classes!r}")

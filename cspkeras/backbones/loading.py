@@ -33,18 +33,11 @@ def is_timm(weights):
 
 
 def load_weights(model, weights, *, include_top=True, skip_mismatch=False, timm=None):
-    """Load weights into a backbone.
+    """Load weights into a backbone from a path, or for timm's layout from "imagenet" or "imagenet@REVISION".
 
-    Args:
-        model: the backbone.
-        weights: a path, or for timm's layout "imagenet" or "imagenet@REVISION".
-        include_top: whether the model ends in the classifier.
-        skip_mismatch: whether the file may have another classifier; the model's own stays as it is then.
-        timm: timm's name of the network's published weights, for one in its layout; None for the Darknet layout.
-
-    Raises:
-        OSError: if the file can't be fetched or read.
-        ValueError: for another kind of file, and for one that doesn't fit, naming where.
+    With `skip_mismatch` the file may have another classifier than a model that `include_top` says ends in one; the
+    model's own stays as it is then. `timm` is timm's name of the network's published weights, None for the Darknet
+    layout. An OSError says that a file can't be fetched or read, a ValueError where it doesn't fit.
     """
     if timm and (published := _published(weights)):
         weights = fetch(f"timm/{timm}", revision=published[1])

@@ -40,20 +40,15 @@ def pyramid(model: keras.Model) -> dict[str, keras.KerasTensor]:
 
 
 def darknet_order(model, backbone=None):
-    """Return the convolutions and dense layers of a network in its cfg's order, which is that of a .weights file.
+    """Return a network's convolutions and dense layers in its cfg's order, which is that of a .weights file.
 
     The builders create them in this order, but Keras doesn't keep it: `model.layers` is sorted by the distance from the
-    output. The graph still has it. The layers that a layer needs come before it. Where branches join in a backbone, the
-    branch with the fewest layers comes first: part 1 of a stage before part 2, full resolution before the half. A neck
-    and heads come after their backbone: head by head, that with the fewest layers first. Where branches join in the
-    neck, the one with the most layers comes first, since a cfg continues with the map that it has just made.
-
-    Args:
-        model: a functional model, loaded and cloned ones too.
-        backbone: a detector's backbone, a model of the same layers.
-
-    Returns:
-        List of layers. A convolution's batch-norm is the layer after it, called `{name}_bn`.
+    output. The graph still has it, of loaded and cloned models too. The layers that a layer needs come before it. Where
+    branches join in a backbone, the branch with the fewest layers comes first: part 1 of a stage before part 2, full
+    resolution before the half. A neck and heads come after their `backbone`, a model of the same layers: head by head,
+    that with the fewest layers first. Where branches join in the neck, the one with the most layers comes first, since
+    a cfg continues with the map that it has just made. A convolution's batch-norm is the layer after it, called
+    `{name}_bn`.
     """
     distance, ordered = _distances(model), {}
     parts = [(model if backbone is None else backbone, min)]

@@ -36,9 +36,8 @@ class ResNetSpec(Spec):
 
     blocks: tuple[int, ...]  # residual blocks of each stage
     widths: tuple[int, ...]  # their channels in each stage
-    squeeze: (
-        int | None
-    )  # a block's 3x3 convolution is narrower by this factor; None: two 3x3 convolutions of full width
+    # A block's 3x3 convolution is narrower by this factor; None: two 3x3 convolutions of full width.
+    squeeze: int | None
     groups: int = 1  # of the 3x3 convolutions
     cross_stage: bool = False
     elastic: bool = False

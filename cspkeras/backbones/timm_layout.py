@@ -128,16 +128,9 @@ def build(spec, *, activation="leaky_relu", fusion="csp", gamma=0.5, name="timm"
 
 
 def build_in(variant, darknet, *, layout, weights, **options):
-    """Build one of `VARIANTS` in one of `LAYOUTS`.
+    """Build the one of `VARIANTS` that is called `variant`; the function `darknet` builds it in the layout "darknet".
 
-    Args:
-        variant: its name.
-        darknet: function that builds it in the layout "darknet".
-        layout: one of `LAYOUTS`, or None: inferred from `weights`, "darknet" if they do not say.
-        weights, options: arguments of the constructor.
-
-    Raises:
-        ValueError: for a layout that contradicts the weights.
+    The layout None is inferred from the weights, "darknet" if they do not say; one that contradicts them is an error.
     """
     needed = "timm" if is_timm(weights) else "darknet" if is_darknet(weights) else None
     if layout not in (None, *((needed,) if needed else LAYOUTS)):

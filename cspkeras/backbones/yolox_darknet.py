@@ -15,10 +15,7 @@ POOL = 5  # pixels
 
 
 def conv3x3(x, filters, *, strides=1, depthwise=False, activation="swish", name):
-    """Apply a 3x3 convolution, batch-norm and activation; if `depthwise`, a depthwise one and a 1x1, each with its own.
-
-    The other arguments are those of `blocks.conv_bn_act`.
-    """
+    """Apply a 3x3 `conv_bn_act`; if `depthwise`, a depthwise one and a 1x1, each with norm and activation."""
     if not depthwise:
         return conv_bn_act(x, filters, 3, strides=strides, activation=activation, name=name)
     groups = x.shape[-1]
@@ -27,18 +24,9 @@ def conv3x3(x, filters, *, strides=1, depthwise=False, activation="swish", name)
 
 
 def csp_layer(x, filters, blocks, *, shortcut=False, depthwise=False, activation="swish", name):
-    """Apply bottlenecks to one half of the channels.
+    """Apply `blocks` bottlenecks, a 1x1 and a `conv3x3` each, to one half of the channels; return `filters` channels.
 
-    Args:
-        x: KerasTensor (N, H, W, C).
-        filters: output channels.
-        blocks: number of bottlenecks, each a 1x1 and a 3x3 convolution.
-        shortcut: whether a bottleneck's input is added to its output.
-        depthwise, activation: see `conv3x3`.
-        name: prefix of the layers' names.
-
-    Returns:
-        KerasTensor (N, H, W, filters).
+    With `shortcut` a bottleneck's input is added to its output.
     """
 
     def bottlenecks(x):
@@ -65,18 +53,11 @@ def pooling_pyramid(x, *, activation="swish", name):
 
 
 def build(width, depth, *, depthwise=False, activation="swish", name="yoloxdarknet", **options):
-    """Build the backbone, without a top unless the options say so.
+    """Build the backbone, without a top unless the options, those of `assemble`, say so.
 
-    Args:
-        width: channels of the stem; the four stages have 2, 4, 8 and 16 times as many.
-        depth: bottlenecks of the first and the last stage; those between have three times as many.
-        depthwise: whether the 3x3 convolutions except the stem's are depthwise separable.
-        activation: one of `blocks.ACTIVATIONS`.
-        name: the model's name.
-        **options: those of `assembly.assemble`.
-
-    Returns:
-        A functional `keras.Model`.
+    `width` is the stem's channels, of which the four stages have 2, 4, 8 and 16 times as many; `depth` the bottlenecks
+    of the first and the last stage, those between have three times as many. With `depthwise` all 3x3 convolutions but
+    the stem's are depthwise separable.
     """
     conv, csp = (partial(f, depthwise=depthwise, activation=activation) for f in (conv3x3, csp_layer))
 

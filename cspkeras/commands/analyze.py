@@ -48,12 +48,7 @@ def _size(model):
 
 
 def _build(name, options):
-    """Build a named network, or load a .keras file.
-
-    Raises:
-        OSError: for a file that is missing.
-        ValueError: for an unknown name, options that a file does not take, or a file that can't be loaded.
-    """
+    """Build a named network, or load a .keras file, which takes no options."""
     from ..registry import NETWORKS, find
     from ..saving import load_model
 

@@ -92,6 +92,12 @@ def add_run_folder(parser, default):
     parser.add_argument("--run", dest="folder", type=Path, default=Path(default), help="the run's folder [%(default)s]")
 
 
+def add_refine(parser, default, what="fitting"):
+    """Add how long an int8 network is fitted to the float model."""
+    about = f"steps of {what} to the float model [%(default)s]"
+    parser.add_argument("--refine", type=number(int, 0), default=default, metavar="STEPS", help=about)
+
+
 def add_json(parser):
     """Add the choice of JSON instead of text."""
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -121,11 +127,7 @@ def _resume_hint(options):
 
 
 def recipe_of(options):
-    """Return the `Recipe` of a command: that of --recipe, changed by --set and then by the flags.
-
-    Raises:
-        OSError, ValueError: as `load_recipe` and `changed`.
-    """
+    """Return the `Recipe` of a command: that of --recipe, changed by --set and then by the flags."""
     from ..training.recipes.recipe import Recipe, changed, load_recipe, settings
 
     recipe = load_recipe(options.recipe) if options.recipe else Recipe()

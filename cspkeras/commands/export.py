@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from .arguments import DATA_HELP, add_command, number
+from .arguments import DATA_HELP, add_command, add_refine
 from .reading import log, read_boxes, read_labels
 
 CALIBRATION_IMAGES = 100
@@ -23,13 +23,7 @@ def add(commands):
         type=Path,
         help=f"{DATA_HELP}; its training images calibrate int8, its classes name those of a classifier without names",
     )
-    parser.add_argument(
-        "--refine",
-        type=number(int, 0),
-        default=0,
-        metavar="STEPS",
-        help="steps of fitting int8 to the float model [%(default)s]",
-    )
+    add_refine(parser, 0, "fitting int8")
     parser.add_argument("--train-split", default="train", help="[%(default)s]")
 
 

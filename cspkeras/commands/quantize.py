@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from .arguments import add_command, add_recipe, add_run_folder, add_training_data, number, rate, recipe_of
+from .arguments import add_command, add_recipe, add_refine, add_run_folder, add_training_data, rate, recipe_of
 from .reading import log, read_splits
 
 CALIBRATION_IMAGES = 64
@@ -26,13 +26,7 @@ def add(commands):
         default=0.01,
         help="mAP, or top-1 accuracy, that may be lost without further training [%(default)s]",
     )
-    parser.add_argument(
-        "--refine",
-        type=number(int, 0),
-        default=1000,
-        metavar="STEPS",
-        help="steps of fitting to the float model [%(default)s]",
-    )
+    add_refine(parser, 1000)
     add_recipe(parser, "quantization")
 
 

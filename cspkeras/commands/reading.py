@@ -46,11 +46,7 @@ def read_boxes(path, split, class_names=None, images=None):
 def read_labels(path, split, model, classes, class_names, images=None):
     """Read data as `read_data` does; raise a ValueError where a classifier can't be used on it.
 
-    Args:
-        path, split, images: as those of `read_data`.
-        model: the classifier's name, for messages.
-        classes: number of its classes.
-        class_names: their names; None for a classifier that has none, which then gets the data's.
+    `model` is the classifier's name, `classes` their number, `class_names` their names; None: it gets the data's.
     """
     from ..training.run.tasks import Classification, check_classes
 

@@ -77,12 +77,7 @@ def run(options):
 
 
 def _devices(options, recipe):
-    """Return a context of the devices to train on: it yields the run's folder, and the network is built inside it.
-
-    Raises:
-        OSError: where no data service answers.
-        ValueError: for workers or GPUs that are missing or can't train together.
-    """
+    """Return a context of the devices to train on: it yields the run's folder, and the network is built inside it."""
     from ..training.distribution.gpus import mirrored
     from ..training.distribution.workers import check_workers, worker
 
@@ -106,19 +101,7 @@ def _devices(options, recipe):
 
 
 def _model_and_data(options, recipe):
-    """Build or load the network to train, and read its data.
-
-    Args:
-        options: the command's; their `model`, `weights` and `size` decide.
-        recipe: `Recipe`; its `model` and `precision` are the network's.
-
-    Returns:
-        (`Detector` or a backbone with its top, training data, validation data).
-
-    Raises:
-        OSError: where weights or data can't be read.
-        ValueError: for options that don't go together, an unknown network, and weights that don't fit.
-    """
+    """Return the network to train, built by the recipe or loaded, its training data and its validation data."""
     from ..precision import policy
     from ..registry import BACKBONE, network
     from ..training.recipes.recipe import check_options

@@ -24,17 +24,11 @@ VISIBLE = 0.2  # the opacity from which a pixel counts as ink
 
 
 class Scene(NamedTuple):
-    """One image and its digits.
+    """One image and its digits."""
 
-    Attributes:
-        image: uint8 RGB, (size, size, 3).
-        boxes: float32, (N, 4): x1, y1, x2, y2 in pixels, tight round the ink; x2 and y2 are exclusive.
-        labels: int64, (N,): the digits, 0 to 9.
-    """
-
-    image: np.ndarray
-    boxes: np.ndarray
-    labels: np.ndarray
+    image: np.ndarray  # uint8 RGB, (size, size, 3)
+    boxes: np.ndarray  # float32, (N, 4): x1, y1, x2, y2 in pixels, tight round the ink; x2 and y2 are exclusive
+    labels: np.ndarray  # int64, (N,): the digits, 0 to 9
 
 
 @dataclass(frozen=True)
@@ -69,15 +63,8 @@ ACCENTS = ((232, 84, 72), (246, 190, 72), (88, 170, 120), (76, 142, 214), (150, 
 def scenes(count: int, size: int = 160, seed: int = 0, split: str = "train") -> Iterator[Scene]:
     """Yield scenes 0 to `count` - 1, each the same as `scene` gives for its number.
 
-    Args:
-        count: how many.
-        size: the side of the square image, in pixels.
-        seed: non-negative; another seed gives other scenes.
-        split: "train" or "test". No handwritten sample is in both (a writer may be).
-
-    Raises:
-        ValueError: an argument is out of its range.
-        ModuleNotFoundError: scikit-learn is not installed.
+    The image is a square of `size` pixels; another `seed` of at least 0 gives other scenes; no handwritten sample is in
+    both splits, "train" and "test" (a writer may be). ValueError: an argument is out of its range.
     """
     if count < 0:
         raise ValueError(f"count must be 0 or more. Received: count={count}")
@@ -115,9 +102,8 @@ def scene(index: int, size: int = 160, seed: int = 0, split: str = "train") -> S
 def handwriting(split: str) -> tuple[np.ndarray, np.ndarray]:
     """Load the handwritten samples of one split: 80 % of them train, 20 % test.
 
-    Returns:
-        Glyphs, uint8 (N, 96, 96): the 8x8 samples enlarged eight times with a margin of 16 pixels; 128 is the
-        ink's edge, 0 bare ground. And their labels, int64 (N,).
+    Return glyphs, uint8 (N, 96, 96), the 8x8 samples enlarged eight times with a margin of 16 pixels, in which 128 is
+    the ink's edge and 0 bare ground; and their labels, int64 (N,).
     """
     if split not in SPLITS:
         raise ValueError(f"split must be one of {SPLITS}. Received: split={split!r}")
@@ -144,10 +130,7 @@ def _enlarge(sample: np.ndarray) -> np.ndarray:
 def render(glyph: np.ndarray, height: float, angle: float) -> np.ndarray:
     """Return the opacity of a glyph's ink, float32 0..1, cropped to the pixels where it can be seen.
 
-    Args:
-        glyph: one of `handwriting`'s.
-        height: what the sample's eight rows become, in pixels.
-        angle: degrees, counter-clockwise.
+    `height` is what the sample's eight rows become, in pixels; `angle` is in degrees, counter-clockwise.
     """
     side = math.ceil(height * 1.5)
     step = 64 / height

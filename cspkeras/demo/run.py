@@ -49,18 +49,11 @@ RESULTS, SETTINGS, REPORT = "results.json", "settings.json", "report.html"
 
 
 def demo(folder, report=print, *, overwrite=False):
-    """Run the demo, resume an interrupted one, or report where a finished one is.
+    """Run the demo, resume an interrupted one, or report where a finished one is; return the results by model.
 
     The folder gets results.json, settings.json, report.html, the models, the held-out scenes and what was detected on
-    them. A finished demo of other settings, or of another version of the package, is run again.
-
-    Args:
-        folder: the run's folder.
-        report: called with a line for each step.
-        overwrite: whether to start from the beginning, whatever the folder holds.
-
-    Returns:
-        The results: {"keras" | "float16" | "int8": {"mAP50", "mAP", "size_bytes", "latency_ms", "gpu_delegated"}}.
+    them. A finished demo of other settings, or of another version of the package, is run again; `overwrite` starts from
+    the beginning, whatever the folder holds.
     """
     folder, start = Path(folder), time.monotonic()
     if not overwrite and (finished := _finished(folder)):

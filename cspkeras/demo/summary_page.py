@@ -19,24 +19,10 @@ def write_summary_page(
     captioned: Sequence[tuple[str, np.ndarray]],
     notes: Sequence[str] = (),
 ) -> Path:
-    """Write the page; a value that is missing, None or not finite is shown as a dash.
+    """Write the page and return its path; a value that is missing, None or not finite is shown as a dash.
 
-    Args:
-        path: the HTML file. It is replaced only when the new page is complete.
-        title: the heading.
-        summary: one paragraph under it.
-        rows: a row of the table each: "name", "mAP50" and "mAP" (0 to 1), "size_bytes", "latency_ms" and
-            "gpu_delegated" (True, False, or None where it was not checked).
-        history: name of a run to its rows of results.csv, numbers or their text: "epoch" and, drawn where present,
-            "loss", "val_loss", "val_mAP50", "val_mAP".
-        captioned: caption and uint8 RGB image (height, width, 3).
-        notes: how it was measured: command, seed, machine, threads.
-
-    Returns:
-        The path.
-
-    Raises:
-        ValueError: for an image that is not uint8 RGB.
+    A row has "name", "mAP50" and "mAP" (0 to 1), "size_bytes", "latency_ms" and "gpu_delegated" (None: not checked).
+    `history` has each run's rows of results.csv, numbers or their text; `captioned` captions and uint8 RGB images.
     """
     sections = [("Results", _results(rows))]
     if history:

@@ -10,14 +10,9 @@ EXP_LIMIT = 8.0  # the products of exp(more) overflow 16-bit floats
 
 
 def flatten_heads(heads, classes):
-    """Flatten raw head maps to raw predictions.
+    """Flatten raw head maps (N, H, W, A * (5 + classes)), finest first, Darknet's order of channels.
 
-    Args:
-        heads: list of (N, H, W, A * (5 + classes)), finest first, Darknet's order of channels.
-        classes: number of classes.
-
-    Returns:
-        (boxes (N, P, 4), scores (N, P, 1 + classes)), both raw.
+    Return raw boxes (N, P, 4) and scores (N, P, 1 + classes).
     """
     flat = [ops.reshape(h, (-1, h.shape[1] * h.shape[2] * (h.shape[3] // (5 + classes)), 5 + classes)) for h in heads]
     flat = ops.concatenate(flat, axis=1)
@@ -25,12 +20,7 @@ def flatten_heads(heads, classes):
 
 
 def decode_boxes(raw, grid):
-    """Decode raw x, y, w, h (N, P, 4) to boxes (N, P, 4) by YOLOv3's equations with YOLOv4's scale_x_y, or YOLOX's.
-
-    Args:
-        raw: raw predictions.
-        grid: `anchors.Grid` of the P predictions.
-    """
+    """Decode raw x, y, w, h (N, P, 4) on a `Grid` by YOLOv3's equations with YOLOv4's scale_x_y, or by YOLOX's."""
     # Additions and products with constants alone: mobile GPUs run them, and no number leaves the 16-bit range.
     factor, shift = grid.cells * grid.scales, grid.origins - grid.cells * (grid.scales - 1) / 2
     xy = raw[..., 0:2] if grid.linear else ops.sigmoid(raw[..., 0:2])

@@ -47,17 +47,7 @@ class RawHead(layers.Layer):
 
 
 def yolo_head(x, anchors, classes, *, name):
-    """Build YOLO's head of one level: 1x1 convolutions to the raw head map.
-
-    Args:
-        x: KerasTensor (N, H, W, C).
-        anchors: number of anchors per cell.
-        classes: number of classes.
-        name: prefix of the layers' names.
-
-    Returns:
-        KerasTensor (N, H, W, anchors * (5 + classes)).
-    """
+    """Build YOLO's head of one level: 1x1 convolutions to the raw head map."""
     bias = keras.initializers.Constant([PRIOR_LOGIT, *[0.0] * classes] * anchors)
     small = keras.initializers.RandomNormal(stddev=0.01)
     boxes = layers.Conv2D(anchors * 4, 1, kernel_initializer=small, name=f"{name}_boxes")(x)
@@ -70,17 +60,7 @@ def yolo_head(x, anchors, classes, *, name):
 def decoupled_head(x, anchors, classes, *, width=256, depthwise=False, activation="swish", name):
     """Build YOLOX's head of one level (arXiv 2107.08430): one branch for classes, one for boxes and objectness.
 
-    Args:
-        x, anchors, classes, name: see `yolo_head`.
-        width: channels of its convolutions.
-        depthwise: whether the 3x3 convolutions are depthwise separable.
-        activation: one of `blocks.ACTIVATIONS`.
-
-    Returns:
-        KerasTensor (N, H, W, anchors * (5 + classes)).
-
-    Raises:
-        ValueError: for more than one anchor.
+    Its convolutions have `width` channels; with `depthwise` the 3x3 ones are depthwise separable.
     """
     if anchors != 1:
         raise ValueError(f"the decoupled head has one prediction per cell. Received: {anchors} anchors per level")

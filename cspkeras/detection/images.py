@@ -7,14 +7,9 @@ FILL = 114  # grey of the letterbox, 0..255
 
 
 def letterbox(image, size):
-    """Resize an image into the network's input and pad it with grey, without distorting it.
+    """Resize an (h, w, 3) uint8 image into the network's input (height, width) and pad it with grey, undistorted.
 
-    Args:
-        image: (h, w, 3) uint8 RGB.
-        size: (height, width) of the input in pixels.
-
-    Returns:
-        ((height, width, 3) uint8, placement); `placement` is the image's (left, top, scale x, scale y) in it.
+    Return that and the image's placement in it: (left, top, scale x, scale y).
     """
     (height, width), (h, w) = size, image.shape[:2]
     scale = min(height / h, width / w)

@@ -16,17 +16,11 @@ from .heads import RawHead
 
 @dataclass(frozen=True)
 class WeightedHead(WeightedLayer):
-    """A head: one convolution in the file, two in the detector, of the boxes (`convolution`) and of the scores.
+    """A head: one convolution in the file, two in the detector, of the boxes (`convolution`) and of the scores."""
 
-    Attributes:
-        scores: the built Conv2D of the scores.
-        anchors: number of anchors per cell.
-        classes: number of classes in the file. If the detector has another, its floats are read and dropped.
-    """
-
-    scores: layers.Conv2D | None = None
-    anchors: int = 0
-    classes: int = 0
+    scores: layers.Conv2D | None = None  # the built Conv2D of the scores
+    anchors: int = 0  # number of anchors per cell
+    classes: int = 0  # number of classes in the file. If the detector has another, its floats are read and dropped
 
     @property
     def kernel_shape(self):
@@ -47,18 +41,11 @@ class WeightedHead(WeightedLayer):
 
 
 def load_weights(detector, weights, *, skip_mismatch=False):
-    """Load weights into a detector.
+    """Load weights into a detector: a Keras file of the same network, or a Darknet .weights file of the published one.
 
-    Args:
-        detector: a `Detector`; with YOLO heads for all but whole Keras files.
-        weights: a .keras or .weights.h5 file of the same network, or a Darknet .weights file of the published network;
-            one called `NAME.conv.K` holds the first layers alone.
-        skip_mismatch: whether the file may have another number of classes; the heads stay as they are then.
-
-    Raises:
-        OSError: if the file can't be read.
-        ValueError: for another kind of file, for a Darknet file if the heads are not YOLO's, and for a file that
-            doesn't fit, naming where.
+    A file called `NAME.conv.K` holds the first layers alone. Only whole Keras files fit other heads than YOLO's. With
+    `skip_mismatch` the file may have another number of classes; the heads stay as they are then. A ValueError names
+    where a file doesn't fit.
     """
     check_weights(weights, is_darknet(weights) or is_keras(weights))
     if is_darknet(weights):

@@ -15,11 +15,9 @@ text { font: 13px system-ui, sans-serif; fill: #1b1f27; } .title { font-weight: 
 
 
 def bar_chart(groups: Sequence[tuple[str, Sequence[tuple[str, float, float, str]]]]) -> str:
-    """Return the SVG's text.
+    """Return the SVG's text of groups (title, bars), each with its own scale.
 
-    Args:
-        groups: (title, bars), each with its own scale; a bar is (name, value, end of its whisker, label). Values are
-            at least 0; the whisker is drawn only where it ends beyond the value.
+    A bar is (name, value, end of its whisker, label), the value at least 0. A whisker is drawn where it ends beyond it.
     """
     parts, y = [], GAP
     for title, bars in groups:

@@ -20,7 +20,6 @@ from ..files import replacing
 MISSING = "–"
 RUN_COLOURS = 4  # run0 to run3 in the style below
 MAX_LARGE_CLASSES = 8  # a confusion matrix of more classes is set small
-MAX_PROBLEMS = 10  # listed on a page
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 400, 250, 40, 12, 26, 40  # of a panel and its margins, in SVG units
 
 STYLE = """
@@ -121,10 +120,8 @@ def note_html(html: str) -> str:
 def matrix(confusion: Mapping, background: str | None = None, most: int | None = None) -> str:
     """Return a confusion matrix of the classes that occur or are predicted, shaded by the share of the row.
 
-    Args:
-        confusion: "classes", names, and "matrix", a row for each true class, a column for each predicted one.
-        background: the class of no object, which is never correct; None where there is none.
-        most: show only this many classes, those confused most often; None for all.
+    `confusion` has "classes", names, and "matrix", a row for each true class and a column for each predicted one;
+    `background` is the class of no object, which is never correct. Of more than `most` the most confused are shown.
     """
     names, counts = np.array(confusion["classes"]), np.array(confusion["matrix"])
     shown = np.flatnonzero(counts.sum(axis=0) + counts.sum(axis=1))
@@ -141,13 +138,6 @@ def matrix(confusion: Mapping, background: str | None = None, most: int | None =
         rows.append((names[true], cells))
     size = "matrix many" if len(shown) > MAX_LARGE_CLASSES else "matrix"  # many: as wide as the page
     return f'<div class="{size}">{table("Confusion matrix", ("", *names[shown]), rows)}</div>'
-
-
-def problem_notes(problems: Sequence[str]) -> list[str]:
-    """Return a page's notes about problems in the data: their number and the first `MAX_PROBLEMS`."""
-    if not problems:
-        return []
-    return [f"{len(problems)} problems in the data, all of them in evaluation.json:", *problems[:MAX_PROBLEMS]]
 
 
 def panel(title: str, label: str, legend: str, drawing: str) -> str:

@@ -8,19 +8,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Bundled:
-    """What was trained, and on what.
+    """What was trained, and on what."""
 
-    Attributes:
-        detector: the constructor's name.
-        classes: the names of the classes.
-        size: side of the input in pixels.
-        source: the data, and the weights that the training started from.
-    """
-
-    detector: str
-    classes: tuple[str, ...]
-    size: int
-    source: str
+    detector: str  # the constructor's name
+    classes: tuple[str, ...]  # the names of the classes
+    size: int  # side of the input in pixels
+    source: str  # the data, and the weights that the training started from
 
 
 BUNDLED = {
@@ -34,15 +27,9 @@ BUNDLED = {
 
 
 def load_bundled(model, name, skip_mismatch=False):
-    """Give a model the weights of `BUNDLED[name]`.
+    """Give a model, that which was trained with any input size, the weights of `BUNDLED[name]`.
 
-    Args:
-        model: the detector that was trained, with any input size.
-        name: one of `BUNDLED`.
-        skip_mismatch: whether the model may have another number of classes; its class predictions stay as they are.
-
-    Raises:
-        ValueError: if the model is another.
+    With `skip_mismatch` it may have another number of classes; its class predictions stay as they are.
     """
     with np.load(Path(__file__).with_name(f"{name}.npz"), allow_pickle=False) as file:
         arrays = dict(file)

@@ -9,16 +9,10 @@ from numpy.typing import ArrayLike
 
 
 def assign_folded(convolution, norm, kernel, bias):
-    """Assign to a convolution and its batch-norm what was exported as one kernel and one bias.
+    """Assign to a convolution and its norm what was exported as one kernel, in Keras' order of axes, and one bias.
 
     Each filter is scaled to the length 1; its norm gets the scale. Folded kernels contain the scales of their norms,
     which differ by powers of ten between channels: too much for one 8-bit scale, or for one learning rate.
-
-    Args:
-        convolution: a built layer without bias.
-        norm: the built BatchNormalization after it.
-        kernel: in Keras' order of axes.
-        bias: (filters,).
     """
     filters = kernel.reshape(-1, len(bias))  # a depthwise kernel's last axes are channels and 1
     length = np.maximum(np.sqrt(np.sum(np.square(filters), axis=0)), 1e-12)

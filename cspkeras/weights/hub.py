@@ -6,20 +6,10 @@ from pathlib import Path
 
 
 def fetch(repository, filename="model.safetensors", revision=None):
-    """Return the path of a file of the Hub in the local cache; fetch it if it is not there.
+    """Return the path of a file of the Hub in huggingface-hub's cache; fetch it if it is not there.
 
-    Args:
-        repository: "owner/name".
-        filename: a file with a known sha256, as all large ones have on the Hub.
-        revision: branch, tag or commit; None for the newest.
-
-    Returns:
-        The path in the cache of the huggingface-hub package, whose environment variables set its place.
-
-    Raises:
-        ImportError: without huggingface-hub.
-        OSError: if the file can't be fetched, or its sha256 is not the one that the Hub states. Such a file is
-            removed, so that the next call fetches it again.
+    The file must have a known sha256, as all large ones have on the Hub; one that has another is removed, so that the
+    next call fetches it again. The revision is a branch, tag or commit, None for the newest.
     """
     try:
         import huggingface_hub

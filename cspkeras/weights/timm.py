@@ -17,13 +17,7 @@ PARTS = {
 
 
 def classifier_shape(path):
-    """Return (classes, channels) of the classifier in a safetensors file of timm's.
-
-    Raises:
-        ImportError: without safetensors.
-        OSError: if the file can't be read.
-        ValueError: if it has no classifier.
-    """
+    """Return (classes, channels) of the classifier in a safetensors file of timm's."""
     with _open(path) as file:
         shape = _shapes(file).get(f"{HEAD}.weight")
     if not shape:
@@ -32,17 +26,9 @@ def classifier_shape(path):
 
 
 def load_timm_file(path, model, *, whole=True):
-    """Load a safetensors file of timm's; no layer is touched unless all of the file fits.
+    """Load a safetensors file of timm's into a backbone in its layout; no layer is touched unless all of the file fits.
 
-    Args:
-        path: the file.
-        model: a backbone in timm's layout.
-        whole: whether to load the file's classifier; else it is ignored.
-
-    Raises:
-        ImportError: without safetensors.
-        OSError: if the file can't be read.
-        ValueError: naming the tensor that is missing, unexpected or of another shape.
+    Unless `whole`, the file's classifier is ignored. A ValueError names the tensor that doesn't fit.
     """
     expected = timm_tensors(model)
     with _open(path) as file:

@@ -14,17 +14,10 @@ from .folded import assign_folded
 
 
 def load_yolox(model, path, skip_mismatch=False):
-    """Load a .onnx file; no layer is touched unless all of the file fits.
+    """Load a .onnx file into a `Detector` of YOLOX's; no layer is touched unless all of the file fits.
 
-    Args:
-        model: a `Detector` of `cspkeras.detection.models.yolox`.
-        path: the file.
-        skip_mismatch: whether the file may have another number of classes; the class predictions stay as they are.
-
-    Raises:
-        FileNotFoundError: if the file is missing.
-        ModuleNotFoundError: if the package onnx is not installed.
-        ValueError: if it is not a .onnx file or that of another network, naming the layer.
+    With `skip_mismatch` the file may have another number of classes; the class predictions stay as they are. A
+    ValueError names the layer that doesn't fit.
     """
     found, order, values = read_convolutions(path), execution_order(model), []
     for number, name in enumerate(order):
@@ -137,12 +130,8 @@ def _assign(model, layer, kernel, bias):
 def focused(kernel):
     """Convert the kernel after YOLOX's Focus, for BGR in 0..255, to one for the image itself, RGB in 0..1.
 
-    Args:
-        kernel: (filters, 12, 3, 3); Focus has the pixels of each 2x2 in the order left upper, left lower, right upper,
-            right lower.
-
-    Returns:
-        (6, 6, 3, filters), for strides of 2 and a padding of 2.
+    The kernel is (filters, 12, 3, 3); Focus has the pixels of each 2x2 in the order left upper, left lower, right
+    upper, right lower. The result is (6, 6, 3, filters), for strides of 2 and a padding of 2.
     """
     filters, _, height, width = kernel.shape
     parts = kernel.reshape(filters, 2, 2, 3, height, width)  # filter, right or left, lower or upper, colour, y, x

@@ -65,13 +65,9 @@ def try_in_child(path, use):
 def process_images(options, network, answer, json_file=None, output=None):
     """Answer image by image: print a line for each, and write a file of all answers.
 
-    Args:
-        options: the command line's.
-        network: the `Network` that prepares the images.
-        answer: a function of a prepared image, its array, its name and its frame's number or None; it returns a
-            dictionary for the image's record and a text for its line.
-        json_file: path of the records' file, or None.
-        output: a folder that no image may come from, or None.
+    `answer` is a function of an image that the network has prepared, its array, its name and its frame's number or
+    None; it returns a dictionary for the image's record and a text for its line. No image may come from the folder
+    `output`.
     """
     lines, records, seen, skipped, start = "-" in options.images, [], set(), 0, time.perf_counter()
 

@@ -109,9 +109,8 @@ def written_aside(path):
 def frames(names):
     """Yield what the command line names: (name, a frame's number or None, uint8 RGB array or error).
 
-    Args:
-        names: image files, folders, patterns, videos, a camera's number, or "-" for lines of standard input, each an
-            image's path or {"file": its path} or {"image": its bytes in base64, "id": what it is called}.
+    These are image files, folders, patterns, videos, a camera's number, or "-" for lines of standard input, each an
+    image's path or {"file": its path} or {"image": its bytes in base64, "id": what it is called}.
     """
     for name in names:
         if name == "-":

@@ -9,14 +9,10 @@ BLOCK = 128  # boxes that are compared at once: more cost more pairs, fewer more
 
 
 def suppress(boxes, labels, scores, iou_threshold, score_threshold=0, method="greedy", class_agnostic=False):
-    """Suppress (N, 4) boxes, best first, within each class or between all (`class_agnostic`).
+    """Suppress (N, 4) boxes, best first, within each class or all; return the indices that stay, and their scores.
 
-    Args:
-        method: "greedy": a better box drops those that overlap it by more than `iou_threshold`. "diou": the same,
-            boxes with other centres overlapping less. "soft": it lowers their scores, by the overlap.
-
-    Returns:
-        (the indices that stay, best first; their scores).
+    "greedy": a better box drops those that overlap it by more than `iou_threshold`. "diou": the same, boxes with other
+    centres overlapping less. "soft": it lowers their scores, by the overlap.
     """
     if class_agnostic:
         labels = np.zeros_like(labels)

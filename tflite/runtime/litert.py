@@ -33,52 +33,30 @@ class LiteRTError(RuntimeError):
 
 @dataclass(frozen=True)
 class CPURun:
-    """The results of LiteRT's CPU for a file.
+    """The results of LiteRT's CPU for a file."""
 
-    Attributes:
-        precision: "float32", "float16", "int8" or "dynamic".
-        operations: operation name -> number of them.
-        images: the float32 inputs, shape (runs, *input shape).
-        raw: the same as the file's input, quantized if it is of integers.
-        outputs: output name -> array (runs, *output shape), dequantized.
-        quantization: output name -> (scale, zero point), (0, 0) for an output of floats.
-        latency_ms: median time of one run.
-    """
-
-    precision: str
-    operations: dict[str, int]
-    images: np.ndarray
-    raw: np.ndarray
-    outputs: dict[str, np.ndarray]
-    quantization: dict[str, tuple[float, int]]
-    latency_ms: float
+    precision: str  # "float32", "float16", "int8" or "dynamic"
+    operations: dict[str, int]  # operation name -> number of them
+    images: np.ndarray  # the float32 inputs, shape (runs, *input shape)
+    raw: np.ndarray  # the same as the file's input, quantized if it is of integers
+    outputs: dict[str, np.ndarray]  # output name -> array (runs, *output shape), dequantized
+    quantization: dict[str, tuple[float, int]]  # output name -> (scale, zero point), (0, 0) for an output of floats
+    latency_ms: float  # median time of one run
 
 
 @dataclass(frozen=True)
 class GPURun:
-    """The results of LiteRT's GPU delegate for a file.
+    """The results of LiteRT's GPU delegate for a file."""
 
-    Attributes:
-        device: the Vulkan device's name; None if there is none.
-        delegated: whether every operation ran on it; None without a device.
-        fault: why there are no outputs, one line; empty if there are.
-        rejected: (operation, reason) of every refused operation.
-        outputs: as `CPURun.outputs`; empty without a result.
-    """
-
-    device: str | None
-    delegated: bool | None
-    fault: str
-    rejected: list[tuple[str, str]]
-    outputs: dict[str, np.ndarray]
+    device: str | None  # the Vulkan device's name; None if there is none
+    delegated: bool | None  # whether every operation ran on it; None without a device
+    fault: str  # why there are no outputs, one line; empty if there are
+    rejected: list[tuple[str, str]]  # (operation, reason) of every refused operation
+    outputs: dict[str, np.ndarray]  # as `CPURun.outputs`; empty without a result
 
 
 def run_cpu(path, images: np.ndarray | None = None, threads: int = 2, runs: int = 1, timeout: float = 600) -> CPURun:
-    """Run a file on LiteRT's CPU (XNNPACK); the arguments are those of `cspkeras.tflite.check`.
-
-    Raises:
-        LiteRTError: it cannot be loaded or run.
-    """
+    """Run a file on LiteRT's CPU (XNNPACK); the arguments are those of `cspkeras.tflite.check`."""
     _require_tflite(path)
     with tempfile.TemporaryDirectory() as folder:
         if images is not None:

@@ -68,15 +68,10 @@ def estimate_anchors(
 
 
 def anchor_fit(shapes, pairs):
-    """Measure how well anchors fit objects.
+    """Measure how well anchors, `pairs` (A, 2), fit objects of `object_shapes`.
 
-    Args:
-        shapes: (N, 2) width and height of the objects in pixels of the network's input, see `object_shapes`.
-        pairs: (A, 2) width and height of the anchors.
-
-    Returns:
-        (mean over the objects of the best anchor's IoU; best possible recall as YOLOv5 defines it: the share of the
-        objects that some anchor has within reach, its width and its height less than `RATIO` times too large or small).
+    Return (mean over the objects of the best anchor's IoU; best possible recall as YOLOv5 defines it: the share of the
+    objects that some anchor has within reach, its width and its height less than `RATIO` times too large or small).
     """
     return float(_iou(shapes, pairs).max(axis=1).mean()), float(_reached(shapes, pairs).mean())
 

@@ -46,6 +46,15 @@ def usable_box(values, label, size):
     return inside, None
 
 
+def add_object(objects, problems, label, values, size, source, area=None, crowd=False):
+    """Add an `Annotation` of what `usable_box` leaves of a box to `objects`, what is wrong with it to `problems`."""
+    box, problem = usable_box(values, label, size)
+    if problem:
+        problems.append(f"{source}: {problem}")
+    if box:
+        objects.append(Annotation(label, box, source, area, crowd))
+
+
 def collect(listing, images, class_names, problems):
     """Make `DetectionData` of what a reader has found; objects of other classes are left out, with a line per class.
 
@@ -82,15 +91,7 @@ def collect(listing, images, class_names, problems):
 
 
 def collect_labels(listing, images, class_names, problems):
-    """Make `ClassificationData` of what a reader has found; images of other classes are left out, a line per class.
-
-    Args:
-        listing, class_names, problems: as `collect`.
-        images: for each image its path and the name of its class.
-
-    Raises:
-        ValueError: where no image is left.
-    """
+    """Make `ClassificationData`, as `collect`, of images' paths and classes; others are left out, a line per class."""
     index, unknown, examples = {name: i for i, name in enumerate(class_names)}, {}, []
     for image, label in images:
         if label in index:

@@ -11,15 +11,9 @@ PAPER, INK, SOFT = (246, 247, 249), (27, 31, 39), (91, 100, 114)
 
 
 def write_contact_sheet(path, parts, count=24):
-    """Write a PNG of images from all splits, spread evenly over each; one that can't be read is an empty frame.
+    """Write a PNG of images from {split: data}, spread evenly over each; one that can't be read is an empty frame.
 
-    Args:
-        path: the file to write.
-        parts: {split: `DetectionData` or `ClassificationData`}.
-        count: images, shared among the splits.
-
-    Returns:
-        The path.
+    The splits share `count` images. Return the path.
     """
     chosen = []
     for split, data in parts.items():
@@ -69,11 +63,7 @@ def _tile(split, names, example):
 def draw_objects(image, boxes, labels, names):
     """Draw boxes in their classes' colours, the smallest on top, and the classes' names where there is room.
 
-    Args:
-        image: RGB `PIL.Image.Image`, which is drawn on.
-        boxes: (N, 4) x1, y1, x2, y2 in its pixels.
-        labels: (N,) numbers of `names`.
-        names: the classes' names.
+    The RGB image is drawn on; boxes (N, 4) are x1, y1, x2, y2 in its pixels, labels (N,) numbers of `names`.
     """
     order = np.argsort(-(boxes[:, 2:] - boxes[:, :2]).prod(axis=1), kind="stable")
     labels = labels[order].tolist()

@@ -148,6 +148,22 @@ class ClassificationData:
                 raise ValueError(f"examples[{i}]: label must be from 0 to {last}. Received: {example.label}")
 
 
+def image_name(example, number):
+    """Return the file name of an example's image, or its number where it has none."""
+    return f"image {number}" if isinstance(example.image, np.ndarray) else example.image.name
+
+
+def readable(examples, report):
+    """Yield each example whose image can be read, and its pixels; `report` the others."""
+    for example in examples:
+        try:
+            pixels = example.pixels()
+        except OSError as e:
+            report(f"skipped: {e}")
+            continue
+        yield example, pixels
+
+
 def fingerprint(data):
     """Return a text that is the same on two machines if they have read the same classes, image names and labels."""
     known = hashlib.sha256(repr(data.class_names).encode())

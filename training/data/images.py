@@ -15,29 +15,17 @@ from ...tflite.device.frames import load_image  # the device's, so that a networ
 
 JPEG_END = b"\xff\xd9"
 ORIENTATION = 0x0112  # EXIF tag; from 5 on the image lies on its side
-REDUCED_FLAGS = {  # OpenCV's names, by the factor
-    1: "IMREAD_COLOR",
-    2: "IMREAD_REDUCED_COLOR_2",
-    4: "IMREAD_REDUCED_COLOR_4",
-    8: "IMREAD_REDUCED_COLOR_8",
-}
+FACTORS = (1, 2, 4, 8)  # by which a JPEG's resolution can be reduced while it is decoded
 
 
 @dataclass(frozen=True)
 class StoredImage:
-    """An image file within a larger file, such as a TFRecord, that is read when it is needed.
+    """An image file within a larger file, such as a TFRecord, that is read when it is needed."""
 
-    Attributes:
-        file: the larger file.
-        offset: its byte where the image begins.
-        length: number of the image's bytes.
-        name: the image's file name.
-    """
-
-    file: Path
-    offset: int
-    length: int
-    name: str
+    file: Path  # the larger file
+    offset: int  # its byte where the image begins
+    length: int  # number of the image's bytes
+    name: str  # the image's file name
 
     def __str__(self):
         return f"{self.file}: {self.name}"
@@ -50,30 +38,18 @@ class StoredImage:
 
 
 class Pixels(NamedTuple):
-    """An image or a part of it, decoded.
+    """An image or a part of it, decoded."""
 
-    Attributes:
-        array: (h, w, 3) uint8 RGB, upright.
-        factor: by which its resolution is reduced.
-        corner: (x, y) in the whole image, in pixels of its full resolution, where the part begins.
-        size: (width, height) of the whole image in full resolution.
-    """
-
-    array: np.ndarray
-    factor: int
-    corner: tuple[int, int]
-    size: tuple[int, int]
+    array: np.ndarray  # (h, w, 3) uint8 RGB, upright
+    factor: int  # by which its resolution is reduced
+    corner: tuple[int, int]  # (x, y) in the whole image, in pixels of its full resolution, where the part begins
+    size: tuple[int, int]  # (width, height) of the whole image in full resolution
 
 
 def read_pixels(image, least=None, window=None):
-    """Decode an image to `Pixels`.
+    """Decode an image, a path, a `StoredImage` or the array itself, to `Pixels`, as `decode` does.
 
-    Args:
-        image: a path, a `StoredImage`, or the array itself.
-        least, window: as `decode`.
-
-    Raises:
-        OSError: for a missing or broken image, naming the file.
+    A missing or broken image is an OSError that names the file.
     """
     if isinstance(image, np.ndarray):
         return Pixels(image, 1, (0, 0), image.shape[1::-1])
@@ -110,10 +86,11 @@ def decode(data, least=None, window=None):
     if not ordinary or not data.endswith(JPEG_END):
         pixels = np.asarray(load_image(io.BytesIO(data)))
         return Pixels(pixels, 1, (0, 0), pixels.shape[1::-1])
-    factor = max(f for f in REDUCED_FLAGS if f == 1 or (least and min(size) // f >= least))
+    factor = max(f for f in FACTORS if f == 1 or (least and min(size) // f >= least))
     if window and orientation == 1:
         return _decode_part(data, factor, size, window(size))
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), getattr(cv2, REDUCED_FLAGS[factor]))
+    flag = getattr(cv2, f"IMREAD_REDUCED_COLOR_{factor}" if factor > 1 else "IMREAD_COLOR")
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
     if pixels is None:
         raise ValueError("OpenCV can't decode it")
     size = size[::-1] if orientation >= 5 else size
@@ -146,10 +123,7 @@ def decoding_threads():
 
 
 def upright_size(image):
-    """Return (width, height) of an image in pixels, its EXIF orientation applied; of a file, read the header alone.
-
-    Args, Raises: as `read_pixels`.
-    """
+    """Return (width, height) of an image in pixels, its EXIF orientation applied; of a file, read the header alone."""
     if isinstance(image, np.ndarray):
         return image.shape[1::-1]
     with _naming(image), Image.open(_openable(image)) as header:
@@ -157,17 +131,7 @@ def upright_size(image):
 
 
 def checked_size(path, said, source):
-    """Return `upright_size` of an image file, and compare it with its annotation.
-
-    Args:
-        path: the image file.
-        said: (width, height) by the annotation; None where it says nothing.
-        source: the annotation's file, for errors.
-
-    Raises:
-        OSError: as `upright_size`.
-        ValueError: where the image is of another size.
-    """
+    """Return an image file's `upright_size`; raise a ValueError where its annotation said another (None: nothing)."""
     size = upright_size(path)
     if said not in (size, None):
         upright = f"{path.name} is {size[0]}x{size[1]} (upright)"
@@ -176,11 +140,7 @@ def checked_size(path, said, source):
 
 
 def image_file(image):
-    """Return (bytes, format such as "jpeg") of an image as a file: its own, unchanged, or for an array a PNG.
-
-    Raises:
-        OSError: as `read_pixels`; the header alone is looked at.
-    """
+    """Return (bytes, format such as "jpeg") of an image as a file: its own, unchanged, or for an array a PNG."""
     with _naming(image):
         if isinstance(image, np.ndarray):
             file = io.BytesIO()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .examples import ClassificationData, DetectionData
+from .examples import ClassificationData, DetectionData, image_name
 from .images import decoding_threads
 from .look_alikes import equals, image_fingerprint, look_alikes
 
@@ -123,7 +123,7 @@ def _look(example):
 
 
 def _name(split, example, number):
-    name = f"image {number}" if isinstance(example.image, np.ndarray) else example.image.name
+    name = image_name(example, number)
     return f"{split}/{name}" if split else name
 
 

@@ -21,17 +21,11 @@ BIT_COUNTS = np.array([bin(value).count("1") for value in range(256)], "uint8")
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """Hashes of an image, to compare it with others.
+    """Hashes of an image, to compare it with others."""
 
-    Attributes:
-        digest: hash of size and pixels; the same for the same image in another lossless file.
-        hash: 64 bits, one for each of 8x8 places: whether brightness rises to the next place (Krawetz' dHash).
-        thumbnail: (8, 8, 3) uint8.
-    """
-
-    digest: bytes
-    hash: int
-    thumbnail: np.ndarray
+    digest: bytes  # hash of size and pixels; the same for the same image in another lossless file
+    hash: int  # 64 bits, one for each of 8x8 places: whether brightness rises to the next place (Krawetz' dHash)
+    thumbnail: np.ndarray  # (8, 8, 3) uint8
 
 
 def image_fingerprint(pixels):
@@ -55,12 +49,8 @@ def equals(prints):
 def look_alikes(prints, parts):
     """Find pairs of images that look the same and are not, such as one saved again as JPEG or a little smaller.
 
-    Args:
-        prints: `Fingerprint`s.
-        parts: the split of each; an image is paired with the nearest one before it in each of the splits.
-
-    Returns:
-        (earlier index, later index) of each pair. Plain images are in none.
+    Of the `Fingerprint`s, each of the split in `parts`, one is paired with the nearest before it in each of the splits.
+    Return (earlier index, later index) of each pair. Plain images are in none.
     """
     if not prints:
         return []

@@ -5,17 +5,9 @@ import socket
 
 
 def resolved(address, option):
-    """Parse an address "host:port", and check that the host is known.
+    """Return (host, port) of a text "host:port", an IPv6 address in brackets; raise a ValueError unless it resolves.
 
-    Args:
-        address: the text, an IPv6 address in brackets.
-        option: the command's option that it comes from, for errors.
-
-    Returns:
-        (host, port).
-
-    Raises:
-        ValueError: for a text that is not an address, and a host that does not resolve.
+    `option` is the command's option that it comes from, for errors.
     """
     host, _, port = address.rpartition(":")
     if not (host and re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 2**16):

@@ -13,19 +13,8 @@ def mirrored(count, folder, batch_size):
     """Return a context in which a network is built and trained on GPUs of this machine, on a part of each batch each.
 
     Batch-norms' statistics, and the number of assigned predictions that a detector's loss is divided by, are those of
-    each part.
-
-    Args:
-        count: how many GPUs.
-        folder: the run's folder.
-        batch_size: images per step, on all GPUs together.
-
-    Returns:
-        A context manager that yields the folder.
-
-    Raises:
-        ValueError: for another backend than TensorFlow, more GPUs than there are, and a batch that can't be split
-            evenly.
+    each part. The context yields the run's folder. ValueError: another backend than TensorFlow, more GPUs than there
+    are, or a batch, of all GPUs together, that can't be split evenly.
     """
     if (backend := keras.config.backend()) != "tensorflow":
         raise ValueError(f"--gpus needs the TensorFlow backend; on JAX use --workers. Received: backend {backend!r}")

@@ -84,12 +84,7 @@ class DataServer:
 
 
 def check_service(address, data=None):
-    """Raise an error if no `DataServer` answers, or it serves other data.
-
-    Raises:
-        OSError: where none answers.
-        ValueError: for an address that is malformed or does not resolve, and where it serves other data than `data`.
-    """
+    """Raise an OSError if no `DataServer` answers, a ValueError for a wrong address or where it serves other data."""
     known, _ = _ask(address, "about")
     if data and known != fingerprint(data):
         raise ValueError(f"{OPTION} {address}: serves other images, labels or classes than --data has for training")
@@ -98,14 +93,7 @@ def check_service(address, data=None):
 def served(address, size, batch_size, **options):
     """Return `batches` of a `DataServer`'s data, decoded and augmented there, equal to those made here.
 
-    Args:
-        address: the server's.
-        size, batch_size: as `training_batches`.
-        **options: seed, start_step, augment and share, as `training_batches`.
-
-    Raises:
-        OSError: where no server answers.
-        ValueError: as `training_batches`.
+    The options are seed, start_step, augment and share, as in `training_batches`. OSError: no server answers.
     """
     text = json.dumps({"size": size, "batch_size": batch_size, **options})
     key, (host, port) = _ask(address, "register", text), resolved(address, OPTION)

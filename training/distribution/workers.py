@@ -31,16 +31,10 @@ def check_parts(batch_size, count, what):
 
 
 def check_workers(addresses, rank, batch_size):
-    """Raise an error if workers can't train together; start nothing.
+    """Raise a ValueError if workers can't train together; start nothing.
 
-    Args:
-        addresses: a text such as "host1:port,host2:port"; the first worker's port is where the others find it.
-        rank: index of this process among them.
-        batch_size: images per step, of all workers together.
-
-    Raises:
-        ValueError: for an address that is malformed or does not resolve, a rank out of range, another backend than JAX,
-            and a batch that can't be split evenly.
+    `addresses` is a text such as "host1:port,host2:port", the first worker's port where the others find it; `rank` is
+    the index of this process among them, `batch_size` that of all together.
     """
     if keras.config.backend() != "jax":
         needs = "--workers: needs the JAX backend, KERAS_BACKEND=jax with jax installed"
@@ -134,15 +128,7 @@ def broadcast_metrics(metrics):
 
 
 def align(model, about):
-    """Give all workers the first one's weights.
-
-    Args:
-        model: the network.
-        about: describes the run; its `repr` must be the same on all workers.
-
-    Raises:
-        ValueError: where it differs from the first worker's.
-    """
+    """Give all workers the first one's weights; raise a ValueError where `about` has another `repr` there."""
     rank, workers = share()
     if workers == 1:
         return

@@ -9,30 +9,22 @@ from typing import NamedTuple
 import numpy as np
 
 from ...saving import gives_logits
-from ..data.examples import ClassificationData
+from ..data.examples import ClassificationData, image_name
 from ..pipeline.classification import numbered_batches
-from .mistakes import image_name, precision_and_recall
+from .mistakes import precision_and_recall
 
 TOP = 5
 MIN_PROBABILITY = 1e-7  # in the cross-entropy
 
 
 class Answers(NamedTuple):
-    """A classifier from a Keras model or a .tflite file.
+    """A classifier from a Keras model or a .tflite file."""
 
-    Attributes:
-        ask: function of images (N, height, width, 3) in 0..1 to scores (N, classes).
-        size: (height, width) of the images.
-        logits: whether the scores are logits; otherwise probabilities.
-        classes: number of classes.
-        class_names: names of the classes, or None.
-    """
-
-    ask: Callable[[np.ndarray], np.ndarray]
-    size: tuple[int, int]
-    logits: bool
-    classes: int
-    class_names: tuple[str, ...] | None
+    ask: Callable[[np.ndarray], np.ndarray]  # function of images (N, height, width, 3) in 0..1 to scores (N, classes)
+    size: tuple[int, int]  # (height, width) of the images
+    logits: bool  # whether the scores are logits; otherwise probabilities
+    classes: int  # number of classes
+    class_names: tuple[str, ...] | None  # names of the classes, or None
 
 
 def answers_of(model):
@@ -60,27 +52,16 @@ def load_answers(path):
 
 @dataclass(frozen=True)
 class Classified:
-    """A classifier's predictions for each image that could be read.
+    """A classifier's predictions for each image that could be read."""
 
-    Attributes:
-        data: the data set.
-        numbers: (N,) indices of the images among the data's examples.
-        labels: (N,) their classes.
-        ranks: (N,) number of other classes that score as much as the true one, or more.
-        predicted: (N,) the classes with the best scores.
-        confidences: (N,) the probabilities of these.
-        losses: (N,) cross-entropies.
-        problems: a line for everything that was left out.
-    """
-
-    data: ClassificationData
-    numbers: np.ndarray
-    labels: np.ndarray
-    ranks: np.ndarray
-    predicted: np.ndarray
-    confidences: np.ndarray
-    losses: np.ndarray
-    problems: list[str]
+    data: ClassificationData  # the data set
+    numbers: np.ndarray  # (N,) indices of the images among the data's examples
+    labels: np.ndarray  # (N,) their classes
+    ranks: np.ndarray  # (N,) number of other classes that score as much as the true one, or more
+    predicted: np.ndarray  # (N,) the classes with the best scores
+    confidences: np.ndarray  # (N,) the probabilities of these
+    losses: np.ndarray  # (N,) cross-entropies
+    problems: list[str]  # a line for everything that was left out
 
     def figures(self) -> dict[str, float]:
         """Return top-1 and top-5 accuracy, and the mean cross-entropy."""
@@ -99,10 +80,6 @@ class Classified:
         wrong = np.flatnonzero(self.predicted != self.labels)
         return wrong[np.argsort(-self.confidences[wrong], kind="stable")][:most].tolist()
 
-    def name(self, row: int) -> str:
-        """Return the file name of a row's image, or its number where it has none."""
-        return image_name(self.data.examples, int(self.numbers[row]))
-
     def to_json(self) -> dict:
         """Return everything but the images as JSON holds it, None where a value is undefined."""
         names, per_class = self.data.class_names, {}
@@ -116,7 +93,7 @@ class Classified:
             "confusion": {"classes": list(names), "matrix": self.matrix.tolist()},
             "worst": [
                 {
-                    "image": self.name(i),
+                    "image": image_name(self.data.examples[self.numbers[i]], self.numbers[i]),
                     "class": names[self.labels[i]],
                     "taken_for": names[self.predicted[i]],
                     "score": round(float(self.confidences[i]), 4),
@@ -128,19 +105,9 @@ class Classified:
 
 
 def classify(answers, data, batch_size=64, report=print):
-    """Classify every image of a data set.
+    """Classify every image of a data set, its classes those of the classifier's `Answers`; return `Classified`.
 
-    Args:
-        answers: the classifier's `Answers`.
-        data: `ClassificationData`, its classes those of the classifier.
-        batch_size: images per call.
-        report: called with a line for each image that can't be read; it is left out.
-
-    Returns:
-        `Classified`.
-
-    Raises:
-        ValueError: where no image can be read.
+    An image that can't be read is reported and left out; a ValueError says that none can.
     """
     problems, rows = list(data.problems), []
 

@@ -11,16 +11,9 @@ CONFUSED_CLASSES = 40  # in the page's confusion matrix, at most
 
 
 def write_classification_report(folder, classified, title, notes=()):
-    """Write evaluation.json and evaluation.html.
+    """Write evaluation.json and evaluation.html of a `Classified`; return the page's path.
 
-    Args:
-        folder: the folder to write to; it is made where it is missing.
-        classified: `Classified`.
-        title: the page's heading.
-        notes: lines about how it was measured, to which those that are always true are added.
-
-    Returns:
-        The path of the page.
+    To the notes about how it was measured those are added that are always true.
     """
     evaluation = classified.to_json()
     top1, top5, loss = (

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..data.examples import DetectionData
+from ..data.examples import DetectionData, readable
 
 EVALUATION_THRESHOLD = 0.001  # lower scores change nothing
 SUMMARY = (  # COCO's summary in its order: IoU 0.50 to 0.95 unless named; areas are divided at 32² and 96²
@@ -61,13 +61,9 @@ def detect_all(detect, data, batch_size=16, report=print):
         found.extend(detect(images, score_threshold=EVALUATION_THRESHOLD, iou_threshold=0.5))
         images.clear()
 
-    for example in data.examples:
-        try:
-            images.append(example.pixels())
-        except OSError as e:
-            report(f"skipped: {e}")
-            continue
+    for example, pixels in readable(data.examples, report):
         examples.append(example)
+        images.append(pixels)
         if len(images) == batch_size:
             flush()
     if images:
@@ -81,13 +77,7 @@ def detect_all(detect, data, batch_size=16, report=print):
 
 
 def coco_metrics(examples, found, class_names):
-    """Return COCO's average precision and recall of detections, as `evaluate` does.
-
-    Args:
-        examples: list of `Example`.
-        found: for each example its detections, {"boxes", "labels", "scores"}.
-        class_names: the classes' names.
-    """
+    """Return COCO's figures of the detections {"boxes", "labels", "scores"} in each example, as `evaluate` does."""
     from faster_coco_eval import COCO, COCOeval_faster
 
     annotations, results = [], []
@@ -111,9 +101,8 @@ def coco_metrics(examples, found, class_names):
         judge.accumulate()
         judge.summarize()
     summary = [float(value) if value >= 0 else np.nan for value in judge.stats[: len(SUMMARY)]]
-    summary[:3] = np.nan_to_num(
-        summary[:3]
-    ).tolist()  # a data set without objects ranks last instead of being undefined
+    # A data set without objects ranks last instead of being undefined.
+    summary[:3] = np.nan_to_num(summary[:3]).tolist()
     # Dimensions: IoU threshold, recall, class, area, most detections; -1 where a class does not occur.
     precision = np.where(judge.eval["precision"] < 0, np.nan, judge.eval["precision"])[..., 0, -1]
     objects = np.bincount(np.concatenate([e.labels for e in examples]).astype("int64"), minlength=len(class_names))

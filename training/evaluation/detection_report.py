@@ -19,6 +19,7 @@ from ...reports.page import (
     table,
 )
 from ...tflite.device.drawing import draw_boxes
+from ..data.examples import image_name
 from .mistakes import BACKGROUND
 from .report import class_table, write_report
 
@@ -41,16 +42,9 @@ NAMES = {
 
 
 def write_detection_report(folder, assessment, title, notes=()):
-    """Write evaluation.json and evaluation.html.
+    """Write evaluation.json and evaluation.html of an `Assessment`; return the page's path.
 
-    Args:
-        folder: the folder to write to; it is made where it is missing.
-        assessment: `Assessment`.
-        title: the page's heading.
-        notes: lines about how it was measured, to which those that are always true are added.
-
-    Returns:
-        The path of the page.
+    To the notes about how it was measured those are added that are always true.
     """
     evaluation, curves = assessment.to_json(), assessment.metrics["curves"]
     per_class, mean, half = evaluation["per_class"], *(formatted(evaluation[n], "{:.3f}") for n in ("mAP", "mAP50"))
@@ -107,7 +101,7 @@ def _points(curve):
 def _caption(assessment, i):
     match = assessment.matches[i]
     counts = {"missed": match.missed, "false": len(match.false), "of another class": match.confused}
-    return f"{assessment.name(i)}: {', '.join(f'{n} {kind}' for kind, n in counts.items() if n)}"
+    return f"{image_name(assessment.examples[i], i)}: {', '.join(f'{n} {kind}' for kind, n in counts.items() if n)}"
 
 
 def _drawn(assessment, i, names):

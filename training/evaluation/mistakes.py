@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..data.examples import DetectionData, Example
+from ..data.examples import DetectionData, Example, image_name
 from .detection import coco_metrics, detect_all, xywh
 
 BACKGROUND = "background"  # the class of what is not an object
@@ -13,17 +13,11 @@ BACKGROUND = "background"  # the class of what is not an object
 
 @dataclass(frozen=True)
 class Match:
-    """An image's objects and detections, matched.
+    """An image's objects and detections, matched."""
 
-    Attributes:
-        taken: (N,) the index of each object's detection, -1 for a missed object.
-        false: indices of the detections that match no object.
-        confused: number of objects whose detection is of another class.
-    """
-
-    taken: np.ndarray
-    false: list[int]
-    confused: int
+    taken: np.ndarray  # (N,) the index of each object's detection, -1 for a missed object
+    false: list[int]  # indices of the detections that match no object
+    confused: int  # number of objects whose detection is of another class
 
     @property
     def mistakes(self) -> int:
@@ -38,43 +32,27 @@ class Match:
 
 @dataclass(frozen=True)
 class Assessment:
-    """What `assess` measures.
+    """What `assess` measures."""
 
-    Attributes:
-        data: the data set.
-        examples: those whose images could be read.
-        found: for each example its detections, {"boxes", "labels", "scores"}.
-        metrics: what `evaluate` returns.
-        matrix: confusion matrix at the two thresholds; see `confusion`.
-        matches: a `Match` for each example, at the two thresholds.
-        score_threshold: score that the counted detections exceed.
-        iou_threshold: smallest overlap of an object and its detection.
-        problems: a line for everything that was left out.
-    """
-
-    data: DetectionData
-    examples: list[Example]
-    found: list[dict]
-    metrics: dict
-    matrix: np.ndarray
-    matches: list[Match]
-    score_threshold: float
-    iou_threshold: float
-    problems: list[str]
+    data: DetectionData  # the data set
+    examples: list[Example]  # those whose images could be read
+    found: list[dict]  # for each example its detections, {"boxes", "labels", "scores"}
+    metrics: dict  # what `evaluate` returns
+    matrix: np.ndarray  # confusion matrix at the two thresholds; see `confusion`
+    matches: list[Match]  # a `Match` for each example, at the two thresholds
+    score_threshold: float  # score that the counted detections exceed
+    iou_threshold: float  # smallest overlap of an object and its detection
+    problems: list[str]  # a line for everything that was left out
 
     def worst(self, most: int = 12) -> list[int]:
         """Return the indices of the examples with the most mistakes, at most `most`; none without a mistake."""
         order = sorted(range(len(self.matches)), key=lambda i: -self.matches[i].mistakes)
         return [i for i in order[:most] if self.matches[i].mistakes]
 
-    def name(self, i: int) -> str:
-        """Return the file name of an example's image, or its number where it has none."""
-        return image_name(self.examples, i)
-
     def to_json(self) -> dict:
         """Return everything but the images as JSON holds it, None where a value is undefined."""
         metrics = {key: value for key, value in self.metrics.items() if key not in ("per_class", "curves")}
-        per_class = {}
+        examples, per_class = self.examples, {}
         for k, (name, figures) in enumerate(self.metrics["per_class"].items()):
             per_class[name] = _defined(figures) | precision_and_recall(self.matrix, k)
         return {
@@ -88,18 +66,12 @@ class Assessment:
                 "matrix": self.matrix.tolist(),  # rows are true classes, columns detected ones
             },
             "worst": [
-                {"image": self.name(i), "missed": m.missed, "false": len(m.false), "confused": m.confused}
+                {"image": image_name(examples[i], i), "missed": m.missed, "false": len(m.false), "confused": m.confused}
                 for i, m in ((i, self.matches[i]) for i in self.worst())
             ],
             "curves": {name: np.round(curve, 4).tolist() for name, curve in self.metrics["curves"].items()},
             "problems": self.problems,
         }
-
-
-def image_name(examples, i):
-    """Return the file name of an image, or its number where it has none."""
-    image = examples[i].image
-    return f"image {i}" if isinstance(image, np.ndarray) else image.name
 
 
 def precision_and_recall(matrix, k):
@@ -113,19 +85,7 @@ def _defined(figures):
 
 
 def assess(detect, data, *, score_threshold=0.25, iou_threshold=0.5, batch_size=16, report=print):
-    """Measure a detector on a data set, with its mistakes.
-
-    Args:
-        detect: as `evaluate`; so are data, batch_size, report and the errors.
-        data: the data set.
-        score_threshold: score that a detection must exceed to count for the confusion matrix and the mistakes.
-        iou_threshold: smallest overlap of an object and its detection there.
-        batch_size: images per call of `detect`.
-        report: called with a line for each image that can't be read.
-
-    Returns:
-        `Assessment`.
-    """
+    """Measure a detector on a data set as `evaluate` does, and its mistakes by `confusion`; return an `Assessment`."""
     problems = list(data.problems)
 
     def note(line):
@@ -144,18 +104,10 @@ def confusion(examples, found, classes, score_threshold=0.25, iou_threshold=0.5)
     In the order of their scores, detections are first matched with the objects of their own class, each with the one
     that it overlaps most, as COCO does; then the detections and objects left over are matched whatever their class.
     Detections in a crowd region of their class are not counted, nor are those of classes that do not occur in the
-    examples, since these may be right.
+    examples, since these may be right. A detection counts if it exceeds the score, a match if it reaches the IoU.
 
-    Args:
-        examples: list of `Example`.
-        found: for each example its detections, {"boxes", "labels", "scores"}.
-        classes: number of classes.
-        score_threshold: score that a detection must exceed to count.
-        iou_threshold: smallest overlap of an object and its detection.
-
-    Returns:
-        (The confusion matrix (classes + 1, classes + 1), int64, with a row for each true class and a column for each
-        detected one, the last of both for the background; a `Match` for each example).
+    Return (the confusion matrix (classes + 1, classes + 1), int64, with a row for each true class and a column for each
+    detected one, the last of both for the background; a `Match` for each example).
     """
     occurs = np.zeros(classes, bool)
     for example in examples:

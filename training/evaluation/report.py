@@ -3,25 +3,20 @@
 from pathlib import Path
 
 from ...files import write_json
-from ...reports.page import cell, problem_notes, table, write_page
+from ...reports.page import cell, table, write_page
+
+MAX_PROBLEMS = 10  # listed on a page
 
 
 def write_report(folder, evaluation, title, summary, sections, notes):
-    """Write evaluation.json and evaluation.html.
+    """Write evaluation.json and evaluation.html, its sections as (heading, HTML); return the page's path.
 
-    Args:
-        folder: the folder to write to; it is made where it is missing.
-        evaluation: a dict that JSON can hold, with "problems", a list of lines.
-        title: the page's heading.
-        summary: one paragraph under it.
-        sections: the page's sections, as (heading, HTML).
-        notes: lines about how it was measured; those about problems come after them.
-
-    Returns:
-        The path of the page.
+    The evaluation is what JSON can hold, with "problems", a list of lines, of which the first are added to the notes.
     """
     write_json(Path(folder) / "evaluation.json", evaluation)
-    notes = [*notes, *problem_notes(evaluation["problems"])]
+    if problems := evaluation["problems"]:
+        more = f"{len(problems)} problems in the data, all of them in evaluation.json:"
+        notes = [*notes, more, *problems[:MAX_PROBLEMS]]
     return write_page(Path(folder) / "evaluation.html", title, summary, sections, notes)
 
 

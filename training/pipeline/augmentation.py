@@ -11,8 +11,7 @@ BLUR = dict(blur_limit=0, sigma_limit=(0.5, 2.0))  # sigma in pixels; the kernel
 class SeededComposes:
     """albumentations' composes, seeded anew for each image, for any number of threads.
 
-    Args:
-        build: function of a hashable key that returns an `A.Compose`.
+    `build` is a function of a hashable key that returns an `A.Compose`.
     """
 
     def __init__(self, build):

@@ -127,15 +127,9 @@ class ClassificationAugmentation:
         return int(rng.integers(self.rescale[0], self.rescale[1] + 1))
 
     def __call__(self, rng, images, mixture="alone"):
-        """Augment an image, reproducibly.
+        """Augment images, each (image, its `shorter`, label), as many as the mixture takes, reproducibly to one.
 
-        Args:
-            rng: `np.random.Generator`.
-            images: (image, `shorter`, label) of as many as the mixture takes.
-            mixture: one of `MIXTURES`.
-
-        Returns:
-            ((height, width, 3) uint8 image, (classes,) float32 label).
+        The result is a (height, width, 3) uint8 image and a (classes,) float32 label.
         """
         transformed = [
             self._composes(None, int(rng.integers(2**31)), image=image, shorter=shorter)["image"]

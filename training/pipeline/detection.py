@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from ...detection.images import letterbox
-from ..data.examples import DetectionData
+from ..data.examples import DetectionData, readable
 from .detection_augmentation import Augmentation
 from .mosaic import COUNT, cells, join
 from .stream import SHAPES, Images, Order, parallel_batches, steps_per_epoch
@@ -108,10 +108,5 @@ def letterboxed(data, size, limit=None, report=print):
 
     Those that can't be read are reported and skipped.
     """
-    for example in data.examples[:limit]:
-        try:
-            pixels = example.pixels()
-        except OSError as e:
-            report(f"skipped: {e}")
-            continue
+    for _, pixels in readable(data.examples[:limit], report):
         yield letterbox(pixels, size)[0][None].astype("float32") / 255

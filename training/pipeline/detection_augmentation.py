@@ -56,16 +56,9 @@ class Augmentation:
         return tuple(max(stride, round(side * scale / stride) * stride) for side in self.size)
 
     def __call__(self, seed, image, mixed=None, shape=None):
-        """Augment an image, reproducibly.
+        """Augment an image or a mosaic, (image, boxes, labels), reproducibly; return the same, boxes in its pixels.
 
-        Args:
-            seed: a non-negative integer.
-            image: (image, boxes, labels), of one image or of a mosaic; boxes in pixels.
-            mixed: another such image to mix in, or None.
-            shape: as the method `shape` returns; None for `size`.
-
-        Returns:
-            (image, boxes, labels), boxes in pixels of the result.
+        `mixed` is another such image to mix in, `shape` what the method `shape` returns, None for `size`.
         """
         shape = shape or self.size
         image, boxes, labels = self._transformed(seed, image, shape)

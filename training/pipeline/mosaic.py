@@ -13,15 +13,10 @@ COUNT = 4  # images
 
 @dataclass(frozen=True)
 class Cell:
-    """One of the four parts of a mosaic; its image is scaled to cover the mosaic and shows its opposite corner.
+    """One of the four parts of a mosaic; its image is scaled to cover the mosaic and shows its opposite corner."""
 
-    Attributes:
-        shape: the mosaic's (height, width) in pixels.
-        place: (left, top, right, bottom) of the cell.
-    """
-
-    shape: tuple
-    place: tuple
+    shape: tuple  # the mosaic's (height, width) in pixels
+    place: tuple  # (left, top, right, bottom) of the cell
 
     def window(self, size):
         """Return the (left, top, right, bottom) that the cell shows of an image of (width, height)."""
@@ -31,14 +26,9 @@ class Cell:
         return tuple(side / scale for side in window)
 
     def __call__(self, pixels, boxes):
-        """Fit an image and its boxes to the cell.
+        """Fit an image, `Pixels` of at least the window, and its boxes to the cell.
 
-        Args:
-            pixels: `Pixels` of at least the window.
-            boxes: (N, 4) in pixels of the image in full resolution.
-
-        Returns:
-            ((bottom - top, right - left, 3) uint8 image, (N, 4) boxes in the mosaic's pixels, cut at the cell's edges).
+        The boxes (N, 4), in pixels of the image in full resolution, become the mosaic's, cut at the cell's edges.
         """
         left, top, right, bottom = self.place
         inside = np.subtract(self.window(pixels.size), pixels.corner * 2) / pixels.factor
@@ -61,11 +51,7 @@ def cells(rng, shape):
 
 
 def join(parts):
-    """Join the cells to (image, boxes, labels).
-
-    Args:
-        parts: (cell, `Pixels`, boxes, labels) of each cell.
-    """
+    """Join the four cells, each given as (cell, `Pixels`, boxes, labels), to (image, boxes, labels)."""
     image, boxes, labels = np.empty((*parts[0][0].shape, 3), "uint8"), [], []
     for cell, pixels, places, kinds in parts:
         left, top, right, bottom = cell.place

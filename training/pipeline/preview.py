@@ -10,23 +10,14 @@ GAP = 4  # pixels around each image
 MAX_LABELS = 3  # written on a mixed image
 
 
-def draw_preview(data, size, count=16, *, seed=0, start_step=0, augment=None, report=print):
-    """Draw the first images of a training run, exactly those that the network gets.
+def draw_preview(data, size, count=16, *, seed=0, augment=None, report=print):
+    """Draw the first images of a training run, exactly those that the network gets, as a grid about as wide as high.
 
-    Args:
-        data: `DetectionData` or `ClassificationData`.
-        size, seed, start_step, augment, report: as `training_batches` and `classification_batches`.
-        count: number of images, at least 1; they are one batch where the data has as many, else several.
-
-    Returns:
-        `PIL.Image.Image`, a grid about as wide as high.
-
-    Raises:
-        ValueError: as `training_batches`.
+    The `count` of images is one batch where the data has as many, else several; the rest is as in `training_batches`.
     """
     batch_size = max(1, min(count, len(data.examples)))
     steps = -(-count // batch_size)
-    dataset = batches(data, size, batch_size, seed=seed, start_step=start_step, augment=augment, report=report)
+    dataset = batches(data, size, batch_size, seed=seed, augment=augment, report=report)
     tiles, font = [], ImageFont.load_default(11)
     for images, targets in dataset.take(steps).as_numpy_iterator():
         for k, pixels in enumerate(images[: count - len(tiles)]):

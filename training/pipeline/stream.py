@@ -18,11 +18,7 @@ ORDER, IMAGE, SHAPES = range(3)  # what a random generator is for; it is made of
 
 
 def steps_per_epoch(data, batch_size):
-    """Return the number of whole batches that the examples fill.
-
-    Raises:
-        ValueError: where they fill none.
-    """
+    """Return the number of whole batches that the examples fill; raise a ValueError where they fill none."""
     steps = len(data.examples) // batch_size
     if not steps:
         raise ValueError(f"{len(data.examples)} training images do not fill one batch of {batch_size}")
@@ -60,11 +56,7 @@ class Images:
         self._broken, self._lock = set(), threading.Lock()
 
     def __call__(self, index, rng, least=None, window=None):
-        """Return (example, `read_pixels` of it with `least` and `window`); `rng` decides the substitute.
-
-        Raises:
-            ValueError: where none of the images can be read.
-        """
+        """Return (example, `read_pixels` of it with `least` and `window`); `rng` decides the substitute."""
         while True:
             example = self.examples[index]
             try:

@@ -8,12 +8,7 @@ from contextlib import contextmanager
 def frozen(model, stages):
     """Leave a model's stem and first stages untrained within this block; their norms use the statistics they have.
 
-    Args:
-        model: a Keras 3 model, its layers named by their stages. It must be compiled within the block.
-        stages: how many stages; 0 leaves all layers as they are.
-
-    Raises:
-        ValueError: for a model without such a stage.
+    Its layers are named by their stages, 0 of which freezes none. It must be compiled within the block.
     """
     names = re.compile(rf"(stem|(stage|transition)({'|'.join(map(str, range(1, stages + 1)))}))(_|$)")
     layers = [layer for layer in model.layers if stages and names.match(layer.name)]

@@ -184,15 +184,9 @@ def recipe_names():
 
 
 def changed(recipe, values, where=""):
-    """Return `recipe` with other values; a table's keys are changed one by one.
+    """Return `recipe` with other values by key; a table's keys are changed one by one.
 
-    Args:
-        recipe: `Recipe`.
-        values: new values by key.
-        where: where the values come from; it begins each error.
-
-    Raises:
-        ValueError: for a wrong value or an unknown key, naming the nearest known one.
+    `where` the values come from begins each error: a wrong value, or an unknown key, with the nearest known one.
     """
     for name, value in values.items():
         if name not in KINDS:
@@ -209,9 +203,6 @@ def settings(pairs):
     """Return the values by key of "key=value" texts, such as "augment.mosaic=0.3".
 
     Values are written as in TOML, texts also without quotes.
-
-    Raises:
-        ValueError: for a text of another form.
     """
     values = {}
     for pair in pairs:

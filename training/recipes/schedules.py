@@ -7,17 +7,11 @@ MILESTONE_FACTOR = 0.1
 
 
 def learning_rate(recipe, step, steps_per_epoch):
-    """Return the learning rate of a step.
+    """Return the learning rate of a run's step, from 0: the recipe's learning_rate times a factor.
 
-    Args:
-        recipe: `Recipe`; its learning_rate, schedule, power, milestones, warmup_epochs, warmup_power and epochs decide.
-        step: the run's step, from 0.
-        steps_per_epoch: steps in each epoch.
-
-    Returns:
-        A float: the recipe's learning_rate times a factor. During the warm-up the factor rises from 0.01 to 1. After
-        it, t being the share of the remaining steps that are done, it is (1 + cos(pi t)) / 2 for "cosine",
-        (1 - t) ** power for "poly", 0.1 for each milestone passed for "step", and 1 for "constant".
+    During the warm-up the factor rises from 0.01 to 1. After it, t being the share of the remaining steps that are
+    done, it is (1 + cos(pi t)) / 2 for "cosine", (1 - t) ** power for "poly", 0.1 for each milestone passed for "step",
+    and 1 for "constant".
     """
     total = recipe.epochs * steps_per_epoch
     warmup = min(int(recipe.warmup_epochs * steps_per_epoch), total // 5)

@@ -8,19 +8,13 @@ CPU_BATCH_SIZE = 16  # a CPU gains nothing by more, and its memory is the whole 
 OUT_OF_MEMORY = ("resourceexhausted", "resource_exhausted", "out of memory", "oom")
 
 
-def largest_batch_size(task, limit=LARGEST):
+def largest_batch_size(task):
     """Return the largest of 8, 16, 32, ... images with which a step fits the device's memory; 16 on a CPU.
 
-    It is at most half of the training examples, so that an epoch has two steps. The compiled model is left as it was.
-
-    Args:
-        task: a `tasks.Task`, its model compiled.
-        limit: largest batch size to try.
-
-    Raises:
-        RuntimeError: where not even the smallest batch fits.
+    It is at most half of the training examples, so that an epoch has two steps. The task's compiled model is left as it
+    was. A RuntimeError says that not even the smallest batch fits.
     """
-    most = max(1, min(limit, len(task.train.examples) // 2))
+    most = max(1, min(LARGEST, len(task.train.examples) // 2))
     if not accelerated():
         return min(CPU_BATCH_SIZE, most)
     model, size = task.model, SMALLEST

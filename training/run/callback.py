@@ -51,10 +51,8 @@ class Run(Callback):
     because a run must resume to the bit: the state holds what each of them knows, and it is written after all of an
     epoch's other files, so that a run killed between two of them repeats the epoch's end as it was.
 
-    Args:
-        task: a `tasks.Task`, the batch size of its recipe a number.
-        folder: the run's folder.
-        export: function of a path that writes the model to a file, called for the best one; None for no such file.
+    The batch size of the task's recipe is a number; `export` is a function of a path that writes the best model to a
+    file, None for no such file.
     """
 
     def __init__(self, task, folder, export=None):

@@ -12,18 +12,10 @@ BEST_MODEL = "best.keras"
 
 
 def check_folder(folder, *, resume=False, overwrite=False):
-    """Raise an error where a run can't begin, or be resumed, in a folder; nothing is changed there.
+    """Raise an error where a run can't begin, or with `resume` continue, in a folder; nothing is changed there.
 
-    Args:
-        folder: the run's folder; it need not exist.
-        resume: whether to resume the run in it.
-        overwrite: whether to replace a run in it.
-
-    Raises:
-        FileNotFoundError: with `resume`, where there is no run to resume.
-        FileExistsError: with neither, where the folder holds a run already.
-        OSError: where the folder can't be written.
-        ValueError: for both.
+    FileNotFoundError: there is no run to resume. FileExistsError: the folder holds a run, and neither `resume` nor
+    `overwrite` is set. ValueError: both are. OSError: the folder can't be written.
     """
     folder = Path(folder)
     if resume and overwrite:

@@ -8,10 +8,7 @@ from ...files import replacing
 class Progress:
     """A run's step, and a row of figures for each epoch.
 
-    Args:
-        recipe: `Recipe`; its epochs and patience decide when the run is over.
-        steps: steps per epoch.
-        monitor: name of the figure that decides which epoch is best.
+    The recipe's epochs and patience decide when the run is over, the figure `monitor` which epoch is best.
     """
 
     def __init__(self, recipe, steps, monitor):

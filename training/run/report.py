@@ -21,15 +21,9 @@ FIGURES = {"val_mAP": "mAP", "val_mAP50": "mAP50", "val_top1": "top-1", "val_top
 
 
 def write_run_report(path, task, progress):
-    """Write a run's report as one HTML page that loads nothing from outside.
+    """Write the report of a run's `Progress` as one HTML page that loads nothing from outside; return its path.
 
-    Args:
-        path: the HTML file. It is replaced only when the new page is complete.
-        task: a `tasks.Task`, its model with its best weights.
-        progress: the run's `Progress`.
-
-    Returns:
-        The path.
+    The task's model has its best weights. The file is replaced only when the new page is complete.
     """
     rows, best, last = progress.rows, progress.best, progress.rows[-1]
     names = [name for name in FIGURES if name in best]

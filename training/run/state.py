@@ -15,15 +15,8 @@ RUN_KEYS = {"step": int, "steps": int, "rows": list, "run": dict}  # of the last
 def save_state(path, model, meta, *, optimizer=True, **groups):
     """Write a compiled model's weights, and what else belongs to the state.
 
-    Args:
-        path: the file.
-        model: the model.
-        meta: a dict that JSON can hold.
-        optimizer: whether to write the optimizer's variables too.
-        **groups: other lists of arrays, by name.
-
-    Raises:
-        OSError: where the folder can't be written, or the disk has no room for the file.
+    That is `meta`, a dict that JSON can hold, the optimizer's variables, if wanted, and other lists of arrays by name.
+    OSError: the folder can't be written, or the disk has no room for the file.
     """
     groups |= {"seed": _seeds(model), **dict(_parts(model, optimizer))}
     arrays = {f"{name}{i}": np.asarray(v) for name, values in groups.items() for i, v in enumerate(values)}
@@ -63,20 +56,12 @@ def load_state(path, model, *, optimizer=True, groups=None):
 
 
 def read_meta(path):
-    """Read the `meta` of a state.
-
-    Raises:
-        ValueError: for a file of another kind.
-    """
+    """Read the `meta` of a state; raise a ValueError for a file of another kind."""
     return _read(path, arrays=False)[0]
 
 
 def read_run(path):
-    """Read the `meta` of a run's last state, and check that the run can be resumed from it.
-
-    Raises:
-        ValueError: for a file of another kind, and for a state that another version wrote or that is damaged.
-    """
+    """Read the `meta` of a run's last state; raise a ValueError where the run can't be resumed from it."""
     meta, names = _read(path, arrays=False)
     if reason := _unusable(meta, names):
         source = "it is damaged or of another version of cspkeras"
@@ -86,11 +71,7 @@ def read_run(path):
 
 
 def assign(path, kind, values, variables):
-    """Assign a state's arrays to variables; `path` and `kind` name them where they don't fit.
-
-    Raises:
-        ValueError: for another number of arrays, or other shapes.
-    """
+    """Assign a state's arrays to variables; raise a ValueError with `path` and `kind` where they don't fit."""
     _check(path, kind, values, variables)
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)

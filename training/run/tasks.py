@@ -9,7 +9,7 @@ from ...detection.losses import loss_class
 from ...graph import is_detector
 from ...saving import gives_logits, is_classifier
 from ...tflite.device.drawing import draw_detections
-from ..data.examples import ClassificationData
+from ..data.examples import ClassificationData, readable
 from ..distribution.service import served
 from ..distribution.workers import share
 from ..evaluation.classification import answers_of, classify, load_answers
@@ -26,16 +26,8 @@ MAX_SIDE = 480  # of a reported image, in pixels
 def task_of(model, train, val, recipe, report=print, data_service=None):
     """Return the task of training a model on its data: a `Detection` or a `Classification`.
 
-    Args:
-        model: the model.
-        train: training data.
-        val: validation data, of the same classes.
-        recipe: `Recipe`.
-        report: called with a line for each problem.
-        data_service: "host:port" of a `DataServer` that makes the training batches, or None.
-
-    Raises:
-        ValueError: where model, data and the recipe's options don't go together.
+    `data_service` is "host:port" of a `DataServer` that makes the training batches, or None. A ValueError says where
+    model, data and the recipe's options don't go together.
     """
     kind = kind_of(model)
     for data in (train, val):
@@ -135,7 +127,9 @@ class Detection(Task):
     def report_images(self):
         """Return validation images with the model's detections: (caption, uint8 RGB) pairs."""
         pairs = []
-        for image in _thumbnails(self.val, self.report):
+        for _, pixels in readable(self.val.examples[:REPORTED_IMAGES], self.report):
+            image = Image.fromarray(pixels)
+            image.thumbnail((MAX_SIDE, MAX_SIDE))
             found = self.model.detect([np.asarray(image)])[0]
             names = [self.val.class_names[label] for label in found["labels"]]
             draw_detections(image, found, self.val.class_names)
@@ -207,14 +201,8 @@ class Classification(Task):
 def cross_entropy(classes, logits, label_smoothing=0.0, class_weights=None):
     """Return a classifier's loss: a function of one-hot labels and scores, both (N, classes), to losses (N,).
 
-    Args:
-        classes: number of classes.
-        logits: whether the scores are logits; otherwise probabilities.
-        label_smoothing: share of each label that is spread over all classes, 0 to 1.
-        class_weights: a weight for each class, or None for 1 each.
-
-    Raises:
-        ValueError: for another number of weights than classes, and a weight or a smoothing out of range.
+    The scores are `logits` or probabilities; `label_smoothing` is the share of each label that is spread over all
+    classes, 0 to 1; `class_weights` has a weight for each class, or is None for 1 each.
     """
     weights = np.ones(classes, "float32") if class_weights is None else np.float32(class_weights)
     if weights.shape != (classes,) or not (weights >= 0).all():
@@ -227,14 +215,3 @@ def cross_entropy(classes, logits, label_smoothing=0.0, class_weights=None):
         return keras.losses.categorical_crossentropy(labels, scores, **options) * ops.sum(labels * weights, axis=-1)
 
     return loss
-
-
-def _thumbnails(data, report):
-    for example in data.examples[:REPORTED_IMAGES]:
-        try:
-            image = Image.fromarray(example.pixels())
-        except OSError as e:
-            report(f"skipped: {e}")
-            continue
-        image.thumbnail((MAX_SIDE, MAX_SIDE))
-        yield image

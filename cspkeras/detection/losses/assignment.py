@@ -7,18 +7,11 @@ from ..overlaps import size_iou
 
 
 def assign(boxes, valid, anchors, iou_threshold):
-    """Assign every object to its best anchor, and to all others that fit better than a threshold.
+    """Assign every object to its best anchor, and to all others whose shapes' IoU is above a threshold.
 
-    Args:
-        boxes: (N, M, 4) cyxhw in parts of the input, padded.
-        valid: (N, M) bool, false for padding.
-        anchors: `Anchors`.
-        iou_threshold: other anchors are assigned too where the shapes' IoU is above this (Darknet's iou_thresh); 1
-            leaves only the best.
-
-    Returns:
-        (index, positive), both (N, M, A): the prediction of each anchor in the cell of the object's centre, and whether
-        it is assigned to the object.
+    `boxes` (N, M, 4) are cyxhw in parts of the input, `valid` (N, M) false for padding. The threshold is Darknet's
+    iou_thresh; 1 leaves only the best. Return (index, positive), both (N, M, A): the prediction of each anchor in the
+    cell of the object's centre, and whether it is assigned to the object.
     """
     height, width = anchors.size
     overlap = size_iou(ops.flip(boxes[:, :, None, 2:4], -1), anchors.pairs / np.float32([width, height]))

@@ -80,10 +80,7 @@ def _class_cost(scores, labels):
 def _count(place, taken, shape):
     """Return how many objects take each prediction, and the sum of their indices: both (N, P) int32.
 
-    Args:
-        place: (N, M, K) predictions.
-        taken: (N, M, K) whether the object takes them.
-        shape: (N, M, P).
+    The predictions `place` are (N, M, K), as is whether the object has `taken` them; `shape` is (N, M, P).
     """
     n, m, p = shape
     flat = ops.cast(place, "int32") + p * ops.arange(n, dtype="int32")[:, None, None]

@@ -87,12 +87,7 @@ class YoloLoss:
         return not anchors.linear
 
     def __call__(self, target, heads):
-        """Return the loss, a scalar: its parts summed over the batch, divided by the number of assigned predictions.
-
-        Args:
-            target: {"boxes": (N, M, 4), "labels": (N, M)}; see `targets.objects`.
-            heads: list of raw head maps, finest first.
-        """
+        """Return the loss, a scalar: its parts summed over the batch, divided by the number of assigned predictions."""
         heads = [ops.cast(head, "float32") for head in heads]
         raw_boxes, raw_scores = flatten_heads(heads, self.classes)
         labels, truth, valid = objects(target, self.classes)

@@ -31,12 +31,7 @@ class YoloXLoss:
         return anchors.linear
 
     def __call__(self, target, heads):
-        """Return the loss, a scalar: its parts summed over the batch, divided by the number of assigned predictions.
-
-        Args:
-            target: {"boxes": (N, M, 4), "labels": (N, M)}; see `targets.objects`.
-            heads: list of raw head maps, finest first.
-        """
+        """Return the loss, a scalar: its parts summed over the batch, divided by the number of assigned predictions."""
         grid = self.anchors.grid()
         raw_boxes, raw_scores = flatten_heads([ops.cast(head, "float32") for head in heads], self.classes)
         decoded = decode_boxes(raw_boxes, grid)

@@ -45,21 +45,13 @@ YOLOV4_ANCHORS = Anchors.of(
 
 @dataclass(frozen=True)
 class DetectorSpec(Spec):
-    """One row a detector, with its `published` figures.
+    """One row a detector, with its `published` figures."""
 
-    Attributes:
-        backbone: its constructor.
-        neck: one of `necks.NECKS`.
-        anchors: as published, in pixels of an input of their size.
-        neck_options: keyword arguments of the neck.
-        neck_activation: None for that of the backbone.
-    """
-
-    backbone: Callable[..., keras.Model]
-    neck: str
-    anchors: Anchors
-    neck_options: dict | None = None
-    neck_activation: str | None = None
+    backbone: Callable[..., keras.Model]  # its constructor
+    neck: str  # one of `necks.NECKS`
+    anchors: Anchors  # as published, in pixels of an input of their size
+    neck_options: dict | None = None  # keyword arguments of the neck
+    neck_activation: str | None = None  # None for that of the backbone
 
 
 def documented(variants, arguments=ARGUMENTS):

@@ -20,17 +20,11 @@ __all__ = ["YOLOXNano", "YOLOXS", "YOLOXTiny"]
 
 @dataclass(frozen=True)
 class YoloxSpec(Spec):
-    """One row a variant, with its `published` figures.
+    """One row a variant, with its `published` figures."""
 
-    Attributes:
-        width: channels of the stem; the head has four times as many.
-        depth: bottlenecks of a CSP layer; three times as many in the two stages between.
-        depthwise: whether the 3x3 convolutions are depthwise separable.
-    """
-
-    width: int
-    depth: int
-    depthwise: bool
+    width: int  # channels of the stem; the head has four times as many
+    depth: int  # bottlenecks of a CSP layer; three times as many in the two stages between
+    depthwise: bool  # whether the 3x3 convolutions are depthwise separable
 
     anchors = None  # its head has none
 

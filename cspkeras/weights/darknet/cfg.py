@@ -10,19 +10,12 @@ REQUIRED = object()
 
 @dataclass(frozen=True)
 class Section:
-    """One [section] of a cfg.
+    """One [section] of a cfg."""
 
-    Attributes:
-        path: the cfg.
-        line: the number of its first line, from 1.
-        name: the text between the brackets.
-        options: {option: (value, its line's number)}.
-    """
-
-    path: str
-    line: int
-    name: str
-    options: dict[str, tuple[str, int]] = field(default_factory=dict)
+    path: str  # the cfg
+    line: int  # the number of its first line, from 1
+    name: str  # the text between the brackets
+    options: dict[str, tuple[str, int]] = field(default_factory=dict)  # {option: (value, its line's number)}
 
     def error(self, message, option=None):
         """Return a ValueError that names the place in the cfg: the line of `option`, or the section's first line."""
@@ -36,11 +29,7 @@ class Section:
         return self.options.get(option, (default, None))[0]
 
     def integers(self, option, default=REQUIRED, *, low=-LARGEST, high=LARGEST):
-        """Return the value of an option as integers, separated by commas.
-
-        Raises:
-            ValueError: for a missing option without a default, and for anything but integers from `low` to `high`.
-        """
+        """Return the value of an option as integers from `low` to `high`, separated by commas."""
         text = self.text(option, default)
         if text is default:
             return default
@@ -82,16 +71,8 @@ class Section:
 def read_cfg(path):
     """Read a cfg as Darknet does: comments (#, ;) and blanks are ignored; of an option given twice the first counts.
 
-    Args:
-        path: the file.
-
-    Returns:
-        Its sections as a list of `Section`, at least two, the first of which is [net].
-
-    Raises:
-        OSError: if the file can't be read.
-        ValueError: naming file and line, for a line that is neither a section nor an option, and for a file that does
-            not begin with [net] or has no other section.
+    Return its `Section`s, at least two, the first of which is [net]. A ValueError names the file and the line that is
+    neither a section nor an option.
     """
     sections = []
     with open(path, encoding="utf-8-sig", errors="replace") as file:

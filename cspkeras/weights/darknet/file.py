@@ -10,22 +10,15 @@ from keras import layers
 
 @dataclass(frozen=True)
 class WeightedLayer:
-    """The Keras layers that hold the floats of one layer of a cfg.
+    """The Keras layers that hold the floats of one layer of a cfg."""
 
-    Attributes:
-        index: number of the layer, from 0.
-        place: the layer's description in errors.
-        convolution: a built Conv2D, DepthwiseConv2D or Dense (which is a 1x1 convolution); a connected layer is a
-            convolution as large as its input.
-        norm: the built BatchNormalization after it, or None.
-        connected: whether it is a connected layer, whose floats have an order of their own.
-    """
-
-    index: int
-    place: str
+    index: int  # number of the layer, from 0
+    place: str  # the layer's description in errors
+    # a built Conv2D, DepthwiseConv2D or Dense (which is a 1x1 convolution); a connected layer is a convolution as large
+    # as its input
     convolution: layers.Layer
-    norm: layers.BatchNormalization | None = None
-    connected: bool = False
+    norm: layers.BatchNormalization | None = None  # the built BatchNormalization after it, or None
+    connected: bool = False  # whether it is a connected layer, whose floats have an order of their own
 
     @property
     def kernel_shape(self):
@@ -68,17 +61,10 @@ class WeightedLayer:
 
 
 def load_weights_file(path, weighted, *, whole=True):
-    """Load a .weights file; no layer is touched unless all of the file fits.
+    """Load a .weights file into `WeightedLayer`s in the cfg's order; none is touched unless all of the file fits.
 
-    Args:
-        path: the file.
-        weighted: the `WeightedLayer`s whose floats it holds, in the cfg's order.
-        whole: whether the file must end after them.
-
-    Raises:
-        OSError: if the file can't be read.
-        ValueError: naming the layer at which the file ends too early or should have ended, or that has a variance
-            below zero, as in the weights of another network.
+    If `whole`, the file must end after them. A ValueError names the layer at which the file ends too early or should
+    have ended, or that has a variance below zero, as in the weights of another network.
     """
     expected = sum(layer.size for layer in weighted)
     with open(path, "rb") as file:

@@ -48,25 +48,15 @@ def activated(x, section, default, name):
 
 @dataclass
 class Graph:
-    """The network so far.
+    """The network so far."""
 
-    Attributes:
-        image: the network's input, KerasTensor (N, H, W, C).
-        classifier_activation: replaces a [softmax].
-        outputs: the output of each layer, None for a [yolo] or [softmax].
-        weighted: the layers that hold weights.
-        weights: the number of their floats.
-        heads: the maps that the [yolo] layers read.
-        scores: the output of a [softmax], KerasTensor (N, classes).
-    """
-
-    image: keras.KerasTensor
-    classifier_activation: object
-    outputs: list = field(default_factory=list)
-    weighted: list[WeightedLayer] = field(default_factory=list)
-    weights: int = 0
-    heads: list = field(default_factory=list)
-    scores: keras.KerasTensor | None = None
+    image: keras.KerasTensor  # the network's input, KerasTensor (N, H, W, C)
+    classifier_activation: object  # replaces a [softmax]
+    outputs: list = field(default_factory=list)  # the output of each layer, None for a [yolo] or [softmax]
+    weighted: list[WeightedLayer] = field(default_factory=list)  # the layers that hold weights
+    weights: int = 0  # the number of their floats
+    heads: list = field(default_factory=list)  # the maps that the [yolo] layers read
+    scores: keras.KerasTensor | None = None  # the output of a [softmax], KerasTensor (N, classes)
 
     def add(self, section, builders):
         """Build the layer of a section after the existing ones."""

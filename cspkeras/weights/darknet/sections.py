@@ -193,25 +193,19 @@ def _cost(graph, section, name):
     return graph.outputs[-1] if graph.outputs else graph.image
 
 
-BUILDERS = {
-    "avg": _avgpool,
-    "avgpool": _avgpool,
-    "conn": _connected,
-    "connected": _connected,
-    "conv": _convolutional,
-    "convolutional": _convolutional,
+BUILDERS = {  # Darknet has two names for some
+    **dict.fromkeys(("avg", "avgpool"), _avgpool),
+    **dict.fromkeys(("conn", "connected"), _connected),
+    **dict.fromkeys(("conv", "convolutional"), _convolutional),
     "cost": _cost,
     "dropout": _dropout,
-    "local_avg": _local_avgpool,
-    "local_avgpool": _local_avgpool,
-    "max": _maxpool,
-    "maxpool": _maxpool,
+    **dict.fromkeys(("local_avg", "local_avgpool"), _local_avgpool),
+    **dict.fromkeys(("max", "maxpool"), _maxpool),
     "route": _route,
     "sam": _sam,
     "scale_channels": _scale_channels,
     "shortcut": _shortcut,
-    "soft": _softmax,
-    "softmax": _softmax,
+    **dict.fromkeys(("soft", "softmax"), _softmax),
     "upsample": _upsample,
     "yolo": _yolo,
 }

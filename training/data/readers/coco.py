@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..annotations import Annotation, collect, usable_box
+from ..annotations import add_object, collect
 from ..examples import DetectionData
 from ..images import checked_size
 from .format import Format
@@ -80,12 +80,9 @@ def read_coco(
             problems.append(f"{path}: annotations[{i}] of an image that is not listed ({number}), left out")
         elif number in usable:
             image, size, objects = usable[number]
-            box, problem = usable_box(_corners(entry.get("bbox")), label, size)
-            source = f"{path}: annotations[{i}] of {image.name}"
-            if problem:
-                problems.append(f"{source}: {problem}")
-            if box:
-                objects.append(Annotation(label, box, source, _area(entry.get("area")), bool(entry.get("iscrowd"))))
+            source, corners = f"{path}: annotations[{i}] of {image.name}", _corners(entry.get("bbox"))
+            area, crowd = _area(entry.get("area")), bool(entry.get("iscrowd"))
+            add_object(objects, problems, label, corners, size, source, area, crowd)
     if class_names is None:
         class_names = list(dict.fromkeys(categories[number] for number in sorted(categories)))
     found = [(image, objects) for image, _, objects in usable.values()]

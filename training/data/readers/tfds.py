@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..annotations import Annotation, collect, collect_labels, usable_box
+from ..annotations import add_object, collect, collect_labels
 from ..examples import ClassificationData, DetectionData
 from ..images import StoredImage, upright_size
 from .format import Format
@@ -113,11 +113,8 @@ def _objects(fields, image, names, problems):
         if number not in range(len(names)):
             problems.append(f"{image}: class {number} is none of 0 to {len(names) - 1}, left out")
             continue
-        box, problem = usable_box(values, names[number], size)
-        if problem:
-            problems.append(f"{image}: {problem}")
-        if box:
-            objects.append(Annotation(names[number], box, str(image), None, bool(crowds[i]) if crowds else False))
+        crowd = bool(crowds[i]) if crowds else False
+        add_object(objects, problems, names[number], values, size, str(image), crowd=crowd)
     return objects
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..annotations import Annotation, collect, collect_labels, usable_box
+from ..annotations import add_object, collect, collect_labels
 from ..examples import ClassificationData, DetectionData
 from ..images import StoredImage, upright_size
 from .format import SPLIT_ORDER, Format
@@ -109,12 +109,8 @@ def read_tfrecord(
 def raw_records(file, skip=0, take=-1):
     """Yield (byte where its data begins, data) of each record in a TFRecord file, its check sums verified.
 
-    Args:
-        file: its path.
-        skip, take: the first record to yield, and how many; -1 for all.
-
-    Raises:
-        ValueError: where the file is damaged or breaks off, with the number of records before that.
+    `skip` and `take` are the first record to yield, and how many; -1 for all. A ValueError says after how many records
+    the file is damaged or breaks off.
     """
     import tensorflow as tf
 
@@ -209,12 +205,9 @@ def _objects(fields, source, size, names, seen, problems):
     areas, crowds = (fields.get(f"image/object/{name}", []) for name in ("area", "is_crowd"))
     objects = []
     for i, (label, values) in enumerate(rows):
-        box, problem = usable_box(values, label, size)
-        if problem:
-            problems.append(f"{source}: {problem}")
-        if box:
-            area = float(areas[i]) if i < len(areas) and np.isfinite(areas[i]) and areas[i] > 0 else None
-            objects.append(Annotation(label, box, source, area, bool(crowds[i]) if i < len(crowds) else False))
+        area = float(areas[i]) if i < len(areas) and np.isfinite(areas[i]) and areas[i] > 0 else None
+        crowd = bool(crowds[i]) if i < len(crowds) else False
+        add_object(objects, problems, label, values, size, source, area, crowd)
     return objects
 
 

@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..annotations import Annotation, collect, usable_box
+from ..annotations import add_object, collect
 from ..examples import DetectionData
 from ..images import checked_size
 from .format import Format
@@ -92,11 +92,7 @@ def _read_annotation(root, name, problems):
             problems.append(f"{xml}: an object without a name, left out")
             continue
         values = () if bounds is None else map(bounds.findtext, ("xmin", "ymin", "xmax", "ymax"))
-        box, problem = usable_box(values, label, size)
-        if problem:
-            problems.append(f"{xml}: {problem}")
-        if box:
-            objects.append(Annotation(label, box, str(xml)))
+        add_object(objects, problems, label, values, size, str(xml))
     return image, objects
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ....tflite.device.frames import SUFFIXES
-from ..annotations import Annotation, collect, usable_box
+from ..annotations import add_object, collect
 from ..examples import DetectionData
 from ..images import upright_size
 from .format import Format
@@ -163,11 +163,7 @@ def _objects(file, size, names, posed, problems):
         elif not (len(values) == 4 or posed and len(values) > 4 or len(values) >= 6 and len(values) % 2 == 0):
             problems.append(f"{source}: {len(values)} numbers after the class, expected 4 or a polygon's, left out")
         else:
-            box, problem = usable_box(_corners(values, size, posed), names[int(label)], size)
-            if problem:
-                problems.append(f"{source}: {problem}")
-            if box:
-                objects.append(Annotation(names[int(label)], box, source))
+            add_object(objects, problems, names[int(label)], _corners(values, size, posed), size, source)
     return objects
 
 
