@@ -165,13 +165,11 @@ def _raw_heads(model):
 
 def _to_flatbuffer(model, precision):
     serve, shape = _exported(model), (1, *model.inputs[0].shape[1:])
-    module = tf.Module()
-    # The variables alone: saving a tf-keras model would save every layer's functions too.
-    module.held = [
-        getattr(weight, "value", weight) if isinstance(model, keras.Model) else weight for weight in model.weights
-    ]
     signature = [tf.TensorSpec(shape, tf.float32, "image")]
+    module = tf.Module()
     module.serve = tf.function(serve, input_signature=signature, autograph=False)
+    # What it reads alone: saving a tf-keras model would save every layer's functions and the training's variables too.
+    module.variables_read = module.serve.get_concrete_function().variables
     with tempfile.TemporaryDirectory() as folder, _without_gradients():
         # Each rounding of a quantized model has a custom gradient; tracing them takes minutes and none is used.
         plain_save = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
