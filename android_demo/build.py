@@ -35,6 +35,7 @@ KOTLIN = "-no-stdlib -no-reflect -nowarn -jvm-target 1.8 -Xjdk-release=1.8 -api-
 KOTLIN += " -Xsam-conversions=class -Xstring-concat=inline"
 # Its jar marks more things as nullable than the SDK's.
 KOTLIN += " -Xnullability-annotations=@android.annotation:ignore"
+JAVA = "java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx2g"  # short runs, on any number of cores
 
 
 def run(*command, **options):
@@ -124,7 +125,7 @@ def link_resources():
 
 def compile_kotlin(sources, classpath, output):
     compiler = join(artifacts("tools"))
-    main = ("java", "-XX:TieredStopAtLevel=1", "-cp", compiler, "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler")
+    main = (*JAVA, "-cp", compiler, "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler")
     run(*main, *KOTLIN.split(), "-cp", join(classpath), "-d", fresh(output), *sources)
 
 
@@ -161,7 +162,7 @@ def make_dex(classes, classpath):
                             archive.writestr(entry, jar.read(entry))
     dx = named(artifacts("tools"), "dalvik-dx")
     options = ("--dex", f"--min-sdk-version={MIN_SDK}", f"--output={BUILD / 'classes.dex'}", merged)
-    run("java", "-Xmx2g", "-cp", dx, "com.android.dx.command.Main", *options)
+    run(*JAVA, "-cp", dx, "com.android.dx.command.Main", *options)
     return BUILD / "classes.dex"
 
 
@@ -214,7 +215,7 @@ def run_tests(classes, classpath, resources):
     }
     flags = [f"-D{name}={value}" for name, value in options.items()]
     main = ("org.junit.runner.JUnitCore", *(f"cspkeras.demo.{name}" for name in names))
-    return run("java", "-Xmx2g", *flags, "-cp", join([output, classes, *libraries, android]), *main)
+    return run(*JAVA, *flags, "-cp", join([output, classes, *libraries, android]), *main)
 
 
 def main():
