@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tiers"]
+pytest_plugins = ["tiers", "quick_graphs"]
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # The processes that tests start find tests/support as the tests do.
@@ -34,20 +34,20 @@ def test_data():
 
 @pytest.fixture(scope="session")
 def make_detector():
-    """`small_detector`, a function."""
-    from small_networks import small_detector
+    """`shallow_detector`, a function."""
+    from small_networks import shallow_detector
 
-    return small_detector
+    return shallow_detector
 
 
 @pytest.fixture(scope="session")
 def detector():
-    """A small detector that no test may change."""
+    """A detector of few layers that no test may change."""
     import keras
-    from small_networks import small_detector
+    from small_networks import shallow_detector
 
     keras.utils.set_random_seed(0)
-    return small_detector()
+    return shallow_detector()
 
 
 @pytest.fixture
@@ -63,10 +63,10 @@ def models(tmp_path_factory):
     """A folder with a detector for `COLORS`, and files that are none."""
     import keras
     from small_data import COLORS
-    from small_networks import small_detector
+    from small_networks import shallow_detector
 
     folder = tmp_path_factory.mktemp("models")
-    small_detector(classes=tuple(COLORS)).save(folder / "detector.keras")
+    shallow_detector(classes=tuple(COLORS)).save(folder / "detector.keras")
     keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)], name="plain").save(folder / "plain.keras")
     (folder / "text.keras").write_text("no model")
     (folder / "text.tflite").write_text("no model")

@@ -9,9 +9,18 @@ import keras
 import numpy as np
 import pytest
 from one_step import DETECTOR, build, outputs, train
+from quick_graphs import XLA_FLAGS
 from small_networks import SMALL
 
 each = pytest.mark.parametrize("name", [*SMALL, DETECTOR])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_xla():
+    """`XLA_FLAGS` for TensorFlow's XLA, which reads them when it first compiles, and for JAX's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XLA_FLAGS", XLA_FLAGS)
+        yield
 
 
 @cache
@@ -57,8 +66,8 @@ def copy(name):
 
 @cache
 def trained(name):
-    """`train` on TensorFlow, not compiled, in single precision."""
-    return train(copy(name), name, keras.optimizers.SGD(0.01), jit_compile=False)
+    """`train` on TensorFlow, operation by operation, in single precision."""
+    return train(copy(name), name, keras.optimizers.SGD(0.01), run_eagerly=True)
 
 
 def error(step, expected):
@@ -102,6 +111,6 @@ def test_half_precision_learns_the_same(name):
     expected = outputs(network(name))
     np.testing.assert_allclose(outputs(model), expected, rtol=0, atol=0.02 * np.ptp(expected))
     optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.01), initial_scale=1024)
-    found, (loss, step) = train(model, name, optimizer), trained(name)
+    found, (loss, step) = train(model, name, optimizer, run_eagerly=True), trained(name)
     assert found[0] == pytest.approx(loss, rel=0.05)
     assert error(found[1], step) < 0.9  # batch-norms over eight values magnify rounding

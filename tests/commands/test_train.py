@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 from small_data import COLORS
-from small_networks import small_detector
+from small_networks import shallow_detector
 
 from cspkeras.backbones import peleenet
 from cspkeras.commands.main import main
@@ -91,7 +91,7 @@ def test_what_train_builds(arguments, build, anchors, replace_build, monkeypatch
 @pytest.fixture
 def quick_fit(replace_build, monkeypatch):
     """`train` with a small detector that is not trained, up to the first file."""
-    replace_build(lambda _, classes, **options: small_detector(classes=classes))
+    replace_build(lambda _, classes, **options: shallow_detector(classes=classes))
     monkeypatch.setattr(tasks, "batches", lambda *_, **__: pytest.fail("the folder is checked first"))
 
 

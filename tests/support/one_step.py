@@ -33,6 +33,7 @@ def train(model, name, optimizer, **options):
     target, loss = np.array([0, 2]), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     if name == DETECTOR:
         target, loss = TARGETS, None
+    optimizer.build(model.trainable_weights)  # now, or the step would be traced twice
     model.compile(optimizer, loss, **options)
     before = [keras.ops.convert_to_numpy(weight) for weight in model.trainable_weights]
     history = model.fit(images(), target, batch_size=2, verbose=0).history
@@ -42,6 +43,8 @@ def train(model, name, optimizer, **options):
 
 def jax_side(folder):
     """Write what `test_jax_gives_and_learns_the_same` compares with, as {network's name}.npz."""
+    # The weights come from files; random ones first would be compiled anew for each shape.
+    keras.initializers.VarianceScaling.__call__ = lambda self, shape, dtype=None, **_: np.zeros(shape, dtype)
     for name in (*SMALL, DETECTOR):
         model = build(name)
         model.load_weights(Path(folder, f"{name}.weights.h5"))

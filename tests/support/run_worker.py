@@ -7,9 +7,8 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import keras
+from small_networks import shallow_detector
 
-from cspkeras.backbones import peleenet
-from cspkeras.detection import Detector
 from cspkeras.training import Recipe, fit, read_voc
 from cspkeras.training.distribution.workers import worker
 from cspkeras.training.run.callback import Run
@@ -32,8 +31,5 @@ Run.save = save_and_die
 resume = (Path(folder) / "last.npz").exists()
 needed = (LAST, BEST) if resume else ()
 place = worker(workers, int(rank), folder, recipe.batch_size, needed) if workers else nullcontext(folder)
-spec = peleenet.PeleeSpec(blocks=(1, 1, 1, 1), cross_stage=True, stem=8, growth_rate=8, bottleneck=(8, 8, 8, 8))
 with place as own:
-    backbone = peleenet.build(spec, include_top=False, input_shape=(64, 64, 3))
-    model = Detector(backbone, "efm", 3, neck_options={"width": 32})
-    fit(model, read_voc(voc, "train"), read_voc(voc, "val"), own, recipe, resume=resume)
+    fit(shallow_detector(), read_voc(voc, "train"), read_voc(voc, "val"), own, recipe, resume=resume)

@@ -45,8 +45,8 @@ def small_backbone(name, **options):
 
 
 def small_detector(size=64, classes=3, width=64):
-    """A CSPPeleeNet + EFM small enough for a test, its weights as initialized."""
-    spec = peleenet.PeleeSpec(blocks=(1, 2, 4, 2), cross_stage=True, stem=8, growth_rate=16, bottleneck=(8, 8, 16, 16))
+    """A CSPPeleeNet + EFM small enough for a test, its weights as initialized: most kinds of layers, three maps."""
+    spec = peleenet.PeleeSpec(blocks=(1, 1, 2, 1), cross_stage=True, stem=8, growth_rate=16, bottleneck=(8, 8, 16, 16))
     backbone = peleenet.build(spec, include_top=False, input_shape=(size, size, 3))
     return Detector(backbone, "efm", classes, neck_options={"width": width, "sam": True})
 
@@ -91,6 +91,12 @@ def build_kind(kind, input_shape=(64, 64, 3), **options):
     """Build one of `KINDS`."""
     family, spec = KINDS[kind]
     return family.build(spec, input_shape=input_shape, **options)
+
+
+def shallow_detector(size=64, classes=3, width=16):
+    """A detector of few layers and two maps, where any will do: a quarter of `small_detector`'s time to trace."""
+    backbone = build_kind("darknet tiny", (size, size, 3), include_top=False)
+    return Detector(backbone, "fpn_tiny", classes, neck_options={"width": width})
 
 
 @cache

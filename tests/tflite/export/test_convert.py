@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from small_networks import small_detector
 from untrained import spread_outputs
 
 import cspkeras
@@ -20,10 +21,10 @@ def batches():
 
 
 @pytest.fixture(scope="module")
-def spread_detector(make_detector):
+def spread_detector():
     """A detector whose heads spread over their whole range, as a trained one's do."""
     keras.utils.set_random_seed(3)
-    return spread_outputs(make_detector(), IMAGES)
+    return spread_outputs(small_detector(), IMAGES)
 
 
 @pytest.fixture(scope="module")
@@ -103,8 +104,8 @@ def test_depthwise_convolutions_are_int8_too(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_quantization_aware_model_converts(spread_detector, tmp_path):
-    quantized = calibrate(quantize_aware(spread_detector), batches())
+def test_a_quantization_aware_model_converts(make_detector, tmp_path):
+    quantized = calibrate(quantize_aware(spread_outputs(make_detector(), IMAGES)), batches())
     path = convert(quantized, tmp_path / "q.tflite", "int8")
     assert check(path, reference=reference(quantized), images=IMAGES).faults == []
 
@@ -131,9 +132,9 @@ def test_a_classifier_converts(tmp_path):
         ),
     ],
 )
-def test_wrong_arguments(spread_detector, tmp_path, arguments, message):
+def test_wrong_arguments(detector, tmp_path, arguments, message):
     with pytest.raises(ValueError, match=message):
-        convert(spread_detector, tmp_path / "x.tflite", **arguments)
+        convert(detector, tmp_path / "x.tflite", **arguments)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -145,23 +146,29 @@ def test_a_model_of_any_size_is_refused(tmp_path):
 
 
 @pytest.mark.integration
-def test_a_file_that_does_not_run_gets_no_name(spread_detector, tmp_path, monkeypatch):
+def test_a_file_that_does_not_run_gets_no_name(detector, tmp_path, monkeypatch):
     def fails(*_, **__):
         raise litert.LiteRTError("it does not run")
 
     monkeypatch.setattr(litert, "run_cpu", fails)
     with pytest.raises(RuntimeError, match="does not run"):
-        convert(spread_detector, tmp_path / "x.tflite")
+        convert(detector, tmp_path / "x.tflite")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def papers_detector():
+    """The paper's detector at its size, and an image for it."""
+    image = np.random.default_rng(0).uniform(0, 1, (1, 416, 416, 3)).astype("float32")
+    return spread_outputs(cspkeras.CSPPeleeNetEFM(80, (416, 416, 3)), image), image
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float16", "int8"])
-def test_the_papers_detector_at_its_size_is_wholly_delegated(tmp_path, precision):
-    images = np.random.default_rng(0).uniform(0, 1, (2, 416, 416, 3)).astype("float32")
-    model = spread_outputs(cspkeras.CSPPeleeNetEFM(80, (416, 416, 3)), images)
-    path = convert(model, tmp_path / "x.tflite", precision, calibration=images[:, None])
-    checked = check(path, reference=reference(model), images=images)
+def test_the_papers_detector_at_its_size_is_wholly_delegated(papers_detector, tmp_path, precision):
+    model, image = papers_detector
+    path = convert(model, tmp_path / "x.tflite", precision, calibration=[image])
+    checked = check(path, reference=reference(model), images=image)
     assert checked.faults == []
     if checked.gpu_delegated is None:
         pytest.skip(checked.gpu_note)

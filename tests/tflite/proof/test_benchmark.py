@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import cell_detector
 import pytest
-from small_networks import small_detector
+from small_networks import shallow_detector
 
 from cspkeras.commands.main import main
 from cspkeras.reports.bar_chart import bar_chart
@@ -59,7 +59,7 @@ def test_operations_are_named_by_the_layers_with_weights():
 
 @pytest.mark.slow
 def test_a_detectors_layers_are_named(tmp_path):
-    model = small_detector()
+    model = shallow_detector()
     measured = benchmark(convert(model, tmp_path / "model.tflite"), threads=(1, 2), runs=3)
     assert [one.threads for one in measured.latencies] == [1, 2]
     layers = {operation.layer for operation in measured.operations} - {""}

@@ -14,7 +14,8 @@ from cspkeras.training.distribution.gpus import mirrored
 TRAIN = """
 import json, sys
 import keras, numpy as np, tensorflow as tf
-from small_networks import small_detector
+import quick_graphs
+from small_networks import shallow_detector
 from cspkeras.saving import load_detector
 from cspkeras.training import DetectionData, Recipe, fit, read_voc
 from cspkeras.training.distribution import gpus
@@ -31,7 +32,7 @@ losses = []
 for count in (1, 2):
     keras.utils.set_random_seed(0)
     with gpus.mirrored(count, folder + str(count), 8) as own:
-        model = small_detector(width=32)
+        model = shallow_detector()
         losses += [row["loss"] for row in fit(model, train, val, own, recipe)]
         assert len(model.predict_on_batch(np.zeros((3, 64, 64, 3), "float32"))[0]) == 3
 weights = [load_detector(f"{folder}{count}/best.keras").get_weights() for count in (1, 2)]

@@ -13,6 +13,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from quick_graphs import XLA_FLAGS
 from small_data import small_voc
 
 from cspkeras.commands.main import main
@@ -26,10 +27,7 @@ from cspkeras.training.pipeline.detection import letterboxed
 SCRIPT = Path(__file__).parents[2] / "support" / "run_worker.py"
 LIMIT = 300  # seconds for a run
 TWO = "localhost:5000,localhost:5001"
-QUICK = {  # to compile
-    "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-}
+QUICK = {"XLA_FLAGS": XLA_FLAGS, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}  # to compile
 
 
 @pytest.mark.parametrize(

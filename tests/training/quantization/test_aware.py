@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from small_networks import small_detector
 
 import cspkeras
 from cspkeras.training.quantization.aware import calibrate, quantize_aware, unwrap
@@ -48,8 +49,14 @@ def randomized(model):
 
 
 @pytest.fixture(scope="module")
-def randomized_detector(make_detector):
-    return randomized(make_detector())
+def randomized_detector():
+    return randomized(small_detector())
+
+
+@pytest.fixture(scope="module")
+def quantized_detector(randomized_detector):
+    """What is made of it, of which no test may change more than the ranges."""
+    return quantize_aware(randomized_detector)
 
 
 @pytest.mark.integration
@@ -73,26 +80,23 @@ def test_backbones_translate_exactly(build):
 
 
 @pytest.mark.integration
-def test_every_layer_is_wrapped(randomized_detector):
-    quantized = quantize_aware(randomized_detector)
-    inner = [layer for layer in quantized.layers if not layer.name.startswith("quant_")]
+def test_every_layer_is_wrapped(randomized_detector, quantized_detector):
+    inner = [layer for layer in quantized_detector.layers if not layer.name.startswith("quant_")]
     assert [layer.name for layer in inner] == ["image"]
-    wrapped = {unwrap(layer).name for layer in quantized.layers}
+    wrapped = {unwrap(layer).name for layer in quantized_detector.layers}
     assert wrapped >= {layer.name for layer in randomized_detector.layers}
 
 
 @pytest.mark.integration
-def test_calibration_sets_ranges_and_leaves_weights(randomized_detector):
-    quantized = quantize_aware(randomized_detector)
-
+def test_calibration_sets_ranges_and_leaves_weights(randomized_detector, quantized_detector):
     def kept():
-        return {w.name: w.numpy() for w in quantized.weights if "moving" in w.name or "kernel:" in w.name}
+        return {w.name: w.numpy() for w in quantized_detector.weights if "moving" in w.name or "kernel:" in w.name}
 
     before = kept()
-    calibrate(quantized, [IMAGES[:2], IMAGES[2:]])
+    calibrate(quantized_detector, [IMAGES[:2], IMAGES[2:]])
     for name, value in kept().items():
         np.testing.assert_array_equal(value, before[name], err_msg=name)
-    for ours, exact in zip(outputs(quantized), outputs(randomized_detector), strict=True):
+    for ours, exact in zip(outputs(quantized_detector), outputs(randomized_detector), strict=True):
         assert 0 < np.abs(ours - exact).mean() < 0.05 * np.ptp(exact)
 
 
@@ -154,11 +158,9 @@ def test_an_operation_with_settings_is_named():
 
 
 @pytest.mark.integration
-def test_what_is_concatenated_shares_one_range(randomized_detector):
-    quantized = quantize_aware(randomized_detector)
-
+def test_what_is_concatenated_shares_one_range(quantized_detector):
     def range_of(name):
-        return quantized.get_layer(f"quant_{name}").quantize_config.output.range
+        return quantized_detector.get_layer(f"quant_{name}").quantize_config.output.range
 
     shared = ["stage3_fuse", "stage3_part1_act", "stage3_part2_transition_act", "neck_p4_concat"]
     assert len({range_of(name) for name in shared}) == 1

@@ -5,7 +5,7 @@ import re
 import keras
 import numpy as np
 import pytest
-from small_networks import small_detector
+from small_networks import shallow_detector
 from tiny_classifier import fit_tiny, tiny
 
 from cspkeras.training.recipes.freezing import frozen
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.integration
 
 
 def test_frozen_stages():
-    model = small_detector()
+    model = shallow_detector()
     names = {layer.name for layer in model.layers if layer.trainable_weights}
     with frozen(model, 2):
         still = {layer.name for layer in model.layers if layer.trainable_weights}

@@ -21,7 +21,8 @@ SPEED = {"images_per_second", "data_wait"}  # what no two runs have in common
 TRAIN = """
 import sys
 import keras, numpy as np, tensorflow as tf
-from small_networks import small_detector
+import quick_graphs
+from small_networks import shallow_detector
 from cspkeras.training import ClassificationData, LabelledImage, Recipe, fit, read_voc
 tf.config.experimental.enable_op_determinism()
 keras.utils.set_random_seed(0)
@@ -38,7 +39,7 @@ if kind == "classifier":  # with dropout, gradients over two steps, and SGD
     train, val = (ClassificationData(images[i:], tuple("abc")) for i in (0, 10))
     recipe |= dict(optimizer="sgd", accumulate=2, learning_rate=0.1, epochs=10)
 else:
-    model = small_detector()
+    model = shallow_detector()
 if kind == "quantized":
     from cspkeras.training import quantize_aware
     model = quantize_aware(model)

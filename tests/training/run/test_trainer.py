@@ -173,9 +173,9 @@ COMMAND = """
 import sys
 from cspkeras.commands.main import main
 from cspkeras.registry import NETWORKS
-from small_networks import small_detector
+from small_networks import shallow_detector
 for name, network in NETWORKS.items():
-    NETWORKS[name] = network._replace(build=lambda classes, **_: small_detector(classes=classes))
+    NETWORKS[name] = network._replace(build=lambda classes, **_: shallow_detector(classes=classes))
 sys.exit(main(sys.argv[1:]))
 """
 
