@@ -21,12 +21,12 @@ $(VENV)/installed: pyproject.toml setup.py
 	@touch $@
 
 demo: $(VENV)/installed
-	@echo "== Running the demo: train, quantize, convert, check, detect; under 10 minutes on 2 cores"
+	@echo "== Running the demo: train, quantize, convert, check, detect; about 10 minutes on 2 cores"
 	$(BIN)/cspkeras demo
 	@echo "== Open runs/demo/report.html"
 
 test: demo
-	@echo "== Running all tests, a file at a time in $(JOBS) processes: about 35 minutes on 2 cores"
+	@echo "== Running all tests, a file at a time in $(JOBS) processes: about 40 minutes on 2 cores"
 	CSPKERAS_DEMO_RUN=runs/demo $(BIN)/python -m pytest -m "" -n $(JOBS) --durations=20
 
 android: $(VENV)/installed

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tiers", "quick_graphs"]
+pytest_plugins = ["tiers"]
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # The processes that tests start find tests/support as the tests do.

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 from one_step import DETECTOR, build, outputs, train
-from quick_graphs import XLA_FLAGS
+from quick_xla import XLA_FLAGS
 from small_networks import SMALL
 
 each = pytest.mark.parametrize("name", [*SMALL, DETECTOR])

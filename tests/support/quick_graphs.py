@@ -1,9 +1,5 @@
-"""The graph optimizer off: in the few steps of a test it takes longer than it saves. The demo runs with it."""
+"""The graph optimizer off, for child processes of a few steps: it takes longer than it saves, but saves memory too."""
 
 import tensorflow as tf
 
 tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-
-# For XLA, which compiles longer than it runs: neither optimized, nor fused, nor in many parts.
-XLA_FLAGS = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-XLA_FLAGS += " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"

@@ -46,7 +46,7 @@ def small_backbone(name, **options):
 
 def small_detector(size=64, classes=3, width=64):
     """A CSPPeleeNet + EFM small enough for a test, its weights as initialized: most kinds of layers, three maps."""
-    spec = peleenet.PeleeSpec(blocks=(1, 1, 2, 1), cross_stage=True, stem=8, growth_rate=16, bottleneck=(8, 8, 16, 16))
+    spec = peleenet.PeleeSpec(blocks=(1, 2, 2, 1), cross_stage=True, stem=8, growth_rate=16, bottleneck=(8, 8, 16, 16))
     backbone = peleenet.build(spec, include_top=False, input_shape=(size, size, 3))
     return Detector(backbone, "efm", classes, neck_options={"width": width, "sam": True})
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 from norms import left_norms, lone_norms
-from small_networks import small_backbone
+from small_networks import build_kind, small_backbone
 from untrained import calibrate_norms
 
 import cspkeras
@@ -27,15 +27,16 @@ RELU6 = "CSPPeleeNet", "CSPMobileNetV2", "CSPDarknet53"
 SMALL = {
     "CSPDenseNet201": lambda: small_backbone("CSPDenseNet201"),
     "CSPResNeXt50Elastic": lambda: small_backbone("CSPResNeXt50Elastic"),
-    "panet_spp, mish": lambda: detector("panet_spp", width=32),
-    "gfm": lambda: detector("gfm", width=32),
-    "efm, spp": lambda: detector("efm", width=32, sam=True, spp=True),
+    "panet_spp, mish": lambda: detector(
+        small_backbone("CSPDarknet53", include_top=False, activation="mish"), "panet_spp", width=32
+    ),
+    "gfm": lambda: detector(build_kind("darknet tiny", include_top=False), "gfm", width=32),
+    "efm, spp": lambda: detector(build_kind("darknet tiny", include_top=False), "efm", width=32, sam=True, spp=True),
 }
 FIVE = *SMALL, "YOLOXNano"
 
 
-def detector(neck, **options):
-    backbone = small_backbone("CSPDarknet53", include_top=False, activation="mish")
+def detector(backbone, neck, **options):
     return cspkeras.Detector(backbone, neck, 3, neck_options=options)
 
 

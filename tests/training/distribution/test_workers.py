@@ -13,7 +13,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from quick_graphs import XLA_FLAGS
+from quick_xla import XLA_FLAGS
 from small_data import small_voc
 
 from cspkeras.commands.main import main
