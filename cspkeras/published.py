@@ -30,8 +30,8 @@ class Published:
 
     source: str  # where the figures are published
     size: int  # side of the input in pixels for all figures
-    params: float | None = None  # published parameters in millions: of backbones those of the convolutions alone
-    # parameters as Keras counts them, with as many classes as published; where there is no cfg, this network's own
+    params: float | None = None  # published, in millions; of a backbone the convolutions' alone
+    # parameters as Keras counts them, with the published number of classes; without a cfg those counted here
     trainable: int | None = None
     bflops: float | None = None  # by the authors' rule (`cspkeras.analysis`)
     # BFLOPs of this network, where the published figure is missing or counts by another rule
@@ -43,7 +43,7 @@ class Published:
     ap75: float | None = None
     cfg: str | None = None  # the name of the cfg without its ending, where one was published
     classes: int = 1000  # 1000 of ImageNet, 80 of COCO
-    pyramid: tuple[int, ...] = ()  # a backbone's channels of each level of the pyramid, the last of which is P5
+    pyramid: tuple[int, ...] = ()  # channels of each level of a backbone's pyramid; the last level is P5
 
     def __str__(self) -> str:
         texts = {

@@ -14,7 +14,7 @@ NAMES = "Layer", "Kind", "Output", "Weights", "BFLOPs", "CIO", "Activations"
 
 
 def write_analysis(path, costs):
-    """Write the page of `costs`, those of `summary`; return its path. It is replaced only by a complete one."""
+    """Write the page of `costs`, as `summary` takes them; return its path. A complete page alone replaces a file."""
     names = [model.name for model, *_ in costs]
     (_, *columns), *rows = summary(costs)
     lines = [(name, [f"<td>{text}</td>" for text in texts]) for name, *texts in rows]

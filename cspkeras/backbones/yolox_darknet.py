@@ -55,9 +55,9 @@ def pooling_pyramid(x, *, activation="swish", name):
 def build(width, depth, *, depthwise=False, activation="swish", name="yoloxdarknet", **options):
     """Build the backbone, without a top unless the options, those of `assemble`, say so.
 
-    `width` is the stem's channels, of which the four stages have 2, 4, 8 and 16 times as many; `depth` the bottlenecks
-    of the first and the last stage, those between have three times as many. With `depthwise` all 3x3 convolutions but
-    the stem's are depthwise separable.
+    `width` is the number of the stem's channels; the four stages have 2, 4, 8 and 16 times as many. `depth` is the
+    number of bottlenecks in the first and the last stage; the two between have three times as many. With `depthwise`
+    all 3x3 convolutions but the stem's are depthwise separable.
     """
     conv, csp = (partial(f, depthwise=depthwise, activation=activation) for f in (conv3x3, csp_layer))
 

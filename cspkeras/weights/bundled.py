@@ -27,9 +27,9 @@ BUNDLED = {
 
 
 def load_bundled(model, name, skip_mismatch=False):
-    """Give a model, that which was trained with any input size, the weights of `BUNDLED[name]`.
+    """Load the weights of `BUNDLED[name]` into the detector that they are of, of any input size.
 
-    With `skip_mismatch` it may have another number of classes; its class predictions stay as they are.
+    With `skip_mismatch` the detector may have another number of classes; its class predictions stay as they are.
     """
     with np.load(Path(__file__).with_name(f"{name}.npz"), allow_pickle=False) as file:
         arrays = dict(file)

@@ -1,4 +1,7 @@
-"""The graph optimizer off, for child processes of a few steps: it takes longer than it saves, but saves memory too."""
+"""Turn TensorFlow's graph optimizer off: for a few steps it takes longer than it saves.
+
+For child processes alone: in a long one the memory that it saves counts for more.
+"""
 
 import tensorflow as tf
 

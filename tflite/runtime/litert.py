@@ -50,7 +50,7 @@ class GPURun:
 
     device: str | None  # the Vulkan device's name; None if there is none
     delegated: bool | None  # whether every operation ran on it; None without a device
-    fault: str  # why there are no outputs, one line; empty if there are
+    fault: str  # the reason in one line if there are no outputs; else empty
     rejected: list[tuple[str, str]]  # (operation, reason) of every refused operation
     outputs: dict[str, np.ndarray]  # as `CPURun.outputs`; empty without a result
 

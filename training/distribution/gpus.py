@@ -14,7 +14,7 @@ def mirrored(count, folder, batch_size):
 
     Batch-norms' statistics, and the number of assigned predictions that a detector's loss is divided by, are those of
     each part. The context yields the run's folder. ValueError: another backend than TensorFlow, more GPUs than there
-    are, or a batch, of all GPUs together, that can't be split evenly.
+    are, or a batch for all GPUs that can't be split evenly.
     """
     if (backend := keras.config.backend()) != "tensorflow":
         raise ValueError(f"--gpus needs the TensorFlow backend; on JAX use --workers. Received: backend {backend!r}")

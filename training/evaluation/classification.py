@@ -105,7 +105,7 @@ class Classified:
 
 
 def classify(answers, data, batch_size=64, report=print):
-    """Classify every image of a data set, its classes those of the classifier's `Answers`; return `Classified`.
+    """Classify every image of a data set, whose classes the classifier must have; return `Classified`.
 
     An image that can't be read is reported and left out; a ValueError says that none can.
     """

@@ -11,7 +11,7 @@ MAX_PROBLEMS = 10  # listed on a page
 def write_report(folder, evaluation, title, summary, sections, notes):
     """Write evaluation.json and evaluation.html, its sections as (heading, HTML); return the page's path.
 
-    The evaluation is what JSON can hold, with "problems", a list of lines, of which the first are added to the notes.
+    The evaluation is what JSON can hold, with "problems", a list of lines; the notes get the first of them.
     """
     write_json(Path(folder) / "evaluation.json", evaluation)
     if problems := evaluation["problems"]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 def frozen(model, stages):
     """Leave a model's stem and first stages untrained within this block; their norms use the statistics they have.
 
-    Its layers are named by their stages, 0 of which freezes none. It must be compiled within the block.
+    The layers' names tell their stages; `stages` 0 freezes none. Compile the model within the block.
     """
     names = re.compile(rf"(stem|(stage|transition)({'|'.join(map(str, range(1, stages + 1)))}))(_|$)")
     layers = [layer for layer in model.layers if stages and names.match(layer.name)]

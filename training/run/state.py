@@ -15,8 +15,8 @@ RUN_KEYS = {"step": int, "steps": int, "rows": list, "run": dict}  # of the last
 def save_state(path, model, meta, *, optimizer=True, **groups):
     """Write a compiled model's weights, and what else belongs to the state.
 
-    That is `meta`, a dict that JSON can hold, the optimizer's variables, if wanted, and other lists of arrays by name.
-    OSError: the folder can't be written, or the disk has no room for the file.
+    `meta` is a dict that JSON can hold; `optimizer` says whether the optimizer's variables are written; the groups are
+    other lists of arrays, by name. OSError: the folder can't be written, or the disk has no room for the file.
     """
     groups |= {"seed": _seeds(model), **dict(_parts(model, optimizer))}
     arrays = {f"{name}{i}": np.asarray(v) for name, values in groups.items() for i, v in enumerate(values)}

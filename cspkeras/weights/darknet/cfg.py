@@ -71,8 +71,8 @@ class Section:
 def read_cfg(path):
     """Read a cfg as Darknet does: comments (#, ;) and blanks are ignored; of an option given twice the first counts.
 
-    Return its `Section`s, at least two, the first of which is [net]. A ValueError names the file and the line that is
-    neither a section nor an option.
+    Return a list of at least two `Section`s; the first is [net]. A ValueError names the file and the line where that is
+    not so, or where a line is neither a section nor an option.
     """
     sections = []
     with open(path, encoding="utf-8-sig", errors="replace") as file:

@@ -55,7 +55,7 @@ def randomized_detector():
 
 @pytest.fixture(scope="module")
 def quantized_detector(randomized_detector):
-    """What is made of it, of which no test may change more than the ranges."""
+    """The quantization-aware detector; a test may change its ranges alone."""
     return quantize_aware(randomized_detector)
 
 

@@ -7,9 +7,9 @@ function `read_<format>(path, split, class_names)`; list that in training/__init
 
 A reader finds, for each image, its path or `images.StoredImage` and a list of `annotations.Annotation` (or the name of
 its class), adds a line to `problems` for everything that it leaves out or changes, and returns what
-`annotations.collect` (or `collect_labels`) makes of them. `annotations.add_object` (of `usable_box`) does so for a box,
-`images.upright_size` and `images.checked_size` give an image's size. Nothing is decoded while reading, and a package
-that one format alone needs is imported in its functions.
+`annotations.collect` (or `collect_labels`) makes of them. `annotations.add_object` checks a box and adds its object or
+problem; `images.upright_size` and `images.checked_size` give an image's size. Nothing is decoded while reading, and a
+package that one format alone needs is imported in its functions.
 """
 
 from . import coco, image_folder, tfds, tfrecord, voc, yolo
