@@ -2,7 +2,9 @@
 
 from math import nan
 
-from ..reports.page import cell, panel, panels, plot, table, write_page
+from markupsafe import Markup
+
+from ..reports.page import cell, panel, panels, plot, table, text_cell, write_page
 from .summary import summary
 
 CHARTS = (  # title, unit, value of a layer
@@ -17,7 +19,7 @@ def write_analysis(path, costs):
     """Write the page of `costs`, as `summary` takes them; return its path. A complete page alone replaces a file."""
     names = [model.name for model, *_ in costs]
     (_, *columns), *rows = summary(costs)
-    lines = [(name, [f"<td>{text}</td>" for text in texts]) for name, *texts in rows]
+    lines = [(name, list(map(text_cell, texts))) for name, *texts in rows]
     sections = [("Totals", table("Totals", ("", *columns), lines))]
     sections += [(title, _charts(costs, title, unit, value)) for title, unit, value in CHARTS]
     sections += [(f"Layers of {model.name}", _layers(cost)) for model, cost, _ in costs]
@@ -47,11 +49,7 @@ def _charts(costs, title, unit, value):
 def _layers(cost):
     rows = []
     for layer in cost.each:
-        texts = [
-            f"<td>{layer.kind}</td>",
-            f"<td>{'x'.join(map(str, layer.shape))}</td>",
-            cell(layer.weights, "{:,.0f}"),
-        ]
+        texts = [text_cell(layer.kind), text_cell("x".join(map(str, layer.shape))), cell(layer.weights, "{:,.0f}")]
         numbers = [cell(layer.bflops, "{:.4f}"), cell(layer.cio, "{:,.0f}"), cell(layer.activations, "{:,.0f}")]
         rows.append((layer.name, texts + numbers))
-    return f'<div class="layers">{table("Layers", NAMES, rows)}</div>'
+    return Markup('<div class="layers">{}</div>').format(table("Layers", NAMES, rows))

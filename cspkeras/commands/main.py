@@ -5,6 +5,7 @@ import os
 import sys
 
 from . import analyze, anchors, benchmark, check, data, demo, evaluate, export, models, quantize, serve, train
+from .terminal import one_line, printable_output, reason
 
 COMMANDS = (models, analyze, train, quantize, evaluate, anchors)  # in the order of --help
 COMMANDS += (export, check, data, benchmark, serve, demo)
@@ -12,7 +13,11 @@ COMMANDS += (export, check, data, benchmark, serve, demo)
 
 def main(arguments=None):
     """Run the command line; return the exit status."""
-    options = make_parser().parse_args(arguments)
+    with printable_output():
+        return _run(make_parser().parse_args(arguments))
+
+
+def _run(options):
     try:
         status = options.run(options) or 0
         sys.stdout.flush()  # a reader that has gone shows here and not at Python's end
@@ -22,15 +27,14 @@ def main(arguments=None):
         return 141  # the status that shells give a command ended by SIGPIPE
     except KeyboardInterrupt:
         return _failed(f"interrupted{options.resume_hint(options)}", 130)
-    except (ImportError, OSError, ValueError, RuntimeError) as e:
+    except Exception as e:
         if options.traceback:
             raise
-        missing = "; install what is missing with: pip install 'cspkeras[all]'" if isinstance(e, ImportError) else ""
-        return _failed(f"{e}{missing}")
+        return _failed(reason(e))
 
 
 def _failed(message, status=1):
-    print(f"cspkeras: {' '.join(message.split())}", file=sys.stderr)
+    print(f"cspkeras: {one_line(message)}", file=sys.stderr)
     return status
 
 
@@ -38,7 +42,7 @@ class _Parser(argparse.ArgumentParser):
     """An ArgumentParser whose errors are one line, as all others are."""
 
     def error(self, message):
-        self.exit(2, f"cspkeras: {message}; see {self.prog} --help\n")
+        self.exit(2, f"cspkeras: {one_line(message)}; see {self.prog} --help\n")
 
 
 def make_parser():

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from markupsafe import Markup
 
-from ..reports.page import MISSING, cell, formatted, images, number, panels, table, write_page
+from ..reports.page import MISSING, cell, formatted, images, number, panels, table, text_cell, write_page
 from ..training.run.report import CHARTS, chart
 
 
@@ -32,21 +33,22 @@ def write_summary_page(
     return write_page(path, title, summary, sections, notes)
 
 
-def _results(rows: Sequence[Mapping]) -> str:
+def _results(rows: Sequence[Mapping]) -> Markup:
     names = ("Model", "mAP50", "mAP", "Size", "Latency (ms)", "GPU delegated")
     lines = []
     for row in rows:
         accuracy = [cell(row.get(key), "{:.3f}") for key in ("mAP50", "mAP")]
-        cells = [*accuracy, f"<td>{_size(row.get('size_bytes'))}</td>", cell(row.get("latency_ms"), "{:.1f}")]
+        cells = [*accuracy, text_cell(_size(row.get("size_bytes"))), cell(row.get("latency_ms"), "{:.1f}")]
         lines.append((str(row.get("name", MISSING)), [*cells, _delegated(row)]))
     return table("Results", names, lines)
 
 
-def _delegated(row: Mapping) -> str:
+def _delegated(row: Mapping) -> Markup:
+    answer = Markup('<td class="{}">{}</td>')
     if "gpu_delegated" not in row:
-        return f'<td class="unknown">{MISSING}</td>'
+        return answer.format("unknown", MISSING)
     answers = {True: ("yes", "yes"), False: ("no", "no"), None: ("unknown", "not checked")}
-    return '<td class="{}">{}</td>'.format(*answers[row["gpu_delegated"]])
+    return answer.format(*answers[row["gpu_delegated"]])
 
 
 def _size(value) -> str:

@@ -1,7 +1,10 @@
 """Draw a chart of horizontal bars as a standalone SVG that follows the reader's light or dark setting."""
 
 from collections.abc import Sequence
-from html import escape
+
+from markupsafe import Markup
+
+from ..tflite.device.printing import printable
 
 WIDTH, NAMES, LABELS = 860, 330, 150  # of the drawing, its first and its last column, in SVG units
 ROW, GAP = 24, 34  # heights of a bar's row and of a title
@@ -19,24 +22,28 @@ def bar_chart(groups: Sequence[tuple[str, Sequence[tuple[str, float, float, str]
 
     A bar is (name, value, end of its whisker, label), the value at least 0. A whisker is drawn where it ends beyond it.
     """
-    parts, y = [], GAP
+    parts, y, text = [], GAP, Markup('<text {} x="{}" y="{}">{}</text>')
+    titled, named, labelled = map(Markup, ('class="title"', 'text-anchor="end"', 'class="label"'))
+    rectangle = Markup('<rect class="bar" x="{}" y="{}" width="{:.1f}" height="17" rx="2"/>')
+    whisker = Markup('<path class="whisker" d="M{:.1f} {}H{:.1f}m0 -4v8"/>')
     for title, bars in groups:
-        parts.append(f'<text class="title" x="16" y="{y}">{escape(title)}</text>')
+        parts.append(text.format(titled, 16, y, title))
         longest = max([max(value, end) for _, value, end, _ in bars], default=0) or 1
         scale = (WIDTH - NAMES - LABELS) / longest
         for name, value, end, label in bars:
             y += ROW
             middle, right = y - 4.5, NAMES + scale * max(value, end)
-            parts.append(f'<text x="{NAMES - 10}" y="{y}" text-anchor="end">{escape(_short(name))}</text>')
-            parts.append(f'<rect class="bar" x="{NAMES}" y="{y - 13}" width="{scale * value:.1f}" height="17" rx="2"/>')
+            parts.append(text.format(named, NAMES - 10, y, _short(name)))
+            parts.append(rectangle.format(NAMES, y - 13, scale * value))
             if end > value:
-                parts.append(f'<path class="whisker" d="M{NAMES + scale * value:.1f} {middle}H{right:.1f}m0 -4v8"/>')
-            parts.append(f'<text class="label" x="{right + 8:.1f}" y="{y}">{escape(label)}</text>')
+                parts.append(whisker.format(NAMES + scale * value, middle, right))
+            parts.append(text.format(labelled, round(right + 8, 1), y, label))
         y += GAP
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y}" width="{WIDTH}" height="{y}">'
-        f'<style>{STYLE}</style><rect class="page" width="{WIDTH}" height="{y}"/>{"".join(parts)}</svg>\n'
-    )
+    drawing = Markup(
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
+        '<style>{style}</style><rect class="page" width="{width}" height="{height}"/>{parts}</svg>\n'
+    ).format(width=WIDTH, height=y, style=Markup(STYLE), parts=Markup("").join(parts))
+    return printable(drawing)
 
 
 def _short(name: str) -> str:

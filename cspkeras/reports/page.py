@@ -1,6 +1,8 @@
 """Write a report as one HTML page that loads nothing from outside.
 
 Its style is inline, its curves are SVG, its images are embedded; it follows the reader's light or dark setting.
+
+Every part is a `Markup`, a template that escapes what is put into it; what is none is shown as text.
 """
 
 import base64
@@ -8,14 +10,15 @@ import io
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from pathlib import Path
 
 import numpy as np
+from markupsafe import Markup
 from PIL import Image
 
 from ..detection.images import check_image
 from ..files import replacing
+from ..tflite.device.printing import printable
 
 MISSING = "–"
 RUN_COLOURS = 4  # run0 to run3 in the style below
@@ -70,106 +73,123 @@ figure { margin: 0; }
 """
 
 
+PAGE = Markup("""<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>{style}</style></head>
+<body><main>
+<h1>{title}</h1>
+<p class="summary">{summary}</p>
+{body}
+</main></body></html>
+""")
+
+
 def write_page(
     path: str | os.PathLike, title: str, summary: str, sections: Sequence[tuple[str, str]], notes: Sequence[str] = ()
 ) -> Path:
-    """Write the page: title and summary as text, sections as (heading, HTML), notes as a list of lines at the end.
+    """Write the page: title and summary, sections as (heading, `Markup`), notes as a list of lines at the end.
 
     The file is replaced only when the new page is complete. Return its path.
     """
     if notes:
-        items = "".join(f"<li>{escape(note)}</li>" for note in notes)
-        sections = [*sections, ("How it was measured", f'<ul class="notes">{items}</ul>')]
-    body = "\n".join(f"<section>\n<h2>{name}</h2>\n{content}\n</section>" for name, content in sections)
-    page = f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title>
-<style>{STYLE}</style></head>
-<body><main>
-<h1>{escape(title)}</h1>
-<p class="summary">{escape(summary)}</p>
-{body}
-</main></body></html>
-"""
+        items = joined(Markup("<li>{}</li>").format(note) for note in notes)
+        sections = [*sections, ("How it was measured", Markup('<ul class="notes">{}</ul>').format(items))]
+    section = Markup("<section>\n<h2>{}</h2>\n{}\n</section>")
+    body = Markup("\n").join(section.format(*one) for one in sections)
+    page = PAGE.format(title=title, style=Markup(STYLE), summary=summary, body=body)
     with replacing(path) as aside:
-        aside.write_text(page, encoding="utf-8")
+        aside.write_text(printable(page), encoding="utf-8")
     return Path(path)
 
 
-def table(label: str, names: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> str:
-    """Return a table: a label for screen readers, the columns' names, and a name and cells (HTML) for each row."""
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
-    body = "".join(f'<tr><th scope="row">{escape(name)}</th>{"".join(cells)}</tr>\n' for name, cells in rows)
-    return (
-        f'<div class="card" role="region" aria-label="{escape(label)}" tabindex="0"><table>\n'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>"
-    )
+def joined(parts: Iterable[str]) -> Markup:
+    """Return the parts one after the other, escaped where they are not `Markup`."""
+    return Markup("").join(parts)
 
 
-def cell(value, pattern: str = "{}") -> str:
+def table(label: str, names: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> Markup:
+    """Return a table: a label for screen readers, the columns' names, and a name and `cell`s for each row."""
+    row = Markup('<tr><th scope="row">{}</th>{}</tr>\n')
+    head = joined(Markup('<th scope="col">{}</th>').format(name) for name in names)
+    body = joined(row.format(name, joined(cells)) for name, cells in rows)
+    return Markup(
+        '<div class="card" role="region" aria-label="{}" tabindex="0"><table>\n'
+        "<thead><tr>{}</tr></thead>\n<tbody>\n{}</tbody>\n</table></div>"
+    ).format(label, head, body)
+
+
+def cell(value, pattern: str = "{}") -> Markup:
     """Return a table's cell with a number, or a dash for what is not a finite number."""
-    return f"<td>{formatted(value, pattern)}</td>"
+    return text_cell(formatted(value, pattern))
 
 
-def note_html(html: str) -> str:
-    """Return a note on the part of the page below it."""
-    return f'<div class="note">{html}</div>'
+def text_cell(text: str) -> Markup:
+    """Return a table's cell with a text."""
+    return Markup("<td>{}</td>").format(text)
 
 
-def matrix(confusion: Mapping, background: str | None = None, most: int | None = None) -> str:
+def note(content: str) -> Markup:
+    """Return a note, text or `Markup`, on the part of the page below it."""
+    return Markup('<div class="note">{}</div>').format(content)
+
+
+def matrix(confusion: Mapping, background: bool = False, most: int | None = None) -> Markup:
     """Return a confusion matrix of the classes that occur or are predicted, shaded by the share of the row.
 
-    `confusion` has "classes", names, and "matrix", a row for each true class and a column for each predicted one;
-    `background` is the class of no object, which is never correct. Of more than `most` the most confused are shown.
+    `confusion` has "classes", names, and "matrix", a row for each true class and a column for each predicted one; with
+    `background` the last of them is no object, which is never correct. Of more than `most` the most confused are shown.
     """
-    names, counts = np.array(confusion["classes"]), np.array(confusion["matrix"])
-    shown = np.flatnonzero(counts.sum(axis=0) + counts.sum(axis=1))
+    names, counts = confusion["classes"], np.array(confusion["matrix"])
+    shown = np.flatnonzero(counts.sum(axis=0) + counts.sum(axis=1)).tolist()
     if most and len(shown) > most:
         wrong = counts.sum(axis=0) + counts.sum(axis=1) - 2 * counts.diagonal()
-        shown = np.sort(shown[np.argsort(-wrong[shown], kind="stable")[:most]])
-    rows = []
+        shown = sorted(sorted(shown, key=lambda k: -wrong[k])[:most])
+    no_object = len(names) - 1 if background else None
+    shaded, rows = Markup('<td class="heat" style="--share:{:.2f}">{}</td>'), []
     for true in shown:
         total, cells = max(1, counts[true].sum()), []
         for predicted in shown:
-            undefined = true == predicted and names[true] == background
-            text = MISSING if undefined else counts[true, predicted] or ""
-            cells.append(f'<td class="heat" style="--share:{counts[true, predicted] / total:.2f}">{text}</td>')
+            text = MISSING if true == predicted == no_object else counts[true, predicted] or ""
+            cells.append(shaded.format(counts[true, predicted] / total, text))
         rows.append((names[true], cells))
     size = "matrix many" if len(shown) > MAX_LARGE_CLASSES else "matrix"  # many: as wide as the page
-    return f'<div class="{size}">{table("Confusion matrix", ("", *names[shown]), rows)}</div>'
+    content = table("Confusion matrix", ("", *(names[k] for k in shown)), rows)
+    return Markup('<div class="{}">{}</div>').format(size, content)
 
 
-def panel(title: str, label: str, legend: str, drawing: str) -> str:
+def panel(title: str, label: str, legend: str, drawing: str) -> Markup:
     """Return a chart on a card: its title, its label for screen readers, `legend`s and a `plot`."""
-    return (
-        f'<figure class="card"><figcaption><b>{escape(title)}</b>{legend}</figcaption><svg class="plot" role="img" '
-        f'viewBox="0 0 {WIDTH} {HEIGHT}" aria-label="{escape(label)}">{drawing}</svg></figure>'
-    )
+    return Markup(
+        '<figure class="card"><figcaption><b>{}</b>{}</figcaption><svg class="plot" role="img" '
+        'viewBox="0 0 {} {}" aria-label="{}">{}</svg></figure>'
+    ).format(title, legend, WIDTH, HEIGHT, label, drawing)
 
 
-def legend(styles: Mapping[str, str]) -> str:
-    """Return a legend: a label for each style, which is one or two of the page's CSS classes for curves."""
-    entries = "".join(
-        f'<span><svg class="key" viewBox="0 0 32 12" aria-hidden="true">'
-        f'<path class="curve {style}" d="M2 6H30"/></svg>{escape(name)}</span>'
-        for name, style in styles.items()
+def legend(entries: Iterable[tuple[str, str]]) -> Markup:
+    """Return a legend of (label, style): a style is one or two of the page's CSS classes for curves."""
+    entry = Markup(
+        '<span><svg class="key" viewBox="0 0 32 12" aria-hidden="true">'
+        '<path class="curve {}" d="M2 6H30"/></svg>{}</span>'
     )
-    return f'<div class="legend">{entries}</div>'
+    return Markup('<div class="legend">{}</div>').format(joined(entry.format(style, label) for label, style in entries))
 
 
 def plot(
     curves: Sequence[tuple[str, Sequence]], x_name: str, y_name: str, whole: bool = False, reach: Sequence | None = None
-) -> str:
+) -> Markup:
     """Return the inside of a panel's SVG: curves as (CSS classes, points), both axes from zero.
 
     With `whole` the ticks of x are whole numbers; `reach` is a point (x, y) that the axes include.
     """
+    text, path = Markup('<text x="{}" y="{}"{}>{}</text>'), Markup('<path class="{}" d="{}"/>')
+    middle, end = Markup(' text-anchor="middle"'), Markup(' text-anchor="end"')
     known = [(x, y) for _, points in curves for x, y in points if math.isfinite(x + y)]
     if reach is not None:
         known.append(tuple(reach))
     if not known:
-        return f'<text x="{WIDTH / 2}" y="{HEIGHT / 2}" text-anchor="middle">not recorded</text>'
+        return text.format(WIDTH / 2, HEIGHT / 2, middle, "not recorded")
     xs, ys = zip(*known, strict=True)
     last, y_ticks = max(*xs, 1), _ticks(min(0, *ys), max(ys))
     right, base = WIDTH - RIGHT, HEIGHT - BOTTOM
@@ -178,29 +198,26 @@ def plot(
         up = (y - y_ticks[0]) / (y_ticks[-1] - y_ticks[0])
         return round(LEFT + x / last * (right - LEFT), 1), round(base - up * (base - TOP), 1)
 
-    parts = [
-        f'<text x="4" y="12">{y_name}</text>',
-        f'<text x="{(LEFT + right) / 2}" y="{HEIGHT - 5}" text-anchor="middle">{x_name}</text>',
-    ]
+    parts = [text.format(4, 12, "", y_name), text.format((LEFT + right) / 2, HEIGHT - 5, middle, x_name)]
     for tick in y_ticks:
         y = at(0, tick)[1]
-        parts.append(f'<path class="grid" d="M{LEFT} {y}H{right}"/>')
-        parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{tick:g}</text>')
+        parts.append(path.format("grid", f"M{LEFT} {y}H{right}"))
+        parts.append(text.format(LEFT - 8, round(y + 4, 1), end, f"{tick:g}"))
     for tick in (tick for tick in _ticks(0, last, whole=whole) if tick <= last):
         x = at(tick, 0)[0]
-        parts.append(f'<path class="axis" d="M{x} {base}v4"/>')
-        parts.append(f'<text x="{x}" y="{base + 18}" text-anchor="middle">{tick:g}</text>')
-    parts.append(f'<path class="axis" d="M{LEFT} {base}H{right}"/>')
+        parts.append(path.format("axis", f"M{x} {base}v4"))
+        parts.append(text.format(x, base + 18, middle, f"{tick:g}"))
+    parts.append(path.format("axis", f"M{LEFT} {base}H{right}"))
     for style, points in curves:
-        path, joined = "", False
+        drawn, connected = "", False
         for point in points:
             present = math.isfinite(sum(point))
             if present:
                 x, y = at(*point)
-                path += f"L{x} {y}" if joined else f"M{x} {y}h0"  # h0: a point on its own is still drawn
-            joined = present
-        parts.append(f'<path class="{style}" d="{path}"/>')
-    return "".join(parts)
+                drawn += f"L{x} {y}" if connected else f"M{x} {y}h0"  # h0: a point on its own is still drawn
+            connected = present
+        parts.append(path.format(style, drawn))
+    return joined(parts)
 
 
 def _ticks(low: float, high: float, whole: bool = False) -> list[float]:
@@ -213,28 +230,27 @@ def _ticks(low: float, high: float, whole: bool = False) -> list[float]:
     return [round(step * i, 12) for i in range(first, max(last, first + 1) + 1)]
 
 
-def figure(caption: str, image: np.ndarray) -> str:
+def figure(caption: str, image: np.ndarray) -> Markup:
     """Return a uint8 RGB image (height, width, 3) and its caption; raise a ValueError for any other image."""
     check_image(image)
     data = io.BytesIO()
     Image.fromarray(image).save(data, "JPEG", quality=92, subsampling=0)
-    source = f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode()}"
-    text, (height, width) = escape(caption), image.shape[:2]
-    return (
-        f'<figure class="card"><img src="{source}" alt="{text}" width="{width}" height="{height}">'
-        f"<figcaption>{text}</figcaption></figure>"
-    )
+    content, (height, width) = base64.b64encode(data.getvalue()).decode(), image.shape[:2]
+    return Markup(
+        '<figure class="card"><img src="data:image/jpeg;base64,{}" alt="{}" width="{}" height="{}">'
+        "<figcaption>{}</figcaption></figure>"
+    ).format(content, caption, width, height, caption)
 
 
-def images(captioned: Iterable[tuple[str, np.ndarray]], wide: bool = False) -> str:
+def images(captioned: Iterable[tuple[str, np.ndarray]], wide: bool = False) -> Markup:
     """Return a grid of `figure`s, a caption and an image each."""
-    figures = "".join(figure(caption, image) for caption, image in captioned)
-    return f'<div class="images{" wide" if wide else ""}">{figures}</div>'
+    figures = joined(figure(caption, image) for caption, image in captioned)
+    return Markup('<div class="{}">{}</div>').format("images wide" if wide else "images", figures)
 
 
-def panels(*parts: str) -> str:
+def panels(*parts: str) -> Markup:
     """Return charts and other parts beside each other."""
-    return f'<div class="panels">{"".join(parts)}</div>'
+    return Markup('<div class="panels">{}</div>').format(joined(parts))
 
 
 def number(value) -> float:

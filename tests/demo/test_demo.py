@@ -26,7 +26,7 @@ def run(tmp_path_factory):
     return folder
 
 
-class Started(Exception):
+class Started(BaseException):  # which no command reports as an error
     """A demo has begun with its work."""
 
 

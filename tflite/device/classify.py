@@ -105,7 +105,7 @@ def main(arguments=None):
     parser = make_parser(__doc__)
     parser.add_argument("--top", type=int, default=TOP, help="number of classes for each image [%(default)s]")
     parser.add_argument("--json", type=Path, help="file of all images' classes [none]")
-    return run_script("classify.py", classify_files, parser.parse_args(arguments))
+    return run_script("classify.py", classify_files, parser, arguments)
 
 
 if __name__ == "__main__":

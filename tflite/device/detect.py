@@ -147,7 +147,7 @@ def main(arguments=None):
     parser.add_argument("--class-agnostic", action="store_true", help="let boxes of other classes suppress, too")
     parser.add_argument("--draw-frames", action="store_true", help="annotate a video's frames, too")
     parser.add_argument("--json", type=Path, help="file of the detections [OUTPUT/detections.json]")
-    return run_script("detect.py", detect_files, parser.parse_args(arguments))
+    return run_script("detect.py", detect_files, parser, arguments)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from ...reports.page import formatted, images, matrix, note_html
+from ...reports.page import formatted, images, matrix, note
 from .report import class_table, write_report
 
 IMAGE_SIDE = 320  # of the page's images, at most, in pixels
@@ -30,7 +30,7 @@ def write_classification_report(folder, classified, title, notes=()):
     )
     sections = [
         ("Classes", class_table(evaluation["per_class"], ("precision", "recall", "images"))),
-        ("Confusion", note_html(about) + matrix(evaluation["confusion"], most=CONFUSED_CLASSES)),
+        ("Confusion", note(about) + matrix(evaluation["confusion"], most=CONFUSED_CLASSES)),
     ]
     if worst := classified.worst():
         captioned = (_captioned(classified, i, row) for i, row in zip(worst, evaluation["worst"], strict=True))

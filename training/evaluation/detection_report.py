@@ -12,7 +12,7 @@ from ...reports.page import (
     images,
     legend,
     matrix,
-    note_html,
+    note,
     panel,
     panels,
     plot,
@@ -20,7 +20,6 @@ from ...reports.page import (
 )
 from ...tflite.device.drawing import draw_boxes
 from ..data.examples import image_name
-from .mistakes import BACKGROUND
 from .report import class_table, write_report
 
 TRUTH, DETECTION = (37, 99, 235), (217, 72, 15)  # run0 and run1 of the page, told apart by colour-blind readers too
@@ -54,17 +53,17 @@ def write_detection_report(folder, assessment, title, notes=()):
     )
     at = f"a score above {assessment.score_threshold:g}, an IoU of {assessment.iou_threshold:g} or more"
     classes = class_table(per_class, ("AP", "AP50", "precision", "recall", "objects"))
-    confusion = panels(_curves(curves), matrix(evaluation["confusion"], BACKGROUND))
+    confusion = panels(_curves(curves), matrix(evaluation["confusion"], background=True))
     about = f"Confusion matrix: rows are true classes, columns detected ones; {at}."
     sections = [
         ("Accuracy", panels(_figures(evaluation, "mAP"), _figures(evaluation, "AR"))),
-        ("Classes", note_html(f"Precision and recall: {at}.") + classes),
-        ("Precision, recall and confusion", note_html(about) + confusion),
+        ("Classes", note(f"Precision and recall: {at}.") + classes),
+        ("Precision, recall and confusion", note(about) + confusion),
     ]
     if worst := assessment.worst():
-        keys = legend({"truth, thick where it is missed": "run0", "detection, thick where it is false": "run1"})
+        keys = legend((("truth, thick where it is missed", "run0"), ("detection, thick where it is false", "run1")))
         captioned = ((_caption(assessment, i), _drawn(assessment, i, assessment.data.class_names)) for i in worst)
-        sections.append(("Most mistakes", note_html(keys) + images(captioned, wide=True)))
+        sections.append(("Most mistakes", note(keys) + images(captioned, wide=True)))
     fixed = (
         "AP and AR as COCO defines them (faster-coco-eval); small is below 32x32 pixels, large above 96x96. "
         "Classes that do not occur have no part in the means, and their detections are in no figure here.",
@@ -81,14 +80,14 @@ def _figures(evaluation, kind):
 
 def _curves(curves):
     """Return precision over recall: a colour for each class where there are enough, and the mean."""
-    few, drawn, keys = len(curves) <= RUN_COLOURS, [], {}
-    for k, (name, curve) in enumerate(curves.items()):
-        style = f"run{k}" if few else "faint"
-        keys[name if few else "the classes"] = style
-        drawn.append((f"curve {style}", _points(curve)))
+    few = len(curves) <= RUN_COLOURS
+    styles = [f"run{k}" if few else "faint" for k in range(len(curves))]
+    keys = list(zip(curves, styles, strict=True)) if few else [("the classes", "faint")]
+    drawn = [(f"curve {style}", _points(curve)) for style, curve in zip(styles, curves.values(), strict=True)]
     if len(curves) > 1:
-        keys["mean"] = "mean dotted" if few else "mean"
-        drawn.append((f"curve {keys['mean']}", _points(np.mean(list(curves.values()), axis=0))))
+        style = "mean dotted" if few else "mean"
+        keys.append(("mean of the classes" if few and "mean" in curves else "mean", style))
+        drawn.append((f"curve {style}", _points(np.mean(list(curves.values()), axis=0))))
     title = "Precision at IoU 0.50"
     return panel(title, f"{title} by recall: {', '.join(curves)}", legend(keys), plot(drawn, "recall", "precision"))
 

@@ -8,7 +8,7 @@ import numpy as np
 from ..data.examples import DetectionData, Example, image_name
 from .detection import coco_metrics, detect_all, xywh
 
-BACKGROUND = "background"  # the class of what is not an object
+BACKGROUND = "background"  # the name of what is not an object, the confusion matrix's last row and column
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,8 @@ class Assessment:
     def to_json(self) -> dict:
         """Return everything but the images as JSON holds it, None where a value is undefined."""
         metrics = {key: value for key, value in self.metrics.items() if key not in ("per_class", "curves")}
-        examples, per_class = self.examples, {}
+        examples, per_class, names = self.examples, {}, self.data.class_names
+        background = f"{BACKGROUND} (no object)" if BACKGROUND in names else BACKGROUND  # a class may be called so
         for k, (name, figures) in enumerate(self.metrics["per_class"].items()):
             per_class[name] = _defined(figures) | precision_and_recall(self.matrix, k)
         return {
@@ -62,7 +63,7 @@ class Assessment:
             "confusion": {
                 "score_threshold": self.score_threshold,
                 "iou_threshold": self.iou_threshold,
-                "classes": [*self.data.class_names, BACKGROUND],
+                "classes": [*names, background],
                 "matrix": self.matrix.tolist(),  # rows are true classes, columns detected ones
             },
             "worst": [

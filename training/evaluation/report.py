@@ -9,7 +9,7 @@ MAX_PROBLEMS = 10  # listed on a page
 
 
 def write_report(folder, evaluation, title, summary, sections, notes):
-    """Write evaluation.json and evaluation.html, its sections as (heading, HTML); return the page's path.
+    """Write evaluation.json and evaluation.html, its sections as (heading, `Markup`); return the page's path.
 
     The evaluation is what JSON can hold, with "problems", a list of lines; the notes get the first of them.
     """

@@ -4,6 +4,8 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
+from markupsafe import Markup
+
 from ...reports.page import RUN_COLOURS, cell, images, legend, number, panel, panels, plot, table, write_page
 from ..recipes.recipe import Recipe
 from .throughput import speed
@@ -46,7 +48,7 @@ def write_run_report(path, task, progress):
     return write_page(path, f"Training of {task.model.name}", summary, sections, notes)
 
 
-def chart(history: Mapping, title: str, unit: str, columns: Sequence[tuple[str, str]]) -> str:
+def chart(history: Mapping, title: str, unit: str, columns: Sequence[tuple[str, str]]) -> Markup:
     """Return a panel with curves of each run in `history`; see `CHARTS` for the others."""
     curves, runs, kinds = [], {}, {}  # the last two: name in the legend to style
     for colour, (run, rows) in enumerate(history.items()):
@@ -55,6 +57,6 @@ def chart(history: Mapping, title: str, unit: str, columns: Sequence[tuple[str, 
             if any(math.isfinite(x + y) for x, y in points):
                 runs[run], kinds[name] = f"run{colour % RUN_COLOURS}", kind
                 curves.append((f"curve {runs[run]} {kind}", points))
-    keys = legend(runs) + (legend(kinds) if len(kinds) > 1 else "")
+    keys = legend(runs.items()) + (legend(kinds.items()) if len(kinds) > 1 else "")
     label = f"{title} by epoch: {', '.join(history)}"
     return panel(title, label, keys, plot(curves, "epoch", unit, whole=True))

@@ -1,5 +1,6 @@
 """Read Darknet's .cfg files into sections; an option is checked when it is read."""
 
+import codecs
 import re
 from dataclasses import dataclass, field
 from reprlib import repr as shown  # cut short: a faulty value may be long
@@ -71,11 +72,15 @@ class Section:
 def read_cfg(path):
     """Read a cfg as Darknet does: comments (#, ;) and blanks are ignored; of an option given twice the first counts.
 
+    The file is UTF-8, or UTF-16 where its first bytes say so, as an editor on Windows may save it.
+
     Return a list of at least two `Section`s; the first is [net]. A ValueError names the file and the line where that is
     not so, or where a line is neither a section nor an option.
     """
     sections = []
-    with open(path, encoding="utf-8-sig", errors="replace") as file:
+    with open(path, "rb") as file:
+        wide = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    with open(path, encoding="utf-16" if wide else "utf-8-sig", errors="replace") as file:
         for number, line in enumerate(file, 1):
             text = re.split("[#;]", line, maxsplit=1)[0].strip()
             option, equals, value = map(str.strip, text.partition("="))

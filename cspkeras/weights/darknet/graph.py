@@ -13,6 +13,7 @@ from .file import WeightedLayer
 # A larger network is a mistake in the cfg, and building it might take all memory.
 MAX_WEIGHTS = 1 << 29  # floats of a whole network
 MAX_MAP = 1 << 28  # values of one feature map
+USUAL_STRIDE = 32  # of a network's last map
 
 
 @keras.saving.register_keras_serializable("cspkeras")
@@ -93,6 +94,13 @@ class Graph:
         if self.heads:
             return self.heads
         return self.outputs[-1] if self.scores is None else self.scores
+
+    def odd_size(self):
+        """Return a hint for an error where halves of the input's size may not fit each other, "" elsewhere."""
+        height, width = self.image.shape[1:3]
+        if height % USUAL_STRIDE == width % USUAL_STRIDE == 0:
+            return ""
+        return f"; [net] has {width}x{height} pixels, and most networks take multiples of {USUAL_STRIDE}"
 
     def weigh(self, section, floats):
         """Count a layer's weights; raise a ValueError if the network becomes too large, before memory is allocated."""

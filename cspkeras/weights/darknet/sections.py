@@ -84,7 +84,7 @@ def _route(graph, section, name):
     group = section.integer("group_id", 0, low=0, high=groups - 1)
     shapes = by(*(x.shape[1:] for x in sources))
     if len({x.shape[1:3] for x in sources}) > 1:
-        raise section.error(f"the layers' maps must be of one size. Received: {shapes}", "layers")
+        raise section.error(f"the layers' maps must be of one size. Received: {shapes}{graph.odd_size()}", "layers")
     if any(x.shape[-1] % groups for x in sources):
         raise section.error(f"groups must divide the channels of {shapes}. Received: groups={groups}", "groups")
     if groups > 1:

@@ -9,15 +9,20 @@ import urllib.error
 import urllib.request
 from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 
 import cell_detector
 import numpy as np
 import pytest
+from hostile_pages import HOSTILE
+from html_page import Parts
 from PIL import Image
 
 from cspkeras.tflite import convert
 from cspkeras.tflite.browser import server
 from cspkeras.tflite.device.detect import Detector
+from cspkeras.tflite.device.printing import printable
+from cspkeras.tflite.export import metadata
 
 # Opens the page for each image and posts what it shows; it lies among the images, on the page's own server.
 DRIVER = """<!doctype html><iframe></iframe><script type="module">
@@ -30,7 +35,8 @@ for (const name of NAMES) {
     await new Promise((resume) => setTimeout(resume, 100));
     shown = frame.contentDocument?.documentElement?.dataset;
   }
-  await fetch("/", {method: "POST", body: JSON.stringify({name, ...shown, said: said()})});
+  const html = frame.contentDocument.documentElement.outerHTML;
+  await fetch("/", {method: "POST", body: JSON.stringify({name, ...shown, said: said(), html})});
   delete shown.found;
 }
 </script>"""
@@ -178,6 +184,36 @@ def test_the_page_says_that_litert_is_not_there(running, cells, tmp_path):
         (tmp_path / package / "dist/index.js").touch()
     (shown,) = browse(running(cells, litert=tmp_path, images=tmp_path), tmp_path, ["none.png"])
     assert shown["said"].startswith("No model; LiteRT.js can't be loaded")
+
+
+LITERT = """export const loadLiteRt = async () => {};
+export class Tensor { delete() {} }
+const answers = {boxes: [0.5, 0.5, 0.5, 0.5], scores: Array(COUNT).fill(0.9)};
+const output = (values) => ({data: async () => Float32Array.from(values), delete() {}});
+export const loadAndCompile = async () => ({
+  getInputDetails: () => [{dtype: "float32", name: "image", shape: [1, 64, 96, 3]}],
+  getOutputDetails: () => Object.keys(answers).map((name) => ({name})),
+  run: async () => Object.fromEntries(Object.entries(answers).map(([name, values]) => [name, output(values)])),
+});"""  # finds one object of each class
+
+
+@pytest.mark.slow
+def test_the_page_shows_hostile_names_as_text(running, tmp_path):
+    labels = [*(name for name in HOSTILE if name.splitlines() == [name]), "\x1b[31m\u202e"]
+    for package in server.PACKAGES:
+        (tmp_path / package / "dist").mkdir(parents=True)
+        (tmp_path / package / "dist/index.js").write_text(LITERT.replace("COUNT", str(len(labels))))
+    file = tmp_path / "m.tflite"
+    settings = cell_detector.settings(model="".join(HOSTILE[:-1]))
+    file.write_bytes(metadata.attach(b"\x1c\0\0\0TFL3" + bytes(99), settings, labels))
+    Image.new("RGB", (64, 48)).save(tmp_path / "a.png")
+    shown, missing = browse(running(file, litert=tmp_path, images=tmp_path), tmp_path, ["a.png", quote(HOSTILE[1])])
+    page = Parts(shown["html"])
+    assert [text for text in page.texts if text.endswith(" 0.90")] == [f"{printable(name)} 0.90" for name in labels]
+    assert page.shows("".join(HOSTILE[:-1]))
+    assert missing["said"].endswith(f"; images/{HOSTILE[1]}: 404 Not Found")
+    for one in (page, Parts(missing["html"])):
+        assert [len(tag) for tag in one.scripts()] == [2, 2] and "owned" not in one.texts  # the page's own
 
 
 def _compare(found, wanted, labels, pixels=0.1, score=1e-3):

@@ -185,6 +185,28 @@ def test_a_missing_camera_is_an_error_of_one_line(model, tmp_path):
     assert done.returncode == 1 and done.stderr.splitlines()[-1] == "detect.py: camera 97: not found"
 
 
+def test_no_control_character_reaches_the_terminal(model, album):
+    """Of a class or a file, nor the address of an object; a name that is not UTF-8 is no error."""
+    names = ["\x1b[31mred\x07", "\u202egreen", "\x9bblue"]
+    hostile = os.fsencode(album / "a") + b"/\x1b[2J\xff.png"
+    shutil.copy(album / "a" / "photo.jpg", hostile)
+    broken = json.dumps({"image": base64.b64encode(b"no image").decode(), "id": "\x1b[2J"})
+    command = [sys.executable, str(SCRIPT), str(model(labels=names))]
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+    options = dict(capture_output=True, timeout=60, cwd=album, env=environment)
+    done = subprocess.run([*command, hostile, "--json", "found.json"], **options)
+    assert done.returncode == 0, done.stderr
+    line = done.stdout.decode().splitlines()[0]
+    assert line.startswith(rf"{album}/a/\x1b[2J\udcff.png: 1 object (\x1b[31mred\x07 ")
+    assert json.loads((album / "found.json").read_text())[0]["detections"][0]["label"] == names[0]
+    done = subprocess.run([*command, "-"], input=broken.encode(), **options)
+    skipped, failed = done.stderr.decode().splitlines()[-2:]
+    assert skipped.startswith(r"\x1b[2J: skipped: cannot identify") and " at 0x" not in skipped
+    assert failed == "detect.py: no image could be read"
+    done = subprocess.run([*command, "a", "\x1b[2J", "--\x1b[2J"], **options)
+    assert done.returncode == 2 and b"\x1b" not in done.stderr and rb"--\x1b[2J" in done.stderr
+
+
 def test_lines_of_json_in_and_out(model, album):
     encoded = base64.b64encode((album / "b" / "scan[1].bmp").read_bytes()).decode()
     lines = ["a/photo.jpg", json.dumps({"file": "b/photo.jpg"}), json.dumps({"image": encoded, "id": 7}), '{"x": 1}']

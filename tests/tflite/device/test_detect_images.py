@@ -47,6 +47,37 @@ def test_images_of_every_kind_become_upright_rgb(tmp_path, name, image, corner, 
     np.testing.assert_allclose(loaded.getpixel((5, 3)), rest, atol=2)
 
 
+@pytest.mark.parametrize("mode", ("L", "P", "RGB", "CMYK", "I;16"))
+def test_a_tiff_that_pillow_would_map_to_memory_stands_upright(tmp_path, mode):
+    values = np.arange(54, dtype="uint16").reshape(6, 9) * 1000
+    image = Image.fromarray(values if mode == "I;16" else (values // 257).astype("uint8"))
+    image = image if mode == "I;16" else image.convert(mode)
+    upright = frames.load_image(written(tmp_path / "plain.tif", image))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = frames.load_image(written(tmp_path / "turned.tif", image.transpose(Image.Transpose.ROTATE_90), exif=exif))
+    np.testing.assert_array_equal(np.asarray(turned), np.asarray(upright))
+
+
+def written(path, image, **options):
+    image.save(path, **options)
+    return path
+
+
+def test_why_an_image_cannot_be_read_is_one_line_without_its_path(tmp_path, monkeypatch):
+    (tmp_path / "a.jpg").write_text("no image")
+    (_, _, error), *_ = frames.frames([str(tmp_path / "a.jpg")])
+    assert str(error) == "cannot identify it: unknown or damaged format"
+    (_, _, error), *_ = frames.frames([str(tmp_path / "b.jpg")])
+    assert isinstance(error, FileNotFoundError) and error.strerror == "No such file or directory"
+    assert frames.reason(MemoryError()) == "MemoryError"
+    assert frames.reason(ValueError("bad\n<_io.BytesIO object at 0x7f12ab> end")) == "bad the file end"
+    Image.new("L", (60, 40)).save(tmp_path / "large.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    (_, _, error), *_ = frames.frames([str(tmp_path / "large.png")])
+    assert str(error).startswith("Image size (2400 pixels) exceeds limit of 2000 pixels")
+
+
 def test_classes_have_colours_of_their_own():
     colors = np.array([drawing.class_color(label) for label in range(80)], int)
     distances = np.abs(colors[:, None] - colors).sum(axis=-1) + 1000 * np.eye(80, dtype=int)

@@ -189,7 +189,7 @@ def test_without_a_runtime_the_error_says_what_to_install(model, monkeypatch):
         ("suppression.py", set()),
         ("drawing.py", set()),
         ("network.py", {"frames"}),
-        ("command.py", {"frames", "network"}),
+        ("command.py", {"frames", "network", "printing"}),
         ("detect.py", {"command", "drawing", "frames", "network", "suppression"}),
         ("classify.py", {"command", "network"}),
     ],

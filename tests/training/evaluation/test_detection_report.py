@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 from html_page import Page
+from markupsafe import escape
 
 from cspkeras.training import DetectionData, Example
 from cspkeras.training.evaluation.detection_report import DETECTION, TRUTH, _drawn, write_detection_report
@@ -14,14 +15,14 @@ from cspkeras.training.evaluation.mistakes import assess
 EVIL = "<script>'\"&"
 
 
-def assessed(classes, found, size=(200, 300), problems=()):
+def assessed(classes, found, size=(200, 300), problems=(), names=None):
     """An assessment of a grey image for each class, with one object of it, of which `found` are found."""
     box, answers, examples = np.float32([[40, 40, 120, 160]]), [], []
     for k in range(classes):
         examples.append(Example(np.full((*size, 3), 120, "uint8"), box, np.int64([k])))
         boxes = box if k < found else box[:0]
         answers.append({"boxes": boxes, "labels": np.full(len(boxes), k), "scores": np.full(len(boxes), 0.9)})
-    data = DetectionData(examples, tuple(f"{EVIL}{k}" for k in range(classes)), list(problems))
+    data = DetectionData(examples, names or tuple(f"{EVIL}{k}" for k in range(classes)), list(problems))
     return assess(lambda images, **_: [answers.pop(0) for _ in images], data)
 
 
@@ -38,7 +39,7 @@ def test_the_page(tmp_path, classes, found):
     assert rows["AP, IoU 0.50"] == [f"{found / classes:.3f}"] and rows["AP, small objects"] == ["–"]
     if found < classes:
         assert f"image {found}: 1 missed" in text
-    assert "30 problems in the data" in text and text.count("&lt;script&gt;&#x27;&quot;&amp;</li>") == 11
+    assert "30 problems in the data" in text and text.count(f"{escape(EVIL)}</li>") == 11
     known = json.loads((tmp_path / "new/evaluation.json").read_text())
     assert known["mAP50"] == pytest.approx(found / classes) and len(known["problems"]) == 30
     assert sorted(file.name for file in path.parent.iterdir()) == ["evaluation.html", "evaluation.json"]
@@ -55,6 +56,32 @@ def test_the_confusion_matrix_shows_what_occurs(tmp_path):
         [names[2], "1"],
         ["background", "–"],
     ]
+
+
+def test_classes_called_as_the_report_calls_other_things(tmp_path):
+    names = ("background", "mean", "mAP")
+    page = Page(write_detection_report(tmp_path, assessed(3, 2, names=names), "T").read_text())
+    (header,) = [i for i, row in enumerate(page.table) if row[-1:] == ["background (no object)"] and len(row) == 4]
+    assert page.table[header : header + 5] == [
+        [*names, "background (no object)"],
+        ["background", "1"],
+        ["mean", "1"],
+        ["mAP", "1"],
+        ["background (no object)", "–"],
+    ]
+    (curves,) = (legend for legend in page.legends if "mean" in legend)
+    assert curves == [*names, "mean of the classes"]
+    known = json.loads((tmp_path / "evaluation.json").read_text())
+    assert known["confusion"]["classes"] == [*names, "background (no object)"]
+    assert known["mAP50"] == pytest.approx(2 / 3)
+    for part in ("per_class", "curves"):
+        assert list(known[part]) == list(names)
+    assert [known["per_class"][name]["AP50"] for name in names] == pytest.approx([1, 1, 0], abs=1e-3)
+
+
+def test_a_class_called_mean_among_many(tmp_path):
+    page = Page(write_detection_report(tmp_path, assessed(5, 5, names=tuple("abcd") + ("mean",)), "T").read_text())
+    assert ["the classes", "mean"] in page.legends
 
 
 @pytest.mark.parametrize(

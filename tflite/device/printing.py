@@ -1,0 +1,56 @@
+"""Text from outside, such as names in a file, in which no control character reaches a terminal or a page."""
+
+import contextlib
+import re
+import sys
+
+# C0 but for the tab and the line's end, DEL, C1, what turns the direction of the text around it, and what no UTF-8 or
+# XML may hold.
+CONTROLS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+# What each write of Keras' progress bar begins with: back to the line's start, or a new line, and a bar in colours.
+KERAS_BAR = re.compile(
+    r"([\b]*\r|\n)( *\d+/(\d+|Unknown)|\x1b\[1m *\d+/\d+\x1b\[0m (\x1b\[32m[━=]+\x1b\[0m)?\x1b\[37m[━=]*\x1b\[0m"
+    r" \x1b\[1m[\d:]+s?\x1b\[0m)"
+)
+
+
+def printable(text):
+    """Return the text with its control characters as Python's ascii() writes them, such as \\x1b."""
+    return CONTROLS.sub(lambda found: _named(found[0]), text)
+
+
+def _named(character):
+    # JSON may hold a DEL as it is, and so it must stay JSON.
+    return "\\u007f" if character == "\x7f" else ascii(character)[1:-1]
+
+
+class Printable:
+    """A text stream that writes what is `printable`, and what its encoding lacks as ascii() does.
+
+    A return at the beginning of a write stays, and Keras' bar after it: they draw progress in one line.
+    """
+
+    def __init__(self, stream):
+        self._stream = stream
+
+    def __getattr__(self, name):
+        return getattr(self._stream, name)
+
+    def write(self, text):
+        """Write a text; return its length."""
+        bar = KERAS_BAR.match(text) or re.match("\r?", text)
+        rest, encoding = printable(text[bar.end() :]), getattr(self._stream, "encoding", None) or "utf-8"
+        self._stream.write(bar[0] + rest.encode(encoding, "backslashreplace").decode(encoding))
+        return len(text)
+
+    def writelines(self, lines):
+        """Write several texts."""
+        for line in lines:
+            self.write(line)
+
+
+@contextlib.contextmanager
+def printable_output():
+    """Make the standard output and error `Printable` for the length of a block."""
+    with contextlib.redirect_stdout(Printable(sys.stdout)), contextlib.redirect_stderr(Printable(sys.stderr)):
+        yield
