@@ -65,6 +65,23 @@ def truncated(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+def damaged_middle(path):
+    """Write a JPEG of which some bytes in the middle are others."""
+    noise = np.random.default_rng(0).integers(0, 256, (*SIZE[::-1], 3), "uint8")
+    Image.fromarray(noise).save(path, "JPEG")
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 40] = bytes(b"\xff\xd0" * 20)
+    path.write_bytes(bytes(content))
+
+
+def xmp(orientation):
+    """Return XMP data that give an image's orientation."""
+    tag = f'xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="{orientation}"'
+    rdf = f'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description {tag}/></rdf:RDF>'
+    return f'<x:xmpmeta xmlns:x="adobe:ns:meta/">{rdf}</x:xmpmeta>'.encode()
+
+
 def transparent(path):
     """Write `scene` with a transparent corner."""
     image = scene().convert("RGBA")

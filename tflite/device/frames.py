@@ -8,21 +8,56 @@ import io
 import json
 import os
 import queue
+import re
 import sys
 import threading
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, UnidentifiedImageError
 
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")  # a folder's images
+SUFFIXES = (  # a folder's images
+    *(".jfif", ".jpe", ".jpeg", ".jpg", ".mpo"),  # JPEG
+    *(".j2c", ".j2k", ".jp2", ".jpc", ".jpf", ".jpx"),  # JPEG 2000
+    *(".pbm", ".pgm", ".pnm", ".ppm"),
+    *(".avif", ".bmp", ".dib", ".gif", ".png", ".qoi", ".tga", ".tif", ".tiff", ".webp"),
+)
 VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
+ORIENTATION = 0x0112  # EXIF tag; from 5 on the image lies on its side
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def orientation(image):
+    """Return the EXIF orientation, 1 to 8, by which an opened `PIL.Image.Image` still has to be turned.
+
+    It may stand in XMP alone. What is not a whole number from 1 to 8 means nothing.
+    """
+    if image.format == "PNG":
+        image.load()  # the tag may follow the pixels
+    if image.format == "TIFF" and ORIENTATION in image.tag_v2:
+        return 1  # Pillow gives the upright size, and turns the image when it loads it
+    try:
+        value = image.getexif().get(ORIENTATION)
+    except Exception:  # whatever damaged EXIF data make Pillow raise
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def load_image(path):
     """Load an image file as an upright RGB `PIL.Image.Image`, transparent parts on white."""
     with Image.open(path) as file:
-        image = ImageOps.exif_transpose(file)
+        file.filename = ""  # or Pillow maps the file to memory, and mixes up a TIFF's rows and columns when it turns it
+        file.load()  # before the question, since Pillow turns TIFF files now
+        turn = TURNS.get(orientation(file))
+        image = file.copy() if turn is None else file.transpose(turn)
     if image.mode[0] in "IF":  # 16 bits or a float per pixel: Pillow's own conversion cuts them at 255
         values = np.asarray(image, np.float32)
         white = 65535 if image.mode[0] == "I" else 1 if values.max() <= 1 else 255
@@ -31,6 +66,14 @@ def load_image(path):
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("RGB")
+
+
+def reason(error):
+    """Return why an image can't be read: one line, without its path and without an object's address."""
+    if isinstance(error, UnidentifiedImageError):
+        return "cannot identify it: unknown or damaged format"
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(re.sub(r"<[^<>]* at 0x[0-9a-fA-F]+>", "the file", text).split())
 
 
 def placement(image_size, input_size, resize):
@@ -147,7 +190,7 @@ def _image(file):
     try:
         return np.asarray(load_image(file))
     except Exception as error:  # whatever a broken file makes a decoder raise
-        return error
+        return error if getattr(error, "strerror", None) else OSError(reason(error))
 
 
 def _line(line):

@@ -5,6 +5,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ...files import replacing
 from ...tflite.device.drawing import class_color, draw_boxes
+from .images import shown
 
 COLUMNS, SIDE, GAP, LINE = 6, 240, 8, 18  # images per row; pixels of an image, between two, and of the line below each
 PAPER, INK, SOFT = (246, 247, 249), (27, 31, 39), (91, 100, 114)
@@ -56,7 +57,7 @@ def _tile(split, names, example):
         else:
             caption = f"{names[example.label]}: {caption}"
         tile.paste(image, corner)
-    pen.text((1, SIDE + 2), _fitting(f"{split}/{caption}" if split else caption, small), INK, small)
+    pen.text((1, SIDE + 2), _fitting(shown(f"{split}/{caption}" if split else caption), small), INK, small)
     return tile
 
 
@@ -67,7 +68,7 @@ def draw_objects(image, boxes, labels, names):
     """
     order = np.argsort(-(boxes[:, 2:] - boxes[:, :2]).prod(axis=1), kind="stable")
     labels = labels[order].tolist()
-    texts, colors = [names[label] for label in labels], [class_color(label) for label in labels]
+    texts, colors = [shown(names[label]) for label in labels], [class_color(label) for label in labels]
     draw_boxes(image, boxes[order], texts, colors, line=2, font_size=11, crowded=False)
 
 

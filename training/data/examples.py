@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .images import StoredImage, read_pixels, upright_size
+from .images import StoredImage, damage_line, name_bytes, read_pixels, shown, upright_size
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,7 @@ class DetectionData:
         examples: the images with their objects.
         class_names: the names that labels are indices into.
         problems: a line for everything that was left out or changed when the data set was read.
+        files: the files that were read, and those that a line of `problems` names.
 
     Raises:
         ValueError: for boxes that are not finite numbers (N, 4), and labels without a class.
@@ -104,6 +105,7 @@ class DetectionData:
     examples: list[Example]
     class_names: tuple[str, ...]
     problems: list[str] = field(default_factory=list)
+    files: frozenset[Path] = frozenset()
 
     def __post_init__(self):
         last = len(self.class_names) - 1
@@ -125,6 +127,7 @@ class ClassificationData:
         examples: the images with their labels.
         class_names: the names that labels are indices into.
         problems: a line for everything that was left out when the data set was read.
+        files: as `DetectionData.files`.
 
     Raises:
         ValueError: for a label without a class.
@@ -140,6 +143,7 @@ class ClassificationData:
     examples: list[LabelledImage]
     class_names: tuple[str, ...]
     problems: list[str] = field(default_factory=list)
+    files: frozenset[Path] = frozenset()
 
     def __post_init__(self):
         last = len(self.class_names) - 1
@@ -149,19 +153,21 @@ class ClassificationData:
 
 
 def image_name(example, number):
-    """Return the file name of an example's image, or its number where it has none."""
-    return f"image {number}" if isinstance(example.image, np.ndarray) else example.image.name
+    """Return the file name of an example's image, as text that can be printed, or its number where it has none."""
+    return f"image {number}" if isinstance(example.image, np.ndarray) else shown(example.image.name)
 
 
 def readable(examples, report):
-    """Yield each example whose image can be read, and its pixels; `report` the others."""
+    """Yield each example whose image can be read, and its pixels; `report` the others, and those that are damaged."""
     for example in examples:
         try:
-            pixels = example.pixels()
+            pixels = read_pixels(example.image)
         except OSError as e:
             report(f"skipped: {e}")
             continue
-        yield example, pixels
+        if pixels.damage:
+            report(damage_line(example.image, pixels.damage))
+        yield example, pixels.array
 
 
 def fingerprint(data):
@@ -169,7 +175,7 @@ def fingerprint(data):
     known = hashlib.sha256(repr(data.class_names).encode())
     for example in data.examples:
         label = (example.labels, example.boxes) if isinstance(data, DetectionData) else (np.int64(example.label),)
-        known.update(getattr(example.image, "name", "").encode())
+        known.update(name_bytes(getattr(example.image, "name", "")))
         for array in label:
             known.update(array.tobytes())
     return known.hexdigest()

@@ -11,11 +11,28 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from ...tflite.device.frames import load_image  # the device's, so that a network is trained on what it will see
+# The device's, so that a network is trained on what it will see.
+from ...tflite.device.frames import ORIENTATION as ORIENTATION  # for others
+from ...tflite.device.frames import load_image, orientation, reason
+from ...tflite.device.printing import printable
 
 JPEG_END = b"\xff\xd9"
-ORIENTATION = 0x0112  # EXIF tag; from 5 on the image lies on its side
 FACTORS = (1, 2, 4, 8)  # by which a JPEG's resolution can be reduced while it is decoded
+FLIPS = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}  # {EXIF orientation: OpenCV's code}, from 5 on after a transposition
+# libjpeg's warnings, by their beginning: of lost pixels, and others. Some phones cause the first of the others always.
+DAMAGE = ("Corrupt JPEG data", "Premature end of JPEG file", "Inconsistent progression sequence")
+HARMLESS = ("Invalid SOS parameters for sequential JPEG", "Unknown Adobe color transform", "Warning: unknown JFIF")
+DARK = 14  # bits of 16: images that use no more are a quarter as bright as they could be, or darker
+UNREADABLE = {  # suffixes of images that are not read, and what they are
+    **dict.fromkeys((".heic", ".heif", ".hif"), "HEIF, as iPhones take photos"),
+    **dict.fromkeys((".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".erf", ".iiq", ".kdc", ".mrw"), "a raw photo"),
+    **dict.fromkeys((".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".sr2", ".srf", ".srw"), "a raw photo"),
+    **dict.fromkeys((".psb", ".psd"), "Photoshop's format"),
+    **dict.fromkeys((".exr", ".hdr"), "an image of high dynamic range"),
+    **dict.fromkeys((".ai", ".emf", ".eps", ".svg", ".svgz", ".wmf"), "a vector graphic"),
+    **dict.fromkeys((".dcm", ".nii"), "a medical image"),
+    **{".jxl": "JPEG XL", ".jxr": "JPEG XR", ".pdf": "a PDF document", ".xcf": "GIMP's format"},
+}
 
 
 @dataclass(frozen=True)
@@ -44,9 +61,10 @@ class Pixels(NamedTuple):
     factor: int  # by which its resolution is reduced
     corner: tuple[int, int]  # (x, y) in the whole image, in pixels of its full resolution, where the part begins
     size: tuple[int, int]  # (width, height) of the whole image in full resolution
+    damage: str | None = None  # what is wrong with an image that could be decoded; of a part it may be unknown
 
 
-def read_pixels(image, least=None, window=None):
+def read_pixels(image, least=None, window=None, check=False):
     """Decode an image, a path, a `StoredImage` or the array itself, to `Pixels`, as `decode` does.
 
     A missing or broken image is an OSError that names the file.
@@ -54,14 +72,14 @@ def read_pixels(image, least=None, window=None):
     if isinstance(image, np.ndarray):
         return Pixels(image, 1, (0, 0), image.shape[1::-1])
     with _naming(image):
-        return decode(image.read_bytes(), least, window)
+        return decode(image.read_bytes(), least, window, check)
 
 
-def decode(data, least=None, window=None):
+def decode(data, least=None, window=None, check=False):
     """Decode an image file, to the pixels that `tflite.device.frames.load_image` reads.
 
-    Ordinary JPEG files are decoded by OpenCV or, in part, by TensorFlow: the same libjpeg-turbo, a third faster than
-    through Pillow.
+    Ordinary JPEG files are decoded by simplejpeg or, in part, by TensorFlow: the same libjpeg-turbo, a third faster
+    than through Pillow.
 
     Args:
         data: the file's bytes.
@@ -69,6 +87,7 @@ def decode(data, least=None, window=None):
             decoded; None for the whole.
         window: function of the upright image's (width, height) to the part that is needed, its (left, top, right,
             bottom) in pixels; of an ordinary JPEG no more than that and its neighbours is decoded. None for the whole.
+        check: look for damage where a part is decoded, too, which takes as long again.
 
     Returns:
         `Pixels`, of at least the window.
@@ -76,28 +95,78 @@ def decode(data, least=None, window=None):
     Raises:
         OSError, ValueError: for a broken file.
     """
-    import cv2  # an extra's
-
     with Image.open(io.BytesIO(data)) as header:
-        ordinary = header.format == "JPEG" and header.mode in ("RGB", "L")
-        # Asking for a PNG's orientation would decode it.
-        orientation, size = header.getexif().get(ORIENTATION, 1) if ordinary else 1, header.size
-    # OpenCV fills what is missing of a truncated file with grey, where Pillow raises.
-    if not ordinary or not data.endswith(JPEG_END):
-        pixels = np.asarray(load_image(io.BytesIO(data)))
-        return Pixels(pixels, 1, (0, 0), pixels.shape[1::-1])
-    factor = max(f for f in FACTORS if f == 1 or (least and min(size) // f >= least))
-    if window and orientation == 1:
-        return _decode_part(data, factor, size, window(size))
-    flag = getattr(cv2, f"IMREAD_REDUCED_COLOR_{factor}" if factor > 1 else "IMREAD_COLOR")
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
-    if pixels is None:
-        raise ValueError("OpenCV can't decode it")
-    size = size[::-1] if orientation >= 5 else size
-    return Pixels(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels), factor, (0, 0), size)
+        jpeg = header.format in ("JPEG", "MPO")  # MPO: JPEG followed by further images, as phones write it
+        ordinary, size = jpeg and header.mode in ("RGB", "L"), header.size
+        turn = orientation(header) if ordinary else 1  # asking for a PNG's would decode it
+        deep = header.format in ("PNG", "TIFF") and header.mode != "F" and ";16" in str(header.tile)
+    if ordinary:
+        factor = max(f for f in FACTORS if f == 1 or (least and min(size) // f >= least))
+        whole = data.endswith(JPEG_END)  # or something is appended, or the end is missing
+        if window and turn == 1 and whole:
+            damage = _jpeg_damage(data) if check else None
+            return _decode_part(data, factor, size, window(size), damage)
+        pixels, damage = _decode_jpeg(data, factor, size)
+        if pixels is not None and (whole or not damage):
+            return Pixels(_upright(pixels, turn), factor, (0, 0), size[::-1] if turn >= 5 else size, damage)
+    pixels = np.asarray(load_image(io.BytesIO(data)))  # or an error where the end is missing
+    if not ordinary:
+        damage = _jpeg_damage(data, "CMYK") if jpeg else None
+    if deep and pixels.max() < 2 ** (DARK - 8) + 1:
+        damage = _unused_bits(data)
+    return Pixels(pixels, 1, (0, 0), pixels.shape[1::-1], damage)
 
 
-def _decode_part(data, factor, size, window):
+def _decode_jpeg(data, factor, size):
+    """Return the pixels as stored, or None where simplejpeg can't, and libjpeg's warning of lost pixels, or None."""
+    import simplejpeg  # an extra's
+
+    width, height = (-(-side // factor) for side in size)
+    reduced = {"min_factor": factor, "min_width": width, "min_height": height} if factor > 1 else {}
+    try:
+        return simplejpeg.decode_jpeg(data, "RGB", **reduced), None
+    except ValueError as e:
+        message = str(e)
+    damage = message if message.startswith(DAMAGE) else None
+    if not damage and not message.startswith(HARMLESS):
+        return None, None  # an error, also after a warning: without `strict` the other pixels would be any
+    try:
+        return simplejpeg.decode_jpeg(data, "RGB", strict=False, **reduced), damage
+    except ValueError:  # the warning was of the header
+        return None, damage
+
+
+def _jpeg_damage(data, colors="RGB"):
+    """Return libjpeg's warning of lost pixels, or None; the least resolution is enough to learn of it."""
+    import simplejpeg
+
+    try:
+        simplejpeg.decode_jpeg(data, colors, min_factor=FACTORS[-1], min_width=1, min_height=1)
+    except ValueError as e:
+        return str(e) if str(e).startswith(DAMAGE) else None
+    return None
+
+
+def _upright(pixels, turn):
+    import cv2  # ten times as fast as NumPy
+
+    pixels = cv2.transpose(pixels) if turn >= 5 else pixels
+    return cv2.flip(pixels, FLIPS[turn]) if turn in FLIPS else pixels
+
+
+def _unused_bits(data):
+    """Return what is wrong with an image of 16 bits per value of which so few are used that it is dark, or None."""
+    with Image.open(io.BytesIO(data)) as image:
+        values = np.asarray(image)
+    bits = int(values.max()).bit_length()
+    bits += 8 * (values.dtype == np.uint8 and bits > 0)  # of colours Pillow keeps the upper half
+    used = max(8, bits + bits % 2)
+    if not bits or used > DARK:
+        return None
+    return f"16 bits per value, of which {used} are used: {'dark' if used == DARK else 'nearly black'}"
+
+
+def _decode_part(data, factor, size, window, damage):
     import tensorflow as tf
 
     # One pixel more on each side, for interpolation; `factor` leaves libjpeg a last pixel that is a part of one.
@@ -110,11 +179,11 @@ def _decode_part(data, factor, size, window):
             crop_window=(top, left, height, width),
             channels=3,
             ratio=factor,
-            dct_method="INTEGER_ACCURATE",  # as OpenCV
+            dct_method="INTEGER_ACCURATE",  # as simplejpeg
         )
     except tf.errors.InvalidArgumentError as e:
         raise ValueError("TensorFlow can't decode it") from e
-    return Pixels(np.asarray(pixels), factor, (left * factor, top * factor), size)
+    return Pixels(np.asarray(pixels), factor, (left * factor, top * factor), size, damage)
 
 
 def decoding_threads():
@@ -127,14 +196,15 @@ def upright_size(image):
     if isinstance(image, np.ndarray):
         return image.shape[1::-1]
     with _naming(image), Image.open(_openable(image)) as header:
-        return header.size[::-1] if header.getexif().get(ORIENTATION, 1) >= 5 else header.size
+        turn = orientation(header)
+        return header.size[::-1] if turn >= 5 else header.size
 
 
 def checked_size(path, said, source):
     """Return an image file's `upright_size`; raise a ValueError where its annotation said another (None: nothing)."""
     size = upright_size(path)
     if said not in (size, None):
-        upright = f"{path.name} is {size[0]}x{size[1]} (upright)"
+        upright = f"{shown(path.name)} is {size[0]}x{size[1]} (upright)"
         raise ValueError(f"{source}: says {said[0]}x{said[1]}, but {upright}; image left out")
     return size
 
@@ -149,7 +219,25 @@ def image_file(image):
         content = image.read_bytes()
         with Image.open(io.BytesIO(content)) as header:
             kind = header.format.lower()
-    return content, "jpeg" if kind == "mpo" else kind  # MPO: JPEG followed by further images, as phones write it
+    return content, "jpeg" if kind == "mpo" else kind
+
+
+def shown(name):
+    """Return the name or path of an image as one line of text that can be printed, whatever bytes it has."""
+    return printable(str(name)).replace("\n", "\\n")
+
+
+def name_bytes(name):
+    """Return a file's name as bytes: UTF-8, or its own where they are not."""
+    try:
+        return name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return name.encode("utf-8", "surrogatepass")  # half a pair of surrogates, as JSON may hold it
+
+
+def damage_line(image, damage):
+    """Return the line that reports the `Pixels.damage` of an image."""
+    return f"{shown(image)}: damaged ({damage}), what is left of it is used"
 
 
 def _openable(image):
@@ -160,5 +248,7 @@ def _openable(image):
 def _naming(image):
     try:
         yield
+    except ImportError:  # of an extra
+        raise
     except Exception as e:  # whatever a broken file makes a decoder raise
-        raise OSError(f"{image}: not a readable image ({getattr(e, 'strerror', None) or e})") from e
+        raise OSError(f"{shown(image)}: not a readable image ({reason(e)})") from e

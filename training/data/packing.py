@@ -10,7 +10,7 @@ import numpy as np
 
 from ...files import replacing
 from .examples import ClassificationData, DetectionData
-from .images import image_file, upright_size
+from .images import image_file, name_bytes, upright_size
 from .readers.tfrecord import LABEL_MAP, shards
 
 
@@ -127,6 +127,6 @@ def _record(fields):
         elif name.endswith(("width", "height", "label", "is_crowd")):
             features[name] = tf.train.Feature(int64_list=tf.train.Int64List(value=values))
         else:
-            texts = [value if isinstance(value, bytes) else value.encode() for value in values]
+            texts = [value if isinstance(value, bytes) else name_bytes(value) for value in values]
             features[name] = tf.train.Feature(bytes_list=tf.train.BytesList(value=texts))
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from ...tflite.device.frames import to_input
 from ..data.examples import ClassificationData
-from ..data.images import read_pixels
+from ..data.images import damage_line, read_pixels
 from .classification_augmentation import ClassificationAugmentation
 from .stream import Images, Order, parallel_batches, steps_per_epoch
 
@@ -28,7 +28,7 @@ def classification_batches(
     """Make a classifier's endless augmented batches for `fit`.
 
     An epoch has as many whole batches as the images fill; the images left over differ from epoch to epoch. An image
-    that turns out to be broken is reported once, and another takes its place.
+    that turns out to be broken is reported once, and another takes its place; one that is damaged is reported and used.
 
     Args:
         data: `ClassificationData`.
@@ -75,13 +75,13 @@ def evaluation_batches(
 ) -> tf.data.Dataset:
     """Make batches of each image once, in order, as Darknet validates: its shorter side at the input's, the middle cut.
 
-    Images that can't be read are left out of their batch, and reported once.
+    Images that can't be read are left out of their batch, and reported once, as are those that are damaged.
 
     Args:
         data: `ClassificationData`.
         size: (height, width) of the network's input in pixels.
         batch_size: images per batch; the last batch, and those with broken images, have fewer.
-        report: called with a line for each broken image.
+        report: called with a line for each broken or damaged image.
 
     Returns:
         A `tf.data.Dataset` of (image (B, height, width, 3) float32 in 0..1, one-hot labels (B, classes) float32).
@@ -98,18 +98,23 @@ def evaluation_batches(
 
 def numbered_batches(data, size, batch_size, *, report=print):
     """Make `evaluation_batches` with a third part: the images' numbers among the data's examples, (B,) int64."""
-    classes, broken = len(data.class_names), set()
+    classes, reported = len(data.class_names), set()
+
+    def tell(position, line):
+        if position not in reported:  # the batches may be iterated several times
+            reported.add(position)
+            report(line)
 
     def make(position):
         example = data.examples[position]
         try:
-            pixels = read_pixels(example.image, 2 * max(size)).array
+            pixels = read_pixels(example.image, 2 * max(size))
         except OSError as e:
-            if position not in broken:  # the batches may be iterated several times
-                broken.add(position)
-                report(f"skipped: {e}")
+            tell(position, f"skipped: {e}")
             return None
-        return to_input(pixels, size, "crop", 0), np.eye(classes, dtype="float32")[example.label], position
+        if pixels.damage:
+            tell(position, damage_line(example.image, pixels.damage))
+        return to_input(pixels.array, size, "crop", 0), np.eye(classes, dtype="float32")[example.label], position
 
     signature = ((*size, 3), "uint8"), ((classes,), "float32"), ((), "int64")
     return parallel_batches(make, signature, batch_size, total=len(data.examples))

@@ -30,7 +30,7 @@ def training_batches(
     """Make a detector's endless augmented batches for `fit`.
 
     An epoch has as many whole batches as the images fill; the images left over differ from epoch to epoch. An image
-    that turns out to be broken is reported once, and another takes its place.
+    that turns out to be broken is reported once, and another takes its place; one that is damaged is reported and used.
 
     Args:
         data: `DetectionData`.
@@ -41,7 +41,7 @@ def training_batches(
         augment: options of `pipeline.detection_augmentation.Augmentation`, by name.
         share: (rank, workers); each of several workers gets an equal part of the images of each batch.
         dtype: of the images: float32 in 0..1, or uint8 in 0..255.
-        report: called with a line for each broken image.
+        report: called with a line for each broken or damaged image.
 
     Returns:
         A `tf.data.Dataset` of (image (B, height, width, 3) RGB, {"boxes": (B, M, 4) in parts of the input,

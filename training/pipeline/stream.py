@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 import tensorflow as tf
 
-from ..data.images import decoding_threads, read_pixels
+from ..data.images import damage_line, decoding_threads, read_pixels
 
 ALIGNMENT = 64  # bytes
 ORDER, IMAGE, SHAPES = range(3)  # what a random generator is for; it is made of the seed, one of these and a number
@@ -46,21 +46,24 @@ class Order:
 class Images:
     """The examples' pixels; an image that turns out to be broken is reported once, and another takes its place.
 
+    One that is damaged is reported once, too, and used.
+
     Args:
         examples: list of `Example` or `LabelledImage`.
-        report: called with a line for each broken image.
+        report: called with a line for each broken or damaged image.
     """
 
     def __init__(self, examples, report):
         self.examples, self.report = examples, report
         self._broken, self._lock = set(), threading.Lock()
+        self._checked = np.zeros(len(examples), bool)  # for damage
 
     def __call__(self, index, rng, least=None, window=None):
         """Return (example, `read_pixels` of it with `least` and `window`); `rng` decides the substitute."""
         while True:
             example = self.examples[index]
             try:
-                return example, read_pixels(example.image, least, window)
+                pixels = read_pixels(example.image, least, window, check=not self._checked[index])
             except OSError as e:
                 count = len(self.examples)
                 with self._lock:
@@ -69,7 +72,16 @@ class Images:
                         self.report(f"skipped: {e}")
                 if len(self._broken) == count:
                     raise ValueError(f"none of the {count} training images can be read; the last: {e}") from e
+            else:
+                self._check(index, pixels)
+                return example, pixels
             index = rng.integers(len(self.examples))
+
+    def _check(self, index, pixels):
+        with self._lock:
+            if not self._checked[index] and pixels.damage:
+                self.report(damage_line(self.examples[index].image, pixels.damage))
+            self._checked[index] = True
 
 
 def parallel_batches(make, signature, batch_size, *, start=0, total=None, share=(0, 1), dtype="float32"):

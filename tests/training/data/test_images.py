@@ -1,5 +1,7 @@
 """Images: upright RGB of every kind of file, the values that Pillow gives, and a smaller image where that is enough."""
 
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -37,7 +39,8 @@ def written(path, image, orientation=None, **options):
 def test_the_pixels_are_the_devices(tmp_path, name, mode, options, orientation):
     path = written(tmp_path / name, COLORED.convert(mode), orientation, **options)
     expected = np.asarray(load_image(path)).astype(int)
-    pixels, factor, corner, size = decode(path.read_bytes())
+    pixels, factor, corner, size, damage = decode(path.read_bytes())
+    assert damage is None
     assert (
         factor == 1
         and corner == (0, 0)
@@ -140,6 +143,28 @@ def test_pixels_of_a_broken_image(tmp_path, keep, reason):
     with pytest.raises(OSError, match=reason) as caught:
         Example(path, None, None).pixels()
     assert str(caught.value).startswith(f"{path}: not a readable image (")
+
+
+@pytest.mark.parametrize(
+    "error", (MemoryError(), Image.DecompressionBombError("too large"), ValueError("of several\nlines"))
+)
+def test_whatever_a_decoder_raises_names_the_file(tmp_path, monkeypatch, error):
+    def fail(*_):
+        raise error
+
+    path = tmp_path / "a.png"
+    Image.new("RGB", (3, 2)).save(path)
+    monkeypatch.setattr("cspkeras.training.data.images.load_image", fail)
+    said = {MemoryError: "MemoryError", ValueError: "of several lines"}.get(type(error), "too large")
+    with pytest.raises(OSError) as caught:
+        Example(path, None, None).pixels()
+    assert str(caught.value) == f"{path}: not a readable image ({said})"
+
+
+def test_a_missing_package_is_not_a_broken_image(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "simplejpeg", None)
+    with pytest.raises(ImportError, match="simplejpeg"):
+        Example(written(tmp_path / "a.jpg", COLORED), None, None).pixels()
 
 
 def test_an_array_is_an_image_too():
