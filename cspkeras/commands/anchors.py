@@ -25,7 +25,7 @@ def run(options):
     from ..detection.anchors import Anchors
     from ..training.data.anchors import RATIO, anchor_fit, estimate_anchors, object_shapes
 
-    size, data = (options.size,) * 2, read_boxes(options.data, options.split, images=options.images)
+    size, data = (options.size,) * 2, read_boxes(options, options.split)
     shapes = object_shapes(data, size)
     if (different := len(np.unique(shapes, axis=0))) < options.count:
         raise ValueError(f"{options.data}: objects of {different} shapes, too few for {options.count} anchors")

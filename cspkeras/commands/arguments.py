@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ..training.data.reading import known_formats
+from ..training.data.reading import format_keys, known_formats
 
 DATA_HELP = f"data set: {known_formats()}"
 DEFAULT_MODEL = "CSPPeleeNetEFM"
@@ -52,8 +52,15 @@ def add_command(commands, name, run, help):
     return parser
 
 
+def add_format(parser):
+    """Add in which format a data set is read."""
+    about = "format of the data [what fits; boxes win over classes]"
+    parser.add_argument("--format", choices=format_keys(), metavar="F", help=f"{about}: {', '.join(format_keys())}")
+
+
 def add_images(parser):
-    """Add where the images of a COCO file are."""
+    """Add in which format a data set is read, and where the images of a COCO file are."""
+    add_format(parser)
     parser.add_argument("--images", type=Path, metavar="FOLDER", help="images of a COCO file [beside the file]")
 
 
@@ -83,8 +90,9 @@ def add_splits(parser):
 def add_training_data(parser):
     """Add the data set of a training, and which of its splits are trained and validated on."""
     parser.add_argument("--data", type=Path, required=True, help=f"{DATA_HELP}; for a classifier, labelled images")
+    add_format(parser)
     parser.add_argument("--train-split", default="train", help="[%(default)s]")
-    parser.add_argument("--val-split", default="val", help="[%(default)s]")
+    parser.add_argument("--val-split", default="val", help="[%(default)s, also called valid]")
 
 
 def add_run_folder(parser, default):

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 from .arguments import add_command, add_data, add_json, probability
-from .reading import log, read_boxes, read_labels
+from .reading import read_boxes, read_labels
+from .terminal import log, printable
 
 
 def add(commands):
@@ -40,10 +41,10 @@ def run(options):
     for name, value in results.items():
         if value is None or isinstance(value, float):
             print(f"{name:12} {_cell(value)}")
-    width = max(12, *map(len, results["per_class"]))
+    width = max(12, *(len(printable(name)) for name in results["per_class"]))
     print(f"\n{'class':{width}} " + " ".join(f"{name:>9}" for name in columns))
     for name, row in results["per_class"].items():
-        print(f"{name:{width}} " + " ".join(f"{_cell(row[column]):>9}" for column in columns))
+        print(f"{printable(name):{width}} " + " ".join(f"{_cell(row[column]):>9}" for column in columns))
 
 
 def _cell(value):
@@ -54,14 +55,14 @@ def _measured(options):
     """Return what was measured, the function that writes its report, and the columns of its table of classes."""
     from ..saving import load_network
 
-    path, where = options.model, (options.data, options.split)
+    path, where = options.model, (options, options.split)
     model = None if path.suffix == ".tflite" else load_network(path)
     if _classifies(path, model):
         from ..training.evaluation.classification import answers_of, classify, load_answers
         from ..training.evaluation.classification_report import write_classification_report
 
         answers = load_answers(path) if model is None else answers_of(model)
-        data = read_labels(*where, path.name, answers.classes, answers.class_names, options.images)
+        data = read_labels(*where, path.name, answers.classes, answers.class_names)
         return classify(answers, data, report=log), write_classification_report, ("images", "precision", "recall")
     from ..training.evaluation.detection import load_detect
     from ..training.evaluation.detection_report import write_detection_report
@@ -69,7 +70,7 @@ def _measured(options):
 
     detect, class_names = load_detect(path) if model is None else (model.detect, model.class_names)
     thresholds = dict(score_threshold=options.score, iou_threshold=options.iou)
-    assessment = assess(detect, read_boxes(*where, class_names, options.images), **thresholds, report=log)
+    assessment = assess(detect, read_boxes(*where, class_names), **thresholds, report=log)
     return assessment, write_detection_report, ("objects", "AP", "AP50")
 
 

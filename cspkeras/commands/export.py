@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from .arguments import DATA_HELP, add_command, add_refine
-from .reading import log, read_boxes, read_labels
+from .arguments import DATA_HELP, add_command, add_format, add_refine
+from .reading import read_boxes, read_labels
+from .terminal import log
 
 CALIBRATION_IMAGES = 100
 
@@ -23,6 +24,7 @@ def add(commands):
         type=Path,
         help=f"{DATA_HELP}; its training images calibrate int8, its classes name those of a classifier without names",
     )
+    add_format(parser)
     add_refine(parser, 0, "fitting int8")
     parser.add_argument("--train-split", default="train", help="[%(default)s]")
 
@@ -45,7 +47,7 @@ def run(options):
         if model.class_names is None:
             raise ValueError(f"{path}: does not name its classes; give --data, the data set that has them")
     elif quantizes or model.class_names is None:
-        where = options.data, options.train_split
+        where = options, options.train_split
         if kind.noun == "detector":
             data = read_boxes(*where, model.class_names)
         else:

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from .arguments import add_command, add_recipe, add_refine, add_run_folder, add_training_data, rate, recipe_of
-from .reading import log, read_splits
+from .reading import read_splits
+from .terminal import log
 
 CALIBRATION_IMAGES = 64
 EQUALIZATION_IMAGES = 16  # show which channels have unequal ranges

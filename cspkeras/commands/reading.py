@@ -1,20 +1,25 @@
 """Read the data of a command, and log what was read and left out."""
 
-import sys
+from .terminal import log
 
 
-def log(line):
-    """Print a line to the standard error; the standard output has a command's result alone."""
-    print(line, file=sys.stderr)
-
-
-def read_data(path, split, class_names=None, images=None):
-    """Read data as `cspkeras.training.read` does, and log what was left out."""
-    from ..training.data.reading import read
-
-    data = read(path, split, class_names, images)
-    log_data(data, path, split)
+def read_data(options, split, class_names=None):
+    """Read a split of a command's data, and log what was left out."""
+    data_set = open_data(options)
+    data = data_set.read(split, class_names, getattr(options, "images", None))
+    data.problems.extend(data_set.leftovers([data])[0])
+    log_data(data, options.data, split)
     return data
+
+
+def open_data(options):
+    """Return the `DataSet` of a command's data; log which format was chosen where several fit."""
+    from ..training.data.reading import DataSet
+
+    data_set = DataSet(options.data, options.format)
+    if choice := data_set.choice():
+        log(choice)
+    return data_set
 
 
 def log_data(data, path, split):
@@ -25,6 +30,8 @@ def log_data(data, path, split):
     things = f"{len(data.class_names)} classes"
     if has_boxes(data):
         things = f"{sum(len(example.boxes) for example in data.examples)} boxes"
+        crowds = sum(len(example.crowd_boxes) for example in data.examples)
+        things += f" and {crowds} regions of crowds (iscrowd), which are not trained on" if crowds else ""
     log(f"{path}{part}: {len(data.examples)} images, {things}, {len(data.problems)} problems")
 
 
@@ -35,22 +42,22 @@ def has_boxes(data):
     return isinstance(data, DetectionData)
 
 
-def read_boxes(path, split, class_names=None, images=None):
+def read_boxes(options, split, class_names=None):
     """Read data as `read_data` does; raise a ValueError where it is not for detection."""
-    data = read_data(path, split, class_names, images)
+    data = read_data(options, split, class_names)
     if not has_boxes(data):
-        raise ValueError(f"{path}: images with a class each, expected a data set with boxes")
+        raise ValueError(f"{options.data}: images with a class each, expected a data set with boxes")
     return data
 
 
-def read_labels(path, split, model, classes, class_names, images=None):
+def read_labels(options, split, model, classes, class_names):
     """Read data as `read_data` does; raise a ValueError where a classifier can't be used on it.
 
     `model` is the classifier's name, `classes` their number, `class_names` their names; None: it gets the data's.
     """
     from ..training.run.tasks import Classification, check_classes
 
-    data = read_data(path, split, class_names, images)
+    data = read_data(options, split, class_names)
     Classification.check_data(model, data)
     check_classes(classes, data)
     if class_names is None:
@@ -60,12 +67,16 @@ def read_labels(path, split, model, classes, class_names, images=None):
 
 def read_splits(options, class_names):
     """Read the training and the validation data of a command; `class_names` None for those of the training data."""
-    from ..training.data.reading import splits
-
     if options.data.suffix.lower() == ".json":
         raise ValueError(f"--data {options.data}: one file is one split, expected a folder that holds two")
-    if not splits(options.data):
-        wanted = f"{options.train_split} and {options.val_split}"
-        raise ValueError(f"--data {options.data}: has no splits, expected a data set with {wanted}")
-    train = read_data(options.data, options.train_split, class_names)
-    return train, read_data(options.data, options.val_split, train.class_names)
+    data_set, names = open_data(options), (options.train_split, options.val_split)
+    if not data_set.splits:
+        raise ValueError(f"--data {options.data}: has no splits, expected a data set with {' and '.join(names)}")
+    train = data_set.read(names[0], class_names)
+    log_data(train, options.data, names[0])
+    val = data_set.read(names[1], train.class_names)
+    log_data(val, options.data, names[1])
+    unusable, unused = data_set.leftovers([train, val])
+    for line in [*unusable, *(unused if len(data_set.splits) == 2 else ())]:
+        log(line)
+    return train, val

@@ -15,7 +15,8 @@ from .arguments import (
     recipe_of,
     side,
 )
-from .reading import log, read_splits
+from .reading import read_splits
+from .terminal import log
 
 NORM_IMAGES = 120  # measure the batch-norms of weights that came without them
 

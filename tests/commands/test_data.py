@@ -133,11 +133,13 @@ def data_command(capsys, *arguments):
 def test_a_clean_data_set_is_checked(capsys, make_voc, tmp_path):
     status, out, err = data_command(capsys, "check", make_voc(), "--sheet", tmp_path / "sheet.png")
     assert status == 0 and err == [str(tmp_path / "sheet.png")]
+    assert out.pop(0).endswith("/voc: Pascal VOC folder; train, val; 8 images, 24 boxes, 3 classes")
     assert out[0].startswith("train: 6 images of 64 x 48 pixels, 0 without objects, 18 boxes (18 small, ")
     assert out[4].startswith("val: 2 images") and out[1].split()[:4] == ["blue", "6", "boxes", "in"]
-    assert out[8:11] == [
+    assert out[8:12] == [
         "left out or cut by the reader: none",
         "broken images: none",
+        "damaged images, which are used: none",
         "leaks: the same image in several splits: none",
     ]
     assert Image.open(tmp_path / "sheet.png").width > 500
@@ -153,12 +155,13 @@ def test_what_is_broken_in_a_data_set(capsys, make_voc):
     xml.write_text(xml.read_text().replace("<xmin>", "<xmin>NaN", 1))
     status, out, _ = data_command(capsys, "check", voc, "--json")
     found = json.loads("\n".join(out))
+    assert "/JPEGImages/train0.png: an image that is in no list" in found["unused"][0]  # the JPEG is read in its place
     assert status == 1 and not found["passed"] and set(found["splits"]) == {"train", "val"}
     assert found["leaks"] == [["train/train2.png", "val/val1.png"]]
     assert [line.split(": ")[0] for line in found["problems"]] == [f"{voc}/ImageSets/Main/odd.txt", str(xml)]
     assert [line.split(": ")[0] for line in found["broken"]] == [f"{voc}/JPEGImages/train0.jpg"]
     status, out, _ = data_command(capsys, "check", voc, "--split", "val")
-    assert status == 0 and out[0].startswith("val: ")
+    assert status == 0 and out[1].startswith("val: ")
 
 
 @pytest.mark.integration
@@ -188,7 +191,8 @@ def test_classes_in_place_of_boxes(capsys, one_error, tmp_path):
             Image.effect_noise((20, 20), 90).save(tmp_path / "folder" / split / name / "a.png")
     folder = tmp_path / "folder"
     status, out, _ = data_command(capsys, "check", folder, "--sheet", tmp_path / "sheet.png")
-    assert status == 0 and out[:2] == ["train: 3 images of 20 x 20 pixels", "    blue        1 images"]
+    assert status == 0 and out[0] == f"{folder}: folder of classes; train, val; 6 images, 3 classes"
+    assert out[1:3] == ["train: 3 images of 20 x 20 pixels", "    blue        1 images"]
     status, _, err = data_command(capsys, "pack", folder, "--output", tmp_path / "packed")
     assert status == 0 and err[0] == f"{folder} train: 3 images, 3 classes, 0 problems"
     for path in (folder, tmp_path / "packed"):
@@ -203,7 +207,7 @@ def test_what_is_not_a_data_set(one_error, tmp_path):
     (tmp_path / "file.txt").touch()
     for command in (("check",), ("pack", "--output", tmp_path / "packed")):
         line = one_error("data", *command, tmp_path / "file.txt")
-        assert line.startswith(f"cspkeras: {tmp_path}/file.txt: no data set; expected ImageSets/Main (Pascal VOC)")
+        assert line.startswith(f"cspkeras: {tmp_path}/file.txt: no data set; expected ImageSets/Main or XML")
         assert one_error("data", *command, tmp_path / "gone").endswith(
             "missing; expected a data set: a folder or a file"
         )

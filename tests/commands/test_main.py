@@ -140,11 +140,11 @@ def test_unusable_data(command, fault, models, one_error, make_voc, tmp_path, mo
         message = f"{voc}/ImageSets/Main/dev.txt: missing; a Pascal VOC folder lists its dev images there"
     elif fault == "empty":
         listing.write_text("")
-        message = f"{listing}: no image with a usable object"
+        message = f"{listing}: no image with a usable object; found no image"
     else:
         xml = voc / "Annotations/train0.xml"
         xml.write_text(xml.read_text().replace("<object>", "<thing>").replace("</object>", "</thing>"))
-        message = f"{listing}: no image with a usable object"
+        message = f"{listing}: no image with a usable object; found 1 images without one"
     assert one_error(*command, "--data", voc) == f"cspkeras: {message}"
     assert not (tmp_path / "run").exists()
 
@@ -198,8 +198,7 @@ def interrupt(*_, **__):
 @pytest.mark.parametrize("state, message", ((False, "interrupted"), (True, "interrupted; continue with --resume")))
 @pytest.mark.parametrize("command", (("train",), ("quantize", "--model", "missing.keras")))
 def test_interrupted(command, state, message, one_error, tmp_path, monkeypatch):
-    for reads in ("read", "splits"):
-        monkeypatch.setattr(f"cspkeras.training.data.reading.{reads}", interrupt)
+    monkeypatch.setattr("cspkeras.training.data.reading.DataSet", interrupt)
     monkeypatch.setattr("cspkeras.saving.load_network", interrupt)
     if state:
         (tmp_path / "last.npz").touch()

@@ -3,16 +3,17 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from .examples import ClassificationData, DetectionData, image_name
-from .images import decoding_threads
-from .look_alikes import equals, image_fingerprint, look_alikes
+from .images import decoding_threads, read_pixels, shown
+from .look_alikes import Fingerprint, equals, image_fingerprint, look_alikes
 
 SMALL, LARGE = 32**2, 96**2  # square pixels: COCO's bounds of small, medium and large objects
-MAX_LINES = 10  # of each kind of finding, in text
+MAX_LINES, MAX_WIDTH = 10, 40  # lines of each kind of finding and letters of a class's name, in text
 
 
 @dataclass(frozen=True)
@@ -23,24 +24,28 @@ class Inspection:
         splits: {split: figures}: its numbers of images, classes and boxes, and [least, median, most] of their sides.
         problems: a line for everything that the readers left out or cut.
         broken: a line for each image that can't be decoded.
+        damaged: a line for each image of which a part could be decoded, or that is darker than it should be.
         equal: lists of the names of images that are the same to the last pixel, within one split.
         leaks: such lists across splits.
         alike: (name, name) of images that look the same, within one split.
         alike_leaks: such pairs across splits.
+        unused: a line for each kind of file that is in none of the splits.
     """
 
     splits: dict[str, dict]
     problems: list[str]
     broken: list[str]
+    damaged: list[str]
     equal: list[list[str]]
     leaks: list[list[str]]
     alike: list[tuple[str, str]]
     alike_leaks: list[tuple[str, str]]
+    unused: list[str] = field(default_factory=list)
 
     @property
     def passed(self) -> bool:
-        """Whether there are no problems, broken images and leaks; doubles within a split and look-alikes may be."""
-        return not (self.problems or self.broken or self.leaks)
+        """Whether no image is broken, damaged or leaks and there are no problems; doubles and look-alikes may be."""
+        return not (self.problems or self.broken or self.damaged or self.leaks)
 
     def to_json(self) -> dict:
         """Return all findings, as JSON can hold them."""
@@ -51,17 +56,19 @@ class Inspection:
         for split, figures in self.splits.items():
             yield f"{split}: {_counted(figures)}"
             rows = {name: row for name, row in figures["classes"].items() if row["images"]}
-            width = max(map(len, rows), default=0)
-            yield from (f"    {name:{width}} {_figures(row)}" for name, row in rows.items())
+            width = min(MAX_WIDTH, max(map(len, rows), default=0))
+            yield from (f"    {_short(name):{width}} {_figures(row)}" for name, row in rows.items())
             if absent := [name for name in figures["classes"] if name not in rows]:
-                yield f"    {len(absent)} classes that do not occur: {', '.join(absent)}"
+                yield f"    {len(absent)} classes that do not occur: {', '.join(map(_short, absent))}"
         for title, found in (
             ("left out or cut by the reader", self.problems),
             ("broken images", self.broken),
+            ("damaged images, which are used", self.damaged),
             ("leaks: the same image in several splits", [" = ".join(group) for group in self.leaks]),
             ("the same image several times in a split", [" = ".join(group) for group in self.equal]),
             ("look the same, in two splits", [" ~ ".join(pair) for pair in self.alike_leaks]),
             ("look the same, in one split", [" ~ ".join(pair) for pair in self.alike]),
+            ("files that are not used", self.unused),
         ):
             yield f"{title}: {len(found) or 'none'}"
             yield from (f"    {line}" for line in found[:MAX_LINES])
@@ -91,10 +98,11 @@ def inspect(parts: Mapping[str | None, DetectionData | ClassificationData], thre
     jobs = [(split, example) for split, data in parts.items() for example in data.examples]
     with ThreadPoolExecutor(threads or decoding_threads()) as pool:
         seen = list(pool.map(lambda job: _look(job[1]), jobs))
-    broken = [error for error, _, _ in seen if error]
-    readable = [i for i, (error, _, _) in enumerate(seen) if not error]
-    prints, where = [seen[i][1] for i in readable], [jobs[i][0] for i in readable]
-    sizes = {split: [seen[i][2] for i in readable if jobs[i][0] == split] for split in parts}
+    broken = [look.error for look in seen if look.error]
+    damaged = [f"{shown(jobs[i][1].image)}: {look.damage}" for i, look in enumerate(seen) if look.damage]
+    readable = [i for i, look in enumerate(seen) if not look.error]
+    prints, where = [seen[i].fingerprint for i in readable], [jobs[i][0] for i in readable]
+    sizes = {split: [seen[i].size for i in readable if jobs[i][0] == split] for split in parts}
     names = [_name(*jobs[i], i) for i in readable]
     equal, leaks = [], []
     for group in equals(prints):
@@ -104,8 +112,9 @@ def inspect(parts: Mapping[str | None, DetectionData | ClassificationData], thre
         (alike if where[i] == where[j] else alike_leaks).append((names[i], names[j]))
     return Inspection(
         {split or "all": _measured(data, sizes[split]) for split, data in parts.items()},
-        [problem for data in parts.values() for problem in data.problems],
+        _problems(parts),
         broken,
+        damaged,
         equal,
         leaks,
         alike,
@@ -113,13 +122,32 @@ def inspect(parts: Mapping[str | None, DetectionData | ClassificationData], thre
     )
 
 
+class _Look(NamedTuple):
+    """What is seen of an image: what is wrong with it, or its fingerprint and size."""
+
+    error: str | None = None
+    damage: str | None = None
+    fingerprint: Fingerprint | None = None
+    size: tuple[int, int] | None = None
+
+
 def _look(example):
-    """Return (what is wrong, or None; fingerprint; size) for an image."""
     try:
-        pixels = example.pixels()
+        pixels = read_pixels(example.image)
     except OSError as e:
-        return str(e), None, None
-    return None, image_fingerprint(pixels), pixels.shape[1::-1]
+        return _Look(str(e))
+    return _Look(None, pixels.damage, image_fingerprint(pixels.array), pixels.size)
+
+
+def _problems(parts):
+    """Return the readers' problems, each once, and the classes of a split that the first lacks."""
+    lines = [problem for data in parts.values() for problem in data.problems]
+    (first, known), *others = parts.items()
+    for split, data in others:
+        if lacking := [name for name in data.class_names if name not in known.class_names]:
+            more = f" and {len(lacking) - MAX_LINES} more" if len(lacking) > MAX_LINES else ""
+            lines.append(f"{split}: has classes that {first} lacks: {', '.join(lacking[:MAX_LINES])}{more}")
+    return list(dict.fromkeys(lines))
 
 
 def _name(split, example, number):
@@ -149,6 +177,7 @@ def _measured(data, sizes):
     return figures | {
         "without_objects": sum(not len(example.boxes) for example in data.examples),
         "boxes": len(boxes),
+        "crowds": sum(len(example.crowd_boxes) for example in data.examples),
         "most_in_an_image": max((len(example.boxes) for example in data.examples), default=0),
         "small": int((areas < SMALL).sum()),
         "medium": int(((areas >= SMALL) & (areas <= LARGE)).sum()),
@@ -156,6 +185,10 @@ def _measured(data, sizes):
         **({"box_width": _spread(extent[:, 0]), "box_height": _spread(extent[:, 1])} if len(boxes) else {}),
         "classes": per_class,
     }
+
+
+def _short(name):
+    return name if len(name) <= MAX_WIDTH else f"{name[: MAX_WIDTH - 1]}…"
 
 
 def _spread(values):
@@ -171,7 +204,8 @@ def _counted(figures):
         return text
     text += f", {figures['without_objects']} without objects, {figures['boxes']} boxes"
     sizes = ", ".join(f"{figures[size]} {size}" for size in ("small", "medium", "large"))
-    return f"{text} ({sizes}; at most {figures['most_in_an_image']} in an image)"
+    text += f" ({sizes}; at most {figures['most_in_an_image']} in an image)"
+    return f"{text}, {figures['crowds']} regions of crowds" if figures["crowds"] else text
 
 
 def _figures(row):

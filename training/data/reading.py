@@ -4,9 +4,16 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from .archives import is_archive, unpacked
 from .examples import ClassificationData, DetectionData
-from .readers import FORMATS
+from .folder import Folder
+from .images import shown
+from .leftovers import leftover_files, leftover_problems, root_of, suffix_counts
+from .readers import FORMATS, coco
 from .readers.format import SPLIT_ORDER
+from .readers.image_folder import annotation_beside
+
+SAME = (("train", "training"), ("val", "valid", "validation"), ("test", "testing"))  # names of one split
 
 
 def read(
@@ -14,16 +21,23 @@ def read(
     split: str | None = None,
     class_names: Sequence[str] | None = None,
     images: os.PathLike[str] | str | None = None,
+    format: str | None = None,
 ) -> DetectionData | ClassificationData:
     """Read a data set, whichever of the known formats it is in.
 
     Args:
-        path: a Pascal VOC folder; a COCO folder or .json file (the folder has annotations/instances_<split>.json, as
-            COCO is distributed); a YOLO folder or its data.yaml; a folder of TFRecords or one of them; a folder of
-            classes, a folder of images each; or a set of TensorFlow Datasets (tfds:NAME).
-        split: the part to read, such as "train"; ignored where the data set has no parts.
+        path: a Pascal VOC folder (also as Roboflow, labelImg, CVAT and Label Studio write it);
+            a COCO folder or .json file; a YOLO folder or its .yaml file; a Darknet folder or its .data file; a Create
+            ML folder or .json file; a labelme folder; a VGG Image Annotator folder or file; a CVAT folder or .xml file;
+            an Open Images folder or .csv file; a CSV folder or .csv file; a KITTI folder; a folder of TFRecords or one
+            of them; a folder of classes, a folder of images each; or a set of TensorFlow Datasets (tfds:NAME). A .zip
+            file of a folder is unpacked into Keras' folder of data sets.
+        split: the part to read, such as "train"; ignored where the data set has no parts. "val", "valid" and
+            "validation" are the same.
         class_names: the classes to read; None for those of the data set.
         images: folder of a COCO file's images; None looks where they usually lie.
+        format: voc, coco, yolo, darknet, createml, labelme, via, cvat, openimages, csv, kitti, tfrecord, folder or
+            tfds; None takes what fits, boxes before classes.
 
     Returns:
         `DetectionData`, or `ClassificationData` where images have a class and no boxes.
@@ -38,19 +52,18 @@ def read(
         >>> data.class_names  # doctest: +SKIP
         ('Platelets', 'RBC', 'WBC')
     """
-    known = _format_of(path, split)
-    if known.takes_images:
-        return known.read(path, split, class_names, images)
-    if images:
-        raise ValueError(f"{path}: a {known.name} says itself where its images are; {images} is for COCO's files")
-    return known.read(path, split, class_names)
+    data_set = DataSet(path, format)
+    data = data_set.read(split, class_names, images)
+    data.problems.extend(data_set.leftovers([data])[0])
+    return data
 
 
-def splits(path: os.PathLike[str] | str) -> list[str]:
+def splits(path: os.PathLike[str] | str, format: str | None = None) -> list[str]:
     """List the splits of a data set.
 
     Args:
         path: the data set, as for `read`.
+        format: as for `read`.
 
     Returns:
         The names of its parts: train, val, test, then others; none for a data set without parts.
@@ -65,8 +78,7 @@ def splits(path: os.PathLike[str] | str) -> list[str]:
         >>> splits("bccd")  # doctest: +SKIP
         ['train', 'val', 'test']
     """
-    names = _format_of(path).splits(path)
-    return sorted(names, key=lambda name: (SPLIT_ORDER.index(name) if name in SPLIT_ORDER else len(SPLIT_ORDER), name))
+    return DataSet(path, format).splits
 
 
 def known_formats() -> str:
@@ -74,16 +86,121 @@ def known_formats() -> str:
     return _either(known.name for known in FORMATS)
 
 
-def _format_of(path, split=None):
-    """Return the `Format` of a data set; the split decides where a folder holds several."""
-    for known in FORMATS:
-        if known.matches(Path(path), split):
-            return known
-    if not Path(path).exists():
-        raise FileNotFoundError(f"{path}: missing; expected a data set: a folder or a file")
-    raise ValueError(f"{path}: no data set; expected {_either(known.expected for known in FORMATS)}")
+def format_keys() -> list[str]:
+    """Return what the known formats are called where one is chosen."""
+    return [known.key for known in FORMATS]
+
+
+class DataSet:
+    """A data set at a path.
+
+    Attributes:
+        fitting: the `Format`s that it fits, the first of which is read.
+        splits: the names of its parts, in their usual order.
+    """
+
+    def __init__(self, path, format=None):
+        self.path = Path(path)
+        self._source = _source(self.path)
+        self._chosen = None
+        if format is not None:
+            self._chosen = next((known for known in FORMATS if known.key == format), None)
+            if self._chosen is None:
+                raise ValueError(f"format {format!r}: is not known; expected {_either(format_keys())}")
+        self.fitting = self._fitting(None)
+        self.splits = sorted(self.fitting[0].splits(self._source), key=_order)
+
+    def read(self, split=None, class_names=None, images=None):
+        """Read one split, as `read` does, without a look at the files that are left over."""
+        known = self._fitting(split)[0]
+        split = self._named(split, known)
+        if images and not known.takes_images:
+            raise ValueError(f"{self.path}: a {known.name} says itself where its images are; leave {images} out")
+        data = known.read(self._source, split, class_names, *((images,) if known.takes_images else ()))
+        data.problems[:] = map(shown, data.problems)  # a file's name may be of several lines
+        return data
+
+    def leftovers(self, parts):
+        """Return what none of the parts, a list of data, has used: (lines for what no split can use, other lines)."""
+        if not (root := root_of(self._source, parts[0])):
+            return [], []
+        used, describes = frozenset().union(*(data.files for data in parts)), self.fitting[0].describes
+        lines = leftover_problems(root, used, describes), leftover_files(root, used, describes)
+        return tuple([*map(shown, kind)] for kind in lines)
+
+    def seen(self, parts):
+        """Return a line that says what was read as parts, {split: data}: format, splits, images, boxes and classes."""
+        kind = self.fitting[0].name
+        names = ", ".join(split for split in parts if split) or "no splits"
+        images = sum(len(data.examples) for data in parts.values())
+        boxed = [data for data in parts.values() if isinstance(data, DetectionData)]
+        boxes = sum(len(example.boxes) for data in boxed for example in data.examples)
+        classes = len({name for data in parts.values() for name in data.class_names})
+        counted = f"{images} images, " + (f"{boxes} boxes, " if boxed else "") + f"{classes} classes"
+        return f"{self.path}: {kind}; {names}; {counted}"
+
+    def choice(self):
+        """Return a line that says what was taken where several formats fit, else None."""
+        if len(self.fitting) < 2:
+            return None
+        first, *others = (known.key for known in self.fitting)
+        return f"{self.path}: read as {first}; it fits {_either(others)} too, which --format chooses"
+
+    def _fitting(self, split):
+        if self._chosen:
+            return [self._chosen]
+        fitting = [known for known in FORMATS if known.matches(self._source, split)]
+        if not fitting and self.path.suffix.lower() == ".json" and self.path.is_file():
+            return [coco.FORMAT]  # whose errors say what the file lacks
+        if not fitting:
+            raise _unknown(self.path, self._source)
+        return fitting
+
+    def _named(self, split, known):
+        """Return the split's name in the data set: val is also called valid or validation."""
+        there = self.splits if known is self.fitting[0] else known.splits(self._source)
+        if split is None or split in there:
+            return split
+        same = next((names for names in SAME if split.lower() in names), (split.lower(),))
+        return next((name for name in there if name.lower() in same), split)
+
+
+def _source(path):
+    """Return what formats are given: a `Folder`, or the path of a file or what is not one."""
+    if is_archive(path):
+        path = unpacked(path)
+    if not path.is_dir():
+        return path
+    folder = Folder(path)
+    os.scandir(path).close()  # one that can't be opened is an error here, and a finding inside a data set
+    for _ in range(3):  # an archive often holds one folder, which holds the data
+        if any(known.matches(folder, None) for known in FORMATS):
+            break
+        if folder.own_shown or len(folder.folders) != 1:
+            break
+        folder = Folder(folder.folders[0].path)
+    return folder
+
+
+def _unknown(path, source):
+    expected = _either(known.expected for known in FORMATS)
+    if not isinstance(source, Folder):
+        if not path.exists():
+            return FileNotFoundError(f"{path}: missing; expected a data set: a folder or a file")
+        return ValueError(f"{path}: no data set; expected {expected}")
+    if beside := annotation_beside(source):
+        return ValueError(
+            f"{path}: {beside} lies beside images, but in none of the known formats, which are {expected}; "
+            "--format folder reads the folders' names as classes"
+        )
+    found = f" (found {suffix_counts(source.files)})" if source.files else " (it is empty)"
+    return ValueError(f"{path}: no data set; expected {expected}{found}")
+
+
+def _order(name):
+    return SPLIT_ORDER.index(name) if name in SPLIT_ORDER else len(SPLIT_ORDER), name
 
 
 def _either(texts):
     *others, last = texts
-    return f"{', '.join(others)}, or {last}"
+    return f"{', '.join(others)}, or {last}" if others else last

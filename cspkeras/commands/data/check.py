@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 from ..arguments import add_command, add_data_path, add_json, add_splits
-from ..reading import log
+from ..reading import open_data
+from ..terminal import log
 
 
 def add(commands):
@@ -20,20 +21,29 @@ def add(commands):
 def run(options):
     """Print what is in a data set and what is wrong with it; the status is 1 where something is broken."""
     from ...training.data.contact_sheet import write_contact_sheet
+    from ...training.data.images import shown
     from ...training.data.inspection import inspect
-    from ...training.data.reading import read, splits
 
+    data_set = open_data(options)
     parts, unreadable = {}, []
-    for split in options.split or splits(options.data) or [None]:
+    for split in options.split or data_set.splits or [None]:
         try:
-            parts[split] = read(options.data, split, images=options.images)
+            parts[split] = data_set.read(split, images=options.images)
         except (OSError, ValueError) as e:
             unreadable.append(e)
     if not parts:
         raise unreadable[0]
     found = inspect(parts)
-    found.problems[:0] = map(str, unreadable)
+    found.problems[:0] = (shown(str(error)) for error in unreadable)
+    unusable, unused = data_set.leftovers(list(parts.values()))
+    found.problems.extend(unusable)
+    if not options.split:
+        found.unused.extend(unused)
+    seen = data_set.seen(parts)
     if options.sheet:
         log(write_contact_sheet(options.sheet, parts))
-    print(json.dumps(found.to_json(), indent=2) if options.json else "\n".join(found.lines()))
+    if options.json:
+        print(json.dumps({"seen": seen, **found.to_json()}, indent=2))
+    else:
+        print(seen, *found.lines(), sep="\n")
     return 0 if found.passed else 1

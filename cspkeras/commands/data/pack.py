@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from ..arguments import add_command, add_data_path, add_splits, count
-from ..reading import log, log_data
+from ..reading import log_data, open_data
+from ..terminal import log
 
 
 def add(commands):
@@ -18,15 +19,17 @@ def add(commands):
 def run(options):
     """Write a data set as TFRecords, all of its splits with the same classes."""
     from ...training.data.packing import pack
-    from ...training.data.reading import read, splits
 
-    path, wanted = options.data, options.split or splits(options.data) or [None]
-    parts = {split: read(path, split, images=options.images) for split in wanted}
+    path, data_set = options.data, open_data(options)
+    wanted = options.split or data_set.splits or [None]
+    parts = {split: data_set.read(split, images=options.images) for split in wanted}
     if len({data.class_names for data in parts.values()}) > 1:  # the format lists none: each split has those it shows
         names = tuple(sorted({name for data in parts.values() for name in data.class_names}))
-        parts = {split: read(path, split, names, options.images) for split in wanted}
+        parts = {split: data_set.read(split, names, options.images) for split in wanted}
     for split, data in parts.items():
         log_data(data, path, split)
+    for line in data_set.leftovers(list(parts.values()))[0]:
+        log(line)
     named = {split or path.stem.removeprefix("instances_"): data for split, data in parts.items()}
     for file in pack(named, options.output, options.shards, log):
         print(file)

@@ -1,7 +1,8 @@
 """The sub-command `data serve`: training batches for other machines."""
 
 from ..arguments import add_command, add_data_path, add_split
-from ..reading import log, read_data
+from ..reading import read_data
+from ..terminal import log
 
 
 def add(commands):
@@ -25,6 +26,6 @@ def run(options):
     resolved(options.address, "--address")
     from ...training.distribution.service import DataServer
 
-    server = DataServer(read_data(options.data, options.split, images=options.images), options.address, log)
+    server = DataServer(read_data(options, options.split), options.address, log)
     log(f"serving at {options.address}")
     server.serve()

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from ..arguments import DEFAULT_SIZE, add_command, add_data_path, add_split, count, seed
-from ..reading import log, read_data
+from ..reading import read_data
+from ..terminal import log
 
 BOTH = {  # option: what it means
     "mosaic": "probability that four images are joined",
@@ -55,7 +56,7 @@ def run(options):
     from ...training.data.examples import ClassificationData
     from ...training.pipeline.preview import draw_preview
 
-    data = read_data(options.data, options.split, images=options.images)
+    data = read_data(options, options.split)
     kind, own, other = "detection", {**BOTH, **DETECTION}, {**CLASSIFICATION, "rescale": ""}
     if isinstance(data, ClassificationData):
         kind, own, other = "classification", {**BOTH, **CLASSIFICATION, "rescale": ""}, DETECTION

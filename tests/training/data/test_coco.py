@@ -131,7 +131,7 @@ def test_where_the_images_are(make_coco, tmp_path, place):
     (line,) = (read(new, "val2017") if "coco" in place else read(listing, images=images)).problems
     assert line == f"{target / 'train1.png'}: missing, image left out"
     if "coco" in place:
-        expected = f"{new}/annotations/instances_dev.json: missing; a COCO folder lists its dev images there"
+        expected = f"{new}: has no split 'dev'; there are val2017"
         with pytest.raises(FileNotFoundError, match=re.escape(expected)):
             read(new, "dev")
 
@@ -231,6 +231,70 @@ def test_rounded_boxes_and_missing_sizes_are_no_problem(make_coco):
     assert data.examples[0].areas[1] == np.prod(np.diff(data.examples[0].boxes[1].reshape(2, 2), axis=0))
 
 
+def as_texts(stored):
+    """All numbers as texts, as some converters write them."""
+    for entry in stored["images"]:
+        entry.update({key: str(entry[key]) for key in ("id", "width", "height")})
+    for entry in stored["annotations"]:
+        entry.update({key: str(entry[key]) for key in ("image_id", "category_id", "iscrowd", "area")})
+        entry["bbox"] = [str(value) for value in entry["bbox"]]
+
+
+def as_polygons(stored):
+    for entry in stored["annotations"]:
+        x, y, w, h = entry.pop("bbox")
+        entry["segmentation"] = [[x, y, x + w, y], [x + w, y + h, x + w / 2, y + h / 2]]
+
+
+SAME = {
+    "numbers as texts": as_texts,
+    "one place a text": lambda stored: [
+        entry.update(image_id=str(entry["image_id"])) for entry in stored["annotations"]
+    ][:0],
+    "fractions": lambda stored: [entry.update(id=float(entry["id"])) for entry in stored["images"]][:0],
+    "a mark first": lambda stored: "\ufeff" + json.dumps(stored),
+    "polygons": as_polygons,
+    "size zero": lambda stored: [entry.update(width=0, height=0) for entry in stored["images"]][:0],
+    "other suffixes": lambda stored: [
+        entry.update(file_name=entry["file_name"][:-3] + "JPG") for entry in stored["images"]
+    ][:0],
+    "Windows' paths": lambda stored: [
+        entry.update(file_name=entry["file_name"].replace("/", "\\")) for entry in stored["images"]
+    ][:0],
+    "category without a name's blanks": lambda stored: put("categories", 0, name=" blue\n")(stored),
+}
+
+
+@pytest.mark.parametrize("case", SAME)
+def test_what_is_written_in_another_way(make_coco, case):
+    expected = read(make_coco())
+    data = read(make_coco(SAME[case]))
+    assert not data.problems and data.class_names == expected.class_names
+    same(data, expected)
+
+
+def test_categories_that_are_told_or_refused(make_coco):
+    def change(stored):
+        stored["categories"] += [{"id": 7, "name": "mauve"}, {"id": 8, "name": "red"}]
+        stored["annotations"].append(dict(stored["annotations"][0]))
+
+    data = read(make_coco(change))
+    assert data.class_names == ("red", "green", "blue")
+    assert [line.split(": ", 1)[1] for line in data.problems] == [
+        "categories[3] (mauve) has the id of another (7), left out",
+        "categories[4] is called 'red' as another, read as one",
+        "annotations[6] of train0.png: the same object again, left out",
+    ]
+    with pytest.raises(ValueError, match=r"some.json: the name of categories\[1\] is empty, expected a text"):
+        read(make_coco(put("categories", 1, name=" ")))
+
+
+def test_crowds_alone(make_coco):
+    path = make_coco(lambda stored: [entry.update(iscrowd="1") for entry in stored["annotations"]][:0])
+    with pytest.raises(ValueError, match=r"usable object; found 2 images with 6 regions of a crowd \(iscrowd\)"):
+        read(path)
+
+
 def test_crowds_are_kept_apart(make_coco):
     (example, _) = read(make_coco(put("annotations", 1, iscrowd=1))).examples
     assert len(example.boxes) == len(example.labels) == len(example.areas) == 2
@@ -270,7 +334,7 @@ def test_other_classes_and_missing_files(make_coco, tmp_path):
         f"unknown class {name!r}, left out (2 objects, the first here); known are dog, red"
         for name in ("blue", "green")
     ]
-    with pytest.raises(FileNotFoundError, match="none.json: missing; expected a COCO JSON file"):
+    with pytest.raises(FileNotFoundError, match="none.json: missing; expected a data set"):
         read(tmp_path / "none.json")
     with pytest.raises(FileNotFoundError, match="nowhere: missing; expected the folder of the images of"):
         read(path, images=tmp_path / "nowhere")

@@ -1,6 +1,7 @@
 """The list of formats, and what is made of it."""
 
 import pkgutil
+import re
 
 import pytest
 
@@ -19,7 +20,8 @@ def test_every_format_is_listed():
 def test_every_format_is_documented():
     text = " ".join(read.__doc__.split())
     for known in FORMATS:
-        assert f"a {known.name}" in text and known.name in known_formats()
+        assert f"a {known.name}" in text or f"an {known.name}" in text
+        assert known.name in known_formats() and re.search(rf"\b{known.key}\b", text)
 
 
 def test_the_error_says_what_every_format_looks_like(tmp_path):

@@ -111,7 +111,7 @@ def test_names_from_a_label_map(tmp_path):
     )
     data = read(tmp_path / "a.tfrecord")
     assert data.class_names == ("one", "two", "n7") and data.examples[0].labels.tolist() == [2, 1]
-    with pytest.raises(FileNotFoundError, match="no records of a split 'train'; there are a"):
+    with pytest.raises(FileNotFoundError, match="has no split 'train'; there are a"):
         read(tmp_path, "train")
     (tmp_path / "label_map.pbtxt").write_text("item { id: 2 }")
     assert read(tmp_path / "a.tfrecord").problems == [f"{tmp_path}/label_map.pbtxt: 1 ids for 0 names, left out"]

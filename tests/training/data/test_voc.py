@@ -202,3 +202,20 @@ def test_an_image_that_breaks_off_after_its_header_shows_when_its_pixels_are_nee
     assert example.image == path
     with pytest.raises(OSError, match="train0.jpg: not a readable image"):
         example.pixels()
+
+
+def test_names_sizes_and_suffixes_as_people_have_them(make_voc):
+    voc = make_voc(train=3)
+    expected = read_voc(voc, "train")
+    names = {"train0": "my photo (1)", "train1": "odd", "train2": "v1.2"}
+    for old, new in names.items():
+        (voc / f"JPEGImages/{old}.png").rename(voc / f"JPEGImages/{new}.PNG")
+        (voc / f"Annotations/{old}.xml").rename(voc / f"Annotations/{new}.xml")
+    text = (voc / "Annotations/odd.xml").read_text()
+    (voc / "Annotations/odd.xml").write_text(text.replace("<width>64", "<width>0").replace("<height>48", "<height>0"))
+    (voc / "ImageSets/Main/train.txt").write_bytes("\ufeffmy photo (1)\r\nodd  1\r\nv1.2 -1\r\n\r\n".encode())
+    data = read_voc(voc, "train")
+    assert not data.problems and [example.image.stem for example in data.examples] == list(names.values())
+    for a, b in zip(data.examples, expected.examples, strict=True):
+        assert a.size == (64, 48)
+        np.testing.assert_array_equal(a.boxes, b.boxes)

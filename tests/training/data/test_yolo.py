@@ -183,7 +183,7 @@ def test_broken_images_are_left_out(yolo):
         ("names: {1: red}\n", "train", ValueError, "data.yaml: not a YOLO data set"),
         ("- 1\n", "train", ValueError, "data.yaml: not a YOLO data set"),
         ("", "train", ValueError, "data.yaml: not a YOLO data set"),
-        ("names: [\n", "train", ValueError, "data.yaml: not a YOLO data set"),
+        ("names: [\n", "train", ValueError, "data.yaml:2: not valid YAML"),
         ("names: [red]\ntrain: gone\n", "train", ValueError, "no image with a usable object; .*gone: missing; "),
     ),
 )
@@ -192,3 +192,37 @@ def test_an_unusable_data_set(yolo, text, split, error, message):
     with pytest.raises(error, match=message) as caught:
         read_yolo(yolo, split)
     assert str(yolo) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_labels_wherever_they_lie(yolo):
+    """In Labels, as .TXT, beside the images, and below a folder that is called images as well."""
+    expected = read(yolo, "train")
+    (yolo / "labels").rename(yolo / "Labels")
+    (yolo / "Labels/train/train0.txt").rename(yolo / "Labels/train/train0.TXT")
+    (yolo / "Labels/train/train1.txt").rename(yolo / "images/train/train1.txt")
+    (yolo.parent / "images").mkdir()
+    moved = yolo.rename(yolo.parent / "images/set")
+    data = read(moved, "train")
+    assert not data.problems
+    for a, b in zip(data.examples, expected.examples, strict=True):
+        np.testing.assert_array_equal(a.boxes, b.boxes)
+
+
+def test_labels_without_an_image_and_images_of_unknown_kinds(yolo):
+    (yolo / "images/train/train0.png").rename(yolo / "images/train/train0.heic")
+    data = read(yolo, "train")
+    assert len(data.examples) == 2
+    assert data.problems == [
+        f"{yolo}/images/train/train0.heic: an image of a kind that can't be read (.heic); save it as JPEG or PNG",
+        f"{yolo}/labels/train/train0.txt: an annotation without an image, left out",
+    ]
+
+
+def test_names_that_differ_from_their_number(yolo):
+    (yolo / "data.yaml").write_text(YAML.replace("[red, green, blue]", "[no, yes, no]") + "nc: 2\n")
+    data = read(yolo, "train")
+    assert data.class_names == ("no", "yes") and set(data.examples[0].labels) == {0, 1}
+    assert data.problems == [
+        f"{yolo}/data.yaml: says nc: 2, but has 3 names, which are used",
+        f"{yolo}/data.yaml: classes 0 and 2 are both called 'no', read as one",
+    ]

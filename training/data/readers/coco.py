@@ -1,15 +1,21 @@
 """COCO's JSON files: images, annotations and categories in three lists."""
 
-import json
 import math
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..annotation_files import file_of, files_by_split, image_in
 from ..annotations import add_object, collect
+from ..class_names import clean
 from ..examples import DetectionData
+from ..folder import Folder, head, read_json
 from ..images import checked_size
 from .format import Format
+
+LISTS = "images", "annotations", "categories"
+LIST = re.compile(r'"(images|annotations)"\s*:\s*\[')  # one of them is in the first megabyte
 
 
 def read_coco(
@@ -20,8 +26,8 @@ def read_coco(
     """Read a COCO JSON file (cocodataset.org, "Data format", object detection).
 
     What can't be used is left out and reported in `problems`, a line each, as `read_voc` does. Regions marked `iscrowd`
-    become the examples' `crowd_boxes`, and an annotation's `area` its object's; masks are not read. Images without
-    annotations stay.
+    become the examples' `crowd_boxes`, and an annotation's `area` its object's. Masks are not read, but the extent of
+    a polygon is the box of an annotation without one. Images without annotations stay.
 
     Args:
         path: the .json file.
@@ -42,28 +48,51 @@ def read_coco(
         >>> len(data.class_names)  # doctest: +SKIP
         80
     """
-    path, problems = Path(path), []
-    stored = _load(path)
-    if images and not Path(images).is_dir():
-        raise FileNotFoundError(f"{images}: missing; expected the folder of the images of {path}")
-    root, subset = path.parent.parent, path.stem.removeprefix("instances_")
-    usual = path.parent, path.parent / "images", root / subset, root / "images", root / "images" / subset
-    folders = [Path(images)] if images else [folder for folder in usual if folder.is_dir()]
+    return _read_file(Path(path), None, class_names, images)
 
-    categories = {}
-    for i, entry in enumerate(stored["categories"]):
-        try:
-            categories[int(entry["id"])] = " ".join(str(entry["name"]).split())
-        except (KeyError, OverflowError, TypeError, ValueError):
-            problems.append(f"{path}: categories[{i}] without an id and a name, left out")
+
+def matches(source, split):
+    """Return whether it is a .json file with COCO's lists, or a folder with one."""
+    if not isinstance(source, Folder):
+        return source.suffix.lower() == ".json" and (source.name.startswith("instances") or _is_coco(source))
+    return bool(_files(source))
+
+
+def splits(source):
+    """Return the splits of a folder's files: val for annotations/instances_val.json; none for a file on its own."""
+    return [split for split in _files(source) if split]
+
+
+def _files(source):
+    return files_by_split(source, (".json",), _is_coco, prefix="instances_")
+
+
+def _is_coco(path):
+    text = head(path, 2**20)
+    return text.startswith("{") and bool(LIST.search(text)) or path.name.startswith("instances_")
+
+
+def _read(source, split, class_names, images):
+    if not isinstance(source, Folder):
+        return read_coco(source, class_names, images)
+    return _read_file(file_of(_files(source), split, source), source, class_names, images)
+
+
+def _read_file(path, folder, class_names, images):
+    """Read a file, of a data set in `folder` where it is known."""
+    problems, files = [], {path}
+    stored = _load(path)
+    find = image_in(path, folder, images, path.stem.removeprefix("instances_"))
+    categories = _categories(path, stored["categories"], problems)
     usable, listed = {}, set()
     for i, entry in enumerate(stored["images"]):
         try:
-            if entry["id"] in listed:
-                raise ValueError(f"{path}: images[{i}] has the id of another ({entry['id']}), left out")
-            listed.add(entry["id"])
-            usable[entry["id"]] = _image(path, entry, folders)
-        except (KeyError, TypeError):
+            number = _key(entry["id"])
+            if number in listed:
+                raise ValueError(f"{path}: images[{i}] has the id of another ({number}), left out")
+            listed.add(number)
+            usable[number] = _image(path, entry, find, files)
+        except (KeyError, TypeError, AttributeError):
             problems.append(f"{path}: images[{i}] without an id and a file_name, left out")
         except OSError as e:
             problems.append(f"{e}, left out")
@@ -71,7 +100,7 @@ def read_coco(
             problems.append(str(e))
     for i, entry in enumerate(stored["annotations"]):
         try:
-            number, label = entry["image_id"], categories[entry["category_id"]]
+            number, label = _key(entry["image_id"]), categories[_key(entry["category_id"])]
             known = number in listed
         except (KeyError, TypeError):
             problems.append(f"{path}: annotations[{i}] without an image_id and a known category_id, left out")
@@ -80,73 +109,96 @@ def read_coco(
             problems.append(f"{path}: annotations[{i}] of an image that is not listed ({number}), left out")
         elif number in usable:
             image, size, objects = usable[number]
-            source, corners = f"{path}: annotations[{i}] of {image.name}", _corners(entry.get("bbox"))
-            area, crowd = _area(entry.get("area")), bool(entry.get("iscrowd"))
+            source, corners = f"{path}: annotations[{i}] of {image.name}", _corners(entry)
+            area, crowd = _number(entry.get("area")), bool(_number(entry.get("iscrowd")))
+            area = area if area and 0 < area < math.inf else None
             add_object(objects, problems, label, corners, size, source, area, crowd)
     if class_names is None:
-        class_names = list(dict.fromkeys(categories[number] for number in sorted(categories)))
+        class_names = list(categories.values())
     found = [(image, objects) for image, _, objects in usable.values()]
-    return collect(path, found, tuple(class_names), problems)
-
-
-def matches(path, split):
-    """Return whether it is a .json file, or a folder of COCO's layout."""
-    return path.suffix.lower() == ".json" or bool(splits(path))
-
-
-def splits(folder):
-    """Return the names of which annotations/instances_<split>.json exists; none for a file."""
-    return [path.stem.removeprefix("instances_") for path in (Path(folder) / "annotations").glob("instances_*.json")]
-
-
-def _read_any(path, split, class_names, images):
-    path = Path(path)
-    if path.suffix.lower() == ".json":
-        return read_coco(path, class_names, images)
-    instances = path / "annotations" / f"instances_{split}.json"
-    if not instances.is_file():
-        raise FileNotFoundError(f"{instances}: missing; a COCO folder lists its {split} images there")
-    return read_coco(instances, class_names, images)
+    return collect(path, found, tuple(class_names), problems, files)
 
 
 def _load(path):
-    try:
-        stored = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError as e:
-        raise FileNotFoundError(f"{path}: missing; expected a COCO JSON file") from e
-    except (ValueError, RecursionError) as e:
-        raise ValueError(f"{path}: not valid JSON ({e})") from e
-    lists = ("images", "annotations", "categories")
-    if not isinstance(stored, dict) or not all(isinstance(stored.get(key), list) for key in lists):
-        raise ValueError(f"{path}: no COCO file; expected an object with the lists {', '.join(lists)}")
+    stored = read_json(path)
+    if not isinstance(stored, dict) or not all(isinstance(stored.get(key), list) for key in LISTS):
+        raise ValueError(f"{path}: no COCO file; expected an object with the lists {', '.join(LISTS)}")
     return stored
 
 
-def _image(path, entry, folders):
+def _categories(path, entries, problems):
+    """Return {id: name}, in the order of the ids."""
+    categories = {}
+    for i, entry in enumerate(entries):
+        try:
+            number, name = _key(entry["id"]), entry["name"]
+            if isinstance(name, (dict, list, type(None))) or number != number:
+                raise TypeError
+        except (KeyError, TypeError):
+            problems.append(f"{path}: categories[{i}] without an id and a name, left out")
+            continue
+        if not (name := clean(name)):
+            raise ValueError(f"{path}: the name of categories[{i}] is empty, expected a text")
+        if number in categories:
+            problems.append(f"{path}: categories[{i}] ({name}) has the id of another ({number}), left out")
+            continue
+        if name in categories.values():
+            problems.append(f"{path}: categories[{i}] is called {name!r} as another, read as one")
+        categories[number] = name
+    return dict(sorted(categories.items(), key=lambda item: (isinstance(item[0], str), item[0])))
+
+
+def _key(value):
+    """Return an id as it is compared: a whole number that a converter wrote as a text or fraction is that number."""
+    if isinstance(value, (dict, list, bool, type(None))) or isinstance(value, float) and not math.isfinite(value):
+        raise TypeError
+    try:
+        return int(value) if int(value) == float(value) else value
+    except (OverflowError, ValueError):
+        return value
+
+
+def _number(value):
+    """Return a number, or the number that a text is, as a float; else None."""
+    try:
+        return None if value is None else float(value)
+    except (OverflowError, TypeError, ValueError):
+        return None
+
+
+def _image(path, entry, find, files):
     """Return (path, upright size, an empty list for its objects) of an image in the list."""
-    name = entry["file_name"]
-    places = [folder / name for folder in folders]
-    image = next((place for place in places if place.is_file()), None)
-    if image is None:
-        raise ValueError(f"{places[-1]}: missing, image left out")
-    said = entry.get("width"), entry.get("height")
-    size = checked_size(image, None if said == (None, None) else said, path)
+    if not isinstance(entry["file_name"], str):
+        raise TypeError
+    image = find(entry["file_name"])
+    files.add(image)
+    said = tuple(entry.get(side) for side in ("width", "height"))
+    numbers = tuple(_number(side) for side in said)
+    if None not in numbers:
+        said = tuple(int(number) if number.is_integer() else number for number in numbers)
+    size = checked_size(image, None if said == (None, None) or 0 in said else said, path)
     return image, size, []
 
 
-def _corners(bbox):
+def _corners(entry):
+    """Return the corners of an annotation's bbox, or without one of its polygons."""
     try:
-        x, y, width, height = map(float, bbox)
-    except (OverflowError, TypeError, ValueError):
+        if entry.get("bbox"):
+            x, y, width, height = map(float, entry["bbox"])
+            return x, y, x + width, y + height
+        values = [[float(value) for value in polygon] for polygon in entry["segmentation"]]
+        xs, ys = ([value for polygon in values for value in polygon[k::2]] for k in (0, 1))
+        return min(xs), min(ys), max(xs), max(ys)
+    except (KeyError, OverflowError, TypeError, ValueError):
         return ()
-    return x, y, x + width, y + height
-
-
-def _area(value):
-    known = isinstance(value, (int, float)) and 0 < value < math.inf
-    return float(value) if known else None
 
 
 FORMAT = Format(
-    "COCO folder or .json file", "annotations/instances_*.json (COCO)", matches, splits, _read_any, takes_images=True
+    "coco",
+    "COCO folder or .json file",
+    "annotations/instances_*.json (COCO)",
+    matches,
+    splits,
+    _read,
+    takes_images=True,
 )

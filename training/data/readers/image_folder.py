@@ -2,30 +2,45 @@
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
-from ....tflite.device.frames import SUFFIXES
 from ..annotations import collect_labels
+from ..class_names import clean
 from ..examples import ClassificationData
+from ..folder import Folder
 from .format import SPLIT_ORDER, Format
 
-OTHERS = ("Annotations", "JPEGImages", "annotations", "images", "labels")  # of data sets for detection that lack a part
+OTHERS = ("annotations", "jpegimages", "images", "labels")  # of data sets for detection that lack a part
+HOLDERS = (*OTHERS, *SPLIT_ORDER, "data", "image_2")  # folders that hold images of all classes
+ANNOTATIONS = (".csv", ".json", ".labels", ".names", ".tfrecord", ".xml")  # beside images
 
 
-def matches(path, split):
-    """Return whether there are images as class/image or split/class/image, and no folder of another format."""
-    if any(folder.name in OTHERS for folder in _folders(path)):
+def matches(source, split):
+    """Return whether there are images as class/image or split/class/image, and no folder or file with boxes."""
+    if not isinstance(source, Folder) or any(folder.path.name.lower() in OTHERS for folder in source.folders):
         return False
-    classes = (folder for part in _folders(path) for folder in (part, *_folders(part)))
-    return any(_images(folder, deep=False) for folder in classes)
+    holding = [f for part in source.folders for f in (part, *part.folders) if f.own_images]
+    if any(folder.path.name.lower() in HOLDERS and not folder.folders for folder in holding):
+        return False
+    return bool(holding) and annotation_beside(source) is None
 
 
-def splits(path):
+def annotation_beside(folder):
+    """Return the first file that lies beside images and may hold boxes, or None."""
+    for inner in (folder, *folder.folders, *(deep for part in folder.folders for deep in part.folders)):
+        stems = {image.stem for image in inner.own_images}
+        for file in inner.own if stems else ():
+            suffix = file.suffix.lower()
+            if suffix in ANNOTATIONS and inner is not folder or suffix == ".txt" and file.stem in stems:
+                return file
+    return None
+
+
+def splits(source):
     """Return the folders that hold a folder for each class; none where these lie in `path` itself."""
-    parts = [folder for folder in _folders(path) if _folders(folder)]
-    named = any(folder.name in SPLIT_ORDER for folder in parts)  # where one is, a stray image in it makes it no class
-    classes = not named and any(_images(folder, deep=False) for folder in _folders(path))
-    return [] if classes else [folder.name for folder in parts]
+    parts = [folder for folder in source.folders if folder.folders]
+    named = any(folder.path.name in SPLIT_ORDER for folder in parts)  # where one is, a stray image in it is no class
+    classes = not named and any(folder.own_images for folder in source.folders)
+    return [] if classes else [folder.path.name for folder in parts]
 
 
 def read_image_folder(
@@ -53,27 +68,18 @@ def read_image_folder(
         >>> len(data.class_names)  # doctest: +SKIP
         10
     """
-    path, parts = Path(path), splits(path)
+    source = Folder.of(path)
+    parts = splits(source)
     if parts and split not in parts:
-        raise FileNotFoundError(f"{path / str(split)}: missing; the splits of {path} are {', '.join(parts)}")
-    root, problems, images = path / str(split) if parts else path, [], []
-    for folder in _folders(root):
-        found = _images(folder)
-        images += [(image, folder.name) for image in found]
-        if not found:
+        raise FileNotFoundError(f"{source.path / str(split)}: missing; the splits of {source} are {', '.join(parts)}")
+    root = source.folder(split) if parts else source
+    problems, images = [], []
+    for folder in root.folders:
+        images += [(image, clean(folder.path.name)) for image in folder.images]
+        if not folder.images:
             problems.append(f"{folder}: no images in the folder of a class")
-    names = [folder.name for folder in _folders(root)] if class_names is None else class_names
+    names = [clean(folder.path.name) for folder in root.folders] if class_names is None else class_names
     return collect_labels(root, images, names, problems)
 
 
-def _folders(path):
-    path = Path(path)
-    return sorted(f for f in path.iterdir() if f.is_dir() and not f.name.startswith(".")) if path.is_dir() else []
-
-
-def _images(folder, deep=True):
-    files = folder.rglob("*") if deep else folder.iterdir()
-    return sorted(f for f in files if f.suffix.lower() in SUFFIXES and not f.name.startswith("."))
-
-
-FORMAT = Format("folder of classes", "a folder of images for each class", matches, splits, read_image_folder)
+FORMAT = Format("folder", "folder of classes", "a folder of images for each class", matches, splits, read_image_folder)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..annotations import add_object, collect, collect_labels
+from ..class_names import clean
 from ..examples import ClassificationData, DetectionData
 from ..images import StoredImage, upright_size
 from .format import Format
@@ -57,7 +58,7 @@ def read_tfds(
         raise ValueError(f"{path}: expected the features image and objects or label, found {', '.join(features)}")
     detection = "objects" in features
     label_feature = features["objects"]["label"] if detection else features["label"]
-    names = [" ".join(name.split()) for name in label_feature.names]
+    names = [clean(name) for name in label_feature.names]
     builder.download_and_prepare()
     try:
         parts = builder.info.splits[split].file_instructions
@@ -118,4 +119,4 @@ def _objects(fields, image, names, problems):
     return objects
 
 
-FORMAT = Format("set of TensorFlow Datasets (tfds:NAME)", "tfds:NAME", matches, splits, read_tfds)
+FORMAT = Format("tfds", "set of TensorFlow Datasets (tfds:NAME)", "tfds:NAME", matches, splits, read_tfds)

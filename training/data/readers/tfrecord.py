@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from ..annotations import add_object, collect, collect_labels
+from ..class_names import clean
 from ..examples import ClassificationData, DetectionData
+from ..folder import Folder, part_of, read_text, split_of
 from ..images import StoredImage, upright_size
 from .format import SPLIT_ORDER, Format
 
@@ -21,26 +23,28 @@ HEADER, FRAME = 12, 16  # bytes before a record's data, and before and after it
 TOKEN = re.compile(r"\bid\s*:\s*(\d+)|\bname\s*:\s*(\"(?:[^\"\\]|\\.)*\"|'[^']*')|(item)\s*\{")
 
 
-def shards(path):
+def shards(source):
     """Return {split: files in the order of their numbers} of a folder of TFRecords, or {None: [path]} of one file."""
-    path = Path(path)
-    if path.is_file():
-        return {None: [path]} if RECORD.search(path.name) else {}
-    found = {}
-    for file in sorted(path.iterdir()) if path.is_dir() else ():
-        if file.is_file() and RECORD.search(file.name) and not file.name.startswith("."):
-            found.setdefault(_split(file), []).append(file)
+    if not isinstance(source, Folder) and not Path(source).is_dir():
+        path = Path(source)
+        return {None: [path]} if RECORD.search(path.name) and path.is_file() else {}
+    folder, found = Folder.of(source), {}
+    inner = [(part.path.name, part) for part in folder.folders if split_of([part.path.name])]  # as Roboflow has them
+    for split, part in [(None, folder), *inner]:
+        for file in part.own_shown:
+            if RECORD.search(file.name):
+                found.setdefault(split or _split(file), []).append(file)
     return found
 
 
-def matches(path, split):
+def matches(source, split):
     """Return whether it is a TFRecord file, or a folder with any."""
-    return bool(shards(path))
+    return bool(shards(source))
 
 
-def splits(path):
+def splits(source):
     """Return the splits in the files' names: "train" for train-00000-of-00004.tfrecord and for voc_train.record."""
-    return [split for split in shards(path) if split]
+    return [split for split in shards(source) if split]
 
 
 def read_tfrecord(
@@ -69,22 +73,20 @@ def read_tfrecord(
         >>> from cspkeras.training import read_tfrecord
         >>> data = read_tfrecord("packed", "train")  # doctest: +SKIP
     """
-    path, found, problems = Path(path), shards(path), []
-    split = None if None in found else split
-    if split not in found:
-        raise FileNotFoundError(
-            f"{path}: no records of a split {split!r}; there are {', '.join(splits(path)) or 'none'}"
-        )
+    found, problems = shards(path), []
+    split, shard_files = part_of(found, split, path)
     listing = f"{path}, split {split}" if split else path
-    names, seen = _label_map((path if split else path.parent) / LABEL_MAP, problems), {}
-    problems += _missing(found[split])
+    maps = _label_maps(shard_files[0].parent)
+    names, seen = _label_map(maps[0], problems) if maps else {}, {}
+    problems += _missing(shard_files)
+    files = {*shard_files, *maps}
     detections, labelled = [], []
-    for file in found[split]:
+    for file in shard_files:
         for source, start, record in _records(file, problems):
             try:
                 fields = parsed(record)
                 content = fields["image/encoded"][0]
-                name = _text(fields.get("image/filename", [b""])[0]) or source.rpartition(": ")[2]
+                name = os.fsdecode(fields.get("image/filename", [b""])[0]) or source.rpartition(": ")[2]
                 image = StoredImage(file, start + record.index(content), len(content), name)
                 label = _names(fields, "image/class/", names, seen)
                 if label and "image/object/bbox/xmin" not in fields:
@@ -101,9 +103,9 @@ def read_tfrecord(
         class_names = [*names.values()] or sorted(seen, key=lambda name: (seen[name], name))
     if labelled and not any(objects for _, objects in detections):
         problems += [f"{image}: no class, image left out" for image, _ in detections]
-        return collect_labels(listing, labelled, class_names, problems)
+        return collect_labels(listing, labelled, class_names, problems, files)
     problems += [f"{image}: no fields of objects, image left out" for image, _ in labelled]
-    return collect(listing, detections, class_names, problems)
+    return collect(listing, detections, class_names, problems, files)
 
 
 def raw_records(file, skip=0, take=-1):
@@ -161,13 +163,17 @@ def _missing(files):
     return [f"{folder}: of {max(counts)} files {len(lost)} are missing, the first is number {lost[0]}"] if lost else []
 
 
+def _label_maps(folder):
+    """Return the label maps in a folder, label_map.pbtxt first."""
+    others = [file for file in Folder(folder).own_shown if file.name.lower().endswith(LABEL_MAP)]
+    return sorted(others, key=lambda file: (file.name != LABEL_MAP, file.name))
+
+
 def _label_map(path, problems):
-    """Return {number: name} of a label map in protobuf's text form; {} where there is no such file."""
+    """Return {number: name} of a label map in protobuf's text form; {} where it can't be read."""
     try:
-        text = path.read_text("utf-8")
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as e:
+        text = read_text(path, "replace")
+    except OSError as e:
         problems.append(f"{path}: can't be read ({e}), left out")
         return {}
     numbers, names = [], []
@@ -175,11 +181,18 @@ def _label_map(path, problems):
         if number:
             numbers.append(int(number))
         elif name:
-            names.append(json.loads(name) if name[0] == '"' else name[1:-1])
+            names.append(clean(_unquoted(name)))
     if len(numbers) != len(names):
         problems.append(f"{path}: {len(numbers)} ids for {len(names)} names, left out")
         return {}
     return dict(sorted(zip(numbers, names, strict=True)))
+
+
+def _unquoted(text):
+    try:
+        return json.loads(text) if text[0] == '"' else text[1:-1]
+    except ValueError:  # an escape that protobuf knows and JSON does not
+        return text[1:-1]
 
 
 def _names(fields, prefix, names, seen):
@@ -212,7 +225,7 @@ def _objects(fields, source, size, names, seen, problems):
 
 
 def _text(value):
-    return value.decode("utf-8", "replace")
+    return clean(value.decode("utf-8", "replace"))
 
 
-FORMAT = Format("folder of TFRecords", ".tfrecord files", matches, splits, read_tfrecord)
+FORMAT = Format("tfrecord", "folder of TFRecords", ".tfrecord files", matches, splits, read_tfrecord)

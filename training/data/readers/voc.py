@@ -1,18 +1,28 @@
-"""Pascal VOC folders: a list of names, and for each an XML file and an image."""
+"""Pascal VOC's XML files: an image and its objects each; the images listed in ImageSets, or all that have one."""
 
 import os
+import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..annotations import add_object, collect
+from ..class_names import clean
 from ..examples import DetectionData
+from ..folder import Folder, by_split, head, part_of, read_lines
 from ..images import checked_size
 from .format import Format
 
+FILENAME = re.compile(r"<filename>\s*(.+?)\s*</filename>")
+LOOKED_AT = 20  # files whose beginning is looked at to recognize a data set
+
 
 def read_voc(folder: os.PathLike[str] | str, split: str, class_names: Sequence[str] | None = None) -> DetectionData:
-    """Read one split of a Pascal VOC folder (ImageSets/Main, Annotations, JPEGImages).
+    """Read one split of a Pascal VOC folder.
+
+    The folder has ImageSets/Main, Annotations and JPEGImages, as VOC is distributed; or XML files beside the images or
+    in a folder of their own, as Roboflow, labelImg and Label Studio write them, in a folder for each split where there
+    are some.
 
     What can't be used is left out and reported in `problems`, a line each: an image that is missing, broken or of
     another size than its annotation says, an annotation that is missing, broken or without a size, an object without a
@@ -23,7 +33,7 @@ def read_voc(folder: os.PathLike[str] | str, split: str, class_names: Sequence[s
 
     Args:
         folder: the VOC folder.
-        split: "train", "val", "test", ...: the name of a list in ImageSets/Main.
+        split: "train", "val", "test", ...: the name of a list in ImageSets/Main, or of a folder.
         class_names: the classes to read; None takes all that occur, in alphabetical order.
 
     Returns:
@@ -39,55 +49,109 @@ def read_voc(folder: os.PathLike[str] | str, split: str, class_names: Sequence[s
         >>> len(data.examples)  # doctest: +SKIP
         2501
     """
-    root = Path(folder)
-    listing = root / "ImageSets" / "Main" / f"{split}.txt"
-    if not listing.is_file():
-        raise FileNotFoundError(f"{listing}: missing; a Pascal VOC folder lists its {split} images there")
-    names = [line.split()[0] for line in listing.read_text("utf-8", "replace").splitlines() if line.strip()]
-    problems, images = [], []
-    for name in names:
+    folder, problems, files = Folder.of(folder), [], set()
+    listing, annotations = _listed(folder, split, problems, files) if _lists(folder) else _found(folder, split)
+    images = []
+    for xml, names in annotations:
+        files.add(xml)
         try:
-            images.append(_read_annotation(root, name, problems))
+            images.append(_read_annotation(folder, xml, names, problems, files))
         except (OSError, ValueError) as e:
             problems.append(str(e))
     if class_names is None:
         class_names = sorted({thing.label for _, objects in images for thing in objects})
-    return collect(listing, images, class_names, problems)
+    return collect(listing, images, class_names, problems, files)
 
 
-def matches(path, split):
-    """Return whether the folder has lists of images, and no COCO file for the split."""
-    return (path / "ImageSets").is_dir() and not (path / "annotations" / f"instances_{split}.json").is_file()
+def matches(source, split):
+    """Return whether the folder has lists of images, and no COCO file for the split; or VOC's XML files."""
+    if not isinstance(source, Folder):
+        return False
+    if _lists(source):
+        return not source.file("annotations", f"instances_{split}.json")
+    return any(_of_image(source, file) for file in source.with_suffix(".xml")[:LOOKED_AT])
 
 
-def splits(folder):
-    """Return the names of the lists, without those of a single class, and without `trainval` where its parts are."""
-    names = {path.stem for path in (Path(folder) / "ImageSets" / "Main").glob("*.txt")}
+def describes(path):
+    """Return whether a file is an XML file of VOC's kind."""
+    return path.suffix.lower() == ".xml" and "<annotation>" in head(path, 2000)
+
+
+def _of_image(folder, xml):
+    if not describes(xml):
+        return False
+    named = FILENAME.search(head(xml, 2000))
+    return folder.has_image(xml.stem) or bool(named and folder.image(named[1], near=xml))
+
+
+def splits(source):
+    """Return the names of the lists, without those of a single class, and without `trainval` where its parts are.
+
+    Without lists: the folders of the XML files that are named as splits are.
+    """
+    if not _lists(source):
+        return [split for split in _by_split(source) if split]
+    main = source.folder("ImageSets", "Main")
+    names = {path.stem for path in (main.own if main else ()) if path.suffix.lower() == ".txt"}
     names = {name for name in names if not any(name.endswith(f"_{other}") for other in names)}
     return names - {"trainval"} if {"train", "val"} <= names else names
 
 
-def _read_annotation(root, name, problems):
-    """Return (image, list of `Annotation`) for one name in the list."""
-    xml = root / "Annotations" / f"{name}.xml"
-    if not xml.is_file():
-        raise ValueError(f"{xml}: missing, image left out")
+def _lists(folder):
+    return folder.folder("ImageSets")
+
+
+def _by_split(folder):
+    return by_split(folder, [file for file in folder.with_suffix(".xml") if describes(file)])
+
+
+def _listed(folder, split, problems, files):
+    """Return the list of a split, and for each name in it the XML file and the names that its image may have."""
+    listing = folder.file("ImageSets", "Main", f"{split}.txt")
+    if not listing:
+        missing = folder.path / "ImageSets" / "Main" / f"{split}.txt"
+        raise FileNotFoundError(f"{missing}: missing; a Pascal VOC folder lists its {split} images there")
+    files.add(listing)
+    found = []
+    for line in filter(None, map(str.strip, read_lines(listing))):
+        # A list of one class has a number after each name; a name may have blanks.
+        name = next((n for n in (line, line.rsplit(maxsplit=1)[0]) if _xml(folder, n)), line.split()[0])
+        xml = _xml(folder, name)
+        if xml:
+            found.append((xml, name))
+        else:
+            problems.append(f"{folder.path / 'Annotations' / name}.xml: missing, image left out")
+    return listing, found
+
+
+def _xml(folder, name):
+    return folder.file("Annotations", *Path(f"{name}.xml").parts)
+
+
+def _found(folder, split):
+    split, files = part_of(_by_split(folder), split, folder)
+    return (f"{folder}, split {split}" if split else folder), [(xml, None) for xml in files]
+
+
+def _read_annotation(folder, xml, name, problems, files):
+    """Return (image, list of `Annotation`) of an XML file; `name` is that of the list, None where there is none."""
     try:
         tree = ElementTree.parse(xml).getroot()
-    except (ElementTree.ParseError, LookupError, ValueError) as e:  # the latter two for unknown encodings
+    except (ElementTree.ParseError, LookupError, ValueError, RecursionError) as e:  # ValueError: unknown encodings
         raise ValueError(f"{xml}: not valid XML ({e}), image left out") from e
     try:
-        width, height = (int(tree.find("size").findtext(side)) for side in ("width", "height"))
-    except (AttributeError, TypeError, ValueError) as e:
+        said = tuple(int(float(tree.find("size").findtext(side))) for side in ("width", "height"))
+    except (AttributeError, TypeError, ValueError, OverflowError) as e:
         raise ValueError(f"{xml}: no <size> with a width and a height, image left out") from e
-    image = _image(root, name, tree.findtext("filename"))
+    image = _image(folder, xml, name, tree.findtext("filename"))
+    files.add(image)
     try:
-        size = checked_size(image, (width, height), xml)
+        size = checked_size(image, said if all(said) else None, xml)  # labelImg's 0x0: not known
     except OSError as e:
         raise ValueError(f"{e}, left out") from e
     objects = []
     for thing in tree.iter("object"):
-        label, bounds = " ".join((thing.findtext("name") or "").split()), thing.find("bndbox")
+        label, bounds = clean(thing.findtext("name") or ""), thing.find("bndbox")
         if not label:
             problems.append(f"{xml}: an object without a name, left out")
             continue
@@ -96,13 +160,27 @@ def _read_annotation(root, name, problems):
     return image, objects
 
 
-def _image(root, name, filename):
-    folder = root / "JPEGImages"
-    # Its own name first: the one inside an annotation that was copied or renamed is another image's.
-    for candidate in (*(name + suffix for suffix in (".jpg", ".jpeg", ".png", ".bmp")), filename):
-        if candidate and (folder / candidate).is_file():
-            return folder / candidate
-    raise ValueError(f"{folder / name}.jpg: missing, image left out")
+def _image(folder, xml, name, filename):
+    """Return the image of an XML file.
+
+    Its own name comes first: the one inside an annotation that was copied or renamed is another image's.
+    """
+    places = [folder.folder("JPEGImages")] if name else []
+    for place in filter(None, (*places, folder)):
+        for wanted in (name or xml.stem, filename):
+            if wanted and (image := place.image(wanted, near=xml)):
+                return image
+    raise ValueError(
+        f"{folder.path / 'JPEGImages' / name if name else xml.with_suffix('')}.jpg: missing, image left out"
+    )
 
 
-FORMAT = Format("Pascal VOC folder", "ImageSets/Main (Pascal VOC)", matches, splits, read_voc)
+FORMAT = Format(
+    "voc",
+    "Pascal VOC folder",
+    "ImageSets/Main or XML files (Pascal VOC)",
+    matches,
+    splits,
+    read_voc,
+    describes=describes,
+)

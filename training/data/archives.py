@@ -1,0 +1,43 @@
+"""Data sets in .zip files: unpacked once, into Keras' folder of data sets."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+import zipfile
+import zlib
+from pathlib import Path
+
+
+def is_archive(path):
+    """Return whether it is a .zip file."""
+    return path.suffix.lower() == ".zip" and path.is_file()
+
+
+def unpacked(path):
+    """Return the folder that a .zip file is unpacked in; the next time that file is not unpacked again.
+
+    The folder is in `datasets` of Keras' folder (~/.keras, or KERAS_HOME).
+
+    Raises:
+        OSError: where there is no room for it, or it can't be read.
+        ValueError: where it is not a .zip file, is damaged, or needs a password.
+    """
+    state = path.stat()
+    known = hashlib.sha256(repr((os.fsencode(path.resolve()), state.st_size, state.st_mtime_ns)).encode()).hexdigest()
+    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "datasets"
+    target = home / f"{path.stem}-{known[:12]}"
+    if target.is_dir():
+        return target
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=home) as aside, zipfile.ZipFile(path) as archive:
+            needed, free = sum(entry.file_size for entry in archive.infolist()), shutil.disk_usage(home).free
+            if needed > free:
+                raise OSError(f"{path}: needs {needed >> 20} MiB when unpacked, but {home} has {free >> 20} MiB free")
+            archive.extractall(Path(aside) / "files")
+            (Path(aside) / "files").mkdir(exist_ok=True)  # of an empty archive
+            os.rename(Path(aside) / "files", target)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as e:
+        raise ValueError(f"{path}: can't be unpacked ({e}); unpack it and give the folder") from e
+    return target

@@ -1,0 +1,42 @@
+"""YAML as people write it for data sets: every value a text, as it stands."""
+
+from pathlib import Path
+
+from .folder import read_text
+
+LARGEST = 10**7  # bytes; a list of classes has a few thousand
+
+
+def read_yaml(path):
+    """Return what a YAML file holds: mappings, lists, None and texts; "no" and "on" are texts too.
+
+    Raises:
+        OSError: where it can't be read.
+        ValueError: where it is not valid YAML, or repeats whole lists by aliases, which may grow without end.
+        ImportError: where PyYAML is missing.
+    """
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        yaml_implicit_resolvers = {
+            first: [(tag, pattern) for tag, pattern in resolvers if tag.endswith(":null")]
+            for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        }
+
+        def compose_node(self, parent, index):
+            if self.check_event(yaml.AliasEvent):
+                event = self.peek_event()
+                if not isinstance(self.anchors.get(event.anchor), (yaml.ScalarNode, type(None))):
+                    raise yaml.composer.ComposerError(
+                        None, None, "an alias of a list or mapping, which is not read", event.start_mark
+                    )
+            return super().compose_node(parent, index)
+
+    if Path(path).stat().st_size > LARGEST:
+        raise ValueError(f"{path}: has more than {LARGEST // 10**6} MB, expected a short YAML file")
+    try:
+        return yaml.load(read_text(path), Loader)
+    except (RecursionError, ValueError, yaml.YAMLError) as e:
+        mark = getattr(e, "problem_mark", None)
+        where, what = f":{mark.line + 1}" if mark else "", getattr(e, "problem", None) or " ".join(str(e).split())
+        raise ValueError(f"{path}{where}: not valid YAML ({what})") from e
