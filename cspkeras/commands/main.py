@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import warnings
 
 from . import analyze, anchors, benchmark, check, data, demo, evaluate, export, models, quantize, serve, train
 from .terminal import one_line, printable_output, reason
@@ -13,6 +14,8 @@ COMMANDS += (export, check, data, benchmark, serve, demo)
 
 def main(arguments=None):
     """Run the command line; return the exit status."""
+    # Pillow's, of two lines; an image that is too large is told.
+    warnings.filterwarnings("ignore", message="Image size .* exceeds limit")
     with printable_output():
         return _run(make_parser().parse_args(arguments))
 

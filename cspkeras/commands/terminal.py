@@ -20,7 +20,7 @@ CODE_PLACE = re.compile(r"\s|Graph execution error|Detected at node|<stack trace
 
 def log(line):
     """Print a line to the standard error; the standard output has a command's result alone."""
-    print(line, file=sys.stderr)
+    print(str(line).replace("\n", "\\n"), file=sys.stderr)  # a file's name may be of several lines
 
 
 def one_line(message):

@@ -76,7 +76,12 @@ def mutated(content, suffix, seed):
         change = rng.choice((_bytes, _lines, {".json": _json, ".xml": _xml}.get(suffix, _lines)))
         try:
             content = change(content, rng)
-        except (ElementTree.ParseError, RecursionError, ValueError):  # changed before, and no longer JSON or XML
+        except (
+            ElementTree.ParseError,
+            LookupError,
+            RecursionError,
+            ValueError,
+        ):  # changed before, and no longer JSON or XML
             content = _bytes(content, rng)
     return content
 

@@ -1,10 +1,11 @@
 """Formats whose files annotate many images each: which file is of which split, and where its images are."""
 
+import os
 import re
 from pathlib import Path, PurePosixPath
 
 from .class_names import clean
-from .folder import SPLIT, Folder, is_image, part_of, split_of
+from .files.folder import SPLIT, Folder, is_image, part_of, split_of
 
 LOOKED_AT = 50  # files whose beginning is looked at to recognize a data set
 MAX_NAME = 250  # characters, of an image in a message
@@ -68,9 +69,9 @@ def image_in(path, source=None, images=None, subset=""):
         raise FileNotFoundError(f"{images}: missing; expected the folder of the images of {path}")
     here, above = path.parent, path.parent.parent
     folder = source if isinstance(source, Folder) else None
-    usual = [here, here / "images", here / "data", here / subset, here / "images" / subset]
-    if folder is None or above.is_relative_to(folder.path):
-        usual += [*([above / subset] if subset else ()), above / "images", above / "images" / subset]
+    around = [above] if folder is None or above.is_relative_to(folder.path) else []
+    usual = [place / inner for place in (here, *around) for inner in (subset, f"images/{subset}") if subset]
+    usual += [here, here / "images", here / "data", *(place / "images" for place in around)]
     places = [Path(images)] if images else [place for place in dict.fromkeys(usual) if place.is_dir()]
     if images:
         trees = [Folder(images)]
@@ -82,7 +83,7 @@ def image_in(path, source=None, images=None, subset=""):
     def find(name):
         plain = name.replace("\\", "/")
         exact = (place / plain for place in places)
-        found = next((image for image in exact if is_image(image) and image.is_file()), None)
+        found = next((Path(os.path.normpath(image)) for image in exact if is_image(image) and image.is_file()), None)
         found = found or next(filter(None, (tree.image(name, near=here / subset / path.name) for tree in trees)), None)
         if found is None and not (folder or images):
             *inner, last = PurePosixPath(plain).parts or ("",)
@@ -92,7 +93,8 @@ def image_in(path, source=None, images=None, subset=""):
         if found is None and Path(plain).is_absolute():
             raise ValueError(f"{path}: names {clean(plain)[:MAX_NAME]}, which is missing; image left out")
         if found is None:
-            raise ValueError(f"{places[-1] / clean(plain)[:MAX_NAME]}: missing, image left out")
+            usual = places[-1] if places[0] == here else places[0]
+            raise ValueError(f"{usual / clean(plain)[:MAX_NAME]}: missing, image left out")
         return found
 
     return find

@@ -1,5 +1,6 @@
 """Shared by all readers: validate annotations and collect them into data sets."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -38,12 +39,12 @@ def usable_box(values, label, size):
         box = [float(value) for value in values]
     except (OverflowError, TypeError, ValueError):
         box = []
-    if len(box) != 4 or not np.isfinite(box).all():
+    if len(box) != 4 or not all(map(math.isfinite, box)):
         return None, f"an object {label!r} without four finite numbers for its box, left out"
-    inside = [float(np.clip(v, 0, most)) for v, most in zip(box, (width, height) * 2, strict=True)]
+    inside = [min(max(value, 0.0), most) for value, most in zip(box, (width, height) * 2, strict=True)]
     if not (inside[2] > inside[0] and inside[3] > inside[1]):
         return None, f"box {box} of {label!r} has no area within {width}x{height}, left out"
-    if np.abs(np.subtract(inside, box)).max() > ROUNDING:
+    if max(abs(new - old) for new, old in zip(inside, box, strict=True)) > ROUNDING:
         return inside, f"box {box} of {label!r} reaches outside {width}x{height}, cut there"
     return inside, None
 

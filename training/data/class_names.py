@@ -1,7 +1,7 @@
 """The names of classes: cleaned, checked, and read from a list, a name on each line."""
 
 from ...tflite.device.printing import printable
-from .folder import read_lines
+from .files.text import read_lines
 
 
 def clean(name):

@@ -241,6 +241,8 @@ def damage_line(image, damage):
 
 
 def _openable(image):
+    if isinstance(image, Path) and image.exists() and not image.is_file():  # a pipe would wait
+        raise OSError("it is not a file")
     return io.BytesIO(image.read_bytes()) if isinstance(image, StoredImage) else image
 
 

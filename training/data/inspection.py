@@ -59,7 +59,8 @@ class Inspection:
             width = min(MAX_WIDTH, max(map(len, rows), default=0))
             yield from (f"    {_short(name):{width}} {_figures(row)}" for name, row in rows.items())
             if absent := [name for name in figures["classes"] if name not in rows]:
-                yield f"    {len(absent)} classes that do not occur: {', '.join(map(_short, absent))}"
+                more = ", ..." if len(absent) > MAX_LINES else ""
+                yield f"    {len(absent)} classes that do not occur: {', '.join(map(_short, absent[:MAX_LINES]))}{more}"
         for title, found in (
             ("left out or cut by the reader", self.problems),
             ("broken images", self.broken),

@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-from .folder import Folder, is_image
+from .files.folder import Folder, is_image
 from .images import UNREADABLE
 
 ARCHIVES = (".7z", ".gz", ".rar", ".tar", ".tgz", ".zip")
@@ -11,40 +11,35 @@ MAX_SUFFIXES = 6  # in a message
 HIDDEN = ("thumbs.db", "desktop.ini")  # and all that begins with a dot
 
 
-def leftover_problems(folder, used, describes=None):
-    """Return a line for each kind of file that no split can use: images of unknown kinds, annotations without image.
+def leftovers(folder, used, describes=None):
+    """Return a line for each kind of file that was not read.
 
     Args:
         folder: `Folder` of the data set.
         used: the files that were read.
         describes: function of a path; whether a file is the annotation of one image, as `Format.describes`.
+
+    Returns:
+        (lines for what no split can use: images of unknown kinds, annotations without an image; lines for the others,
+        which may be in a split that was not read).
     """
-    groups = _groups(folder, used, describes)
-    lines = list(folder.problems)
+    groups, unusable, unused = _groups(folder, used, describes), list(folder.problems), []
     for suffix, files in groups.unreadable.items():
-        lines.append(_line(files, f"an image of a kind that can't be read ({suffix}); save it as JPEG or PNG"))
+        unusable.append(_line(files, f"an image of a kind that can't be read ({suffix}); save it as JPEG or PNG"))
     if groups.orphans:
-        lines.append(_line(groups.orphans, "an annotation without an image, left out"))
-    return lines
-
-
-def leftover_files(folder, used, describes=None):
-    """Return a line for each other kind of file that is in none of the splits, where all splits were read."""
-    groups = _groups(folder, used, describes)
-    lines = [
-        _line(files, text)
-        for files, text in (
-            (groups.images, "an image that is in no list and has no annotation, not used"),
-            (groups.annotations, "the annotation of an image that is not used"),
-            (groups.archives, "an archive, not unpacked"),
-        )
-        if files
-    ]
+        unusable.append(_line(groups.orphans, "an annotation without an image, left out"))
+    for files, text in (
+        (groups.images, "an image that is in no list or has no annotation, not used"),
+        (groups.annotations, "the annotation of an image that is not used"),
+        (groups.archives, "an archive, not unpacked"),
+    ):
+        if files:
+            unused.append(_line(files, text))
     if groups.others:
-        lines.append(f"{folder}: {len(groups.others)} other files, not used ({suffix_counts(groups.others)})")
+        unused.append(f"{folder}: {len(groups.others)} other files, not used ({suffix_counts(groups.others)})")
     if groups.hidden:
-        lines.append(f"{folder}: {len(groups.hidden)} hidden files, not used")
-    return lines
+        unused.append(f"{folder}: {len(groups.hidden)} hidden files, not used")
+    return unusable, unused
 
 
 def suffix_counts(files):

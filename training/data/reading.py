@@ -1,18 +1,20 @@
 """`read` and `splits`: data sets of any known format."""
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from .archives import is_archive, unpacked
 from .examples import ClassificationData, DetectionData
-from .folder import Folder
+from .files.archives import is_archive, unpacked
+from .files.folder import Folder, split_of
+from .format import SPLIT_ORDER
 from .images import shown
-from .leftovers import leftover_files, leftover_problems, root_of, suffix_counts
+from .leftovers import leftovers, root_of, suffix_counts
 from .readers import FORMATS, coco
-from .readers.format import SPLIT_ORDER
-from .readers.image_folder import annotation_beside
+from .readers.image_folder import HOLDERS, annotation_beside
 
+NOTE = re.compile(r"(readme|licen[cs]e|notes?|copying|about|citation)\b", re.I)  # a file that is no data
 SAME = (("train", "training"), ("val", "valid", "validation"), ("test", "testing"))  # names of one split
 
 
@@ -107,13 +109,17 @@ class DataSet:
             self._chosen = next((known for known in FORMATS if known.key == format), None)
             if self._chosen is None:
                 raise ValueError(f"format {format!r}: is not known; expected {_either(format_keys())}")
+            # Where there are annotations, too, only a choice reads the folders' names as classes.
+            forced = self._chosen.key == "folder" and isinstance(self._source, Folder)
+            if not forced and not self._chosen.matches(self._source, None):
+                raise ValueError(f"{self.path}: not a {self._chosen.name}; expected {self._chosen.expected}")
         self.fitting = self._fitting(None)
         self.splits = sorted(self.fitting[0].splits(self._source), key=_order)
 
     def read(self, split=None, class_names=None, images=None):
         """Read one split, as `read` does, without a look at the files that are left over."""
         known = self._fitting(split)[0]
-        split = self._named(split, known)
+        split = self.named(split)
         if images and not known.takes_images:
             raise ValueError(f"{self.path}: a {known.name} says itself where its images are; leave {images} out")
         data = known.read(self._source, split, class_names, *((images,) if known.takes_images else ()))
@@ -125,8 +131,7 @@ class DataSet:
         if not (root := root_of(self._source, parts[0])):
             return [], []
         used, describes = frozenset().union(*(data.files for data in parts)), self.fitting[0].describes
-        lines = leftover_problems(root, used, describes), leftover_files(root, used, describes)
-        return tuple([*map(shown, kind)] for kind in lines)
+        return tuple([*map(shown, lines)] for lines in leftovers(root, used, describes))
 
     def seen(self, parts):
         """Return a line that says what was read as parts, {split: data}: format, splits, images, boxes and classes."""
@@ -137,7 +142,7 @@ class DataSet:
         boxes = sum(len(example.boxes) for data in boxed for example in data.examples)
         classes = len({name for data in parts.values() for name in data.class_names})
         counted = f"{images} images, " + (f"{boxes} boxes, " if boxed else "") + f"{classes} classes"
-        return f"{self.path}: {kind}; {names}; {counted}"
+        return shown(f"{self.path}: {kind}; {names}; {counted}")
 
     def choice(self):
         """Return a line that says what was taken where several formats fit, else None."""
@@ -156,8 +161,9 @@ class DataSet:
             raise _unknown(self.path, self._source)
         return fitting
 
-    def _named(self, split, known):
-        """Return the split's name in the data set: val is also called valid or validation."""
+    def named(self, split):
+        """Return what the data set calls a split: val is also called valid or validation."""
+        known = self._fitting(split)[0]
         there = self.splits if known is self.fitting[0] else known.splits(self._source)
         if split is None or split in there:
             return split
@@ -170,16 +176,21 @@ def _source(path):
     if is_archive(path):
         path = unpacked(path)
     if not path.is_dir():
+        if path.exists() and not path.is_file():  # a pipe would wait
+            raise ValueError(f"{path}: is neither a file nor a folder; expected a data set")
         return path
     folder = Folder(path)
     os.scandir(path).close()  # one that can't be opened is an error here, and a finding inside a data set
-    for _ in range(3):  # an archive often holds one folder, which holds the data
-        if any(known.matches(folder, None) for known in FORMATS):
+    while len(folder.folders) == 1 and all(map(_is_note, folder.own_shown)):  # archives often hold a folder of the data
+        (inner,) = folder.folders
+        if inner.path.name.lower() in HOLDERS or split_of([inner.path.name]):
             break
-        if folder.own_shown or len(folder.folders) != 1:
-            break
-        folder = Folder(folder.folders[0].path)
+        folder = Folder(inner.path)
     return folder
+
+
+def _is_note(file):
+    return file.suffix.lower() in (".html", ".md", ".pdf") or bool(NOTE.match(file.name))
 
 
 def _unknown(path, source):
@@ -193,6 +204,9 @@ def _unknown(path, source):
             f"{path}: {beside} lies beside images, but in none of the known formats, which are {expected}; "
             "--format folder reads the folders' names as classes"
         )
+    inner = [str(one) for one in source.folders if any(known.matches(one, None) for known in FORMATS)]
+    if inner:
+        return ValueError(f"{path}: not one data set, but folders of data sets; give one of them: {', '.join(inner)}")
     found = f" (found {suffix_counts(source.files)})" if source.files else " (it is empty)"
     return ValueError(f"{path}: no data set; expected {expected}{found}")
 

@@ -26,7 +26,7 @@ def run(options):
 
     data_set = open_data(options)
     parts, unreadable = {}, []
-    for split in options.split or data_set.splits or [None]:
+    for split in dict.fromkeys(map(data_set.named, options.split or data_set.splits or [None])):
         try:
             parts[split] = data_set.read(split, images=options.images)
         except (OSError, ValueError) as e:

@@ -21,7 +21,7 @@ def run(options):
     from ...training.data.packing import pack
 
     path, data_set = options.data, open_data(options)
-    wanted = options.split or data_set.splits or [None]
+    wanted = dict.fromkeys(map(data_set.named, options.split or data_set.splits or [None]))
     parts = {split: data_set.read(split, images=options.images) for split in wanted}
     if len({data.class_names for data in parts.values()}) > 1:  # the format lists none: each split has those it shows
         names = tuple(sorted({name for data in parts.values() for name in data.class_names}))
@@ -30,6 +30,7 @@ def run(options):
         log_data(data, path, split)
     for line in data_set.leftovers(list(parts.values()))[0]:
         log(line)
-    named = {split or path.stem.removeprefix("instances_"): data for split, data in parts.items()}
+    whole = path.resolve().stem.removeprefix("instances_") or "all"
+    named = {split or whole: data for split, data in parts.items()}
     for file in pack(named, options.output, options.shards, log):
         print(file)

@@ -67,5 +67,8 @@ def run(options):
     size = (options.size,) * 2
     image = draw_preview(data, size, options.count, seed=options.seed, augment=augment, report=log)
     with replacing(options.output) as aside:
-        image.save(aside)
+        try:
+            image.save(aside)
+        except (KeyError, ValueError) as e:  # Pillow's, without the file's name
+            raise ValueError(f"{options.output}: no known kind of image, expected a name such as sheet.png") from e
     print(options.output)

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from cspkeras.training.data.class_names import checked, clean, listed_names
-from cspkeras.training.data.plain_yaml import read_yaml
+from cspkeras.training.data.files.plain_yaml import read_yaml
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from exports import ALL, EXPORTS, TRUTH, check, written
 
-from cspkeras.training.data.folder import Folder
+from cspkeras.training.data.files.folder import Folder
 from cspkeras.training.data.readers.csv_table import FORMAT
 
 OWN = [name for name in EXPORTS if name.startswith("csv")]

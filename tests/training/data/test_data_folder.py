@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from cspkeras.training.data.folder import MAX_DEPTH, Folder, by_split, read_json, read_lines, read_text
+from cspkeras.training.data.files.folder import MAX_DEPTH, Folder, by_split
+from cspkeras.training.data.files.text import read_json, read_lines, read_text
 
 
 @pytest.fixture

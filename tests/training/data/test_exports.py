@@ -11,8 +11,8 @@ from mutations import files_told
 from PIL import Image
 
 from cspkeras.training import read, splits
-from cspkeras.training.data.folder import Folder
-from cspkeras.training.data.leftovers import leftover_files, leftover_problems
+from cspkeras.training.data.files.folder import Folder
+from cspkeras.training.data.leftovers import leftovers
 from cspkeras.training.data.reading import DataSet
 
 
@@ -78,7 +78,7 @@ def test_an_archive_that_does_not_fit(tmp_path, monkeypatch):
         archive.writestr("../../outside.txt", "x" * 3_000_000)
     with monkeypatch.context() as small:
         small.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(9, 8, 2_000_000))
-        with pytest.raises(OSError, match="a.zip: needs 2 MiB when unpacked, but .* has 1 MiB free"):
+        with pytest.raises(OSError, match=r"a.zip: can't be unpacked \(needs 2 MiB, but .* has 1 MiB free"):
             read(tmp_path / "a.zip")
     with pytest.raises(ValueError, match="no data set"):
         read(tmp_path / "a.zip")
@@ -188,8 +188,7 @@ def test_a_folder_of_many_files_of_which_none_is_usable(tmp_path):
         f"{tmp_path}/labels/0.txt: an annotation without an image, left out (2000 files, the first here)"
     ]
     folder = Folder(tmp_path)
-    assert leftover_files(folder, data.files) == [f"{tmp_path}: 2000 other files, not used (2000 .txt)"]
-    assert not leftover_problems(folder, data.files)
+    assert leftovers(folder, data.files) == ([], [f"{tmp_path}: 2000 other files, not used (2000 .txt)"])
 
 
 def test_a_read_only_data_set_and_one_that_cannot_be_opened(tmp_path, monkeypatch):

@@ -3,7 +3,7 @@
 import pytest
 from exports import EXPORTS, TRUTH, check, written
 
-from cspkeras.training.data.folder import Folder
+from cspkeras.training.data.files.folder import Folder
 from cspkeras.training.data.readers.kitti import FORMAT
 
 OWN = [name for name in EXPORTS if name.startswith("kitti")]

@@ -6,7 +6,7 @@ import pytest
 from exports import EXPORTS
 from mutations import files_told, mutated
 
-from cspkeras.training.data.folder import Folder
+from cspkeras.training.data.files.folder import Folder
 from cspkeras.training.data.reading import DataSet
 
 COUNT = 40  # changes of each format here; ten thousand of each found nothing

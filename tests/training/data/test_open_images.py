@@ -5,7 +5,7 @@ import shutil
 import pytest
 from exports import EXPORTS, check, written
 
-from cspkeras.training.data.folder import Folder
+from cspkeras.training.data.files.folder import Folder
 from cspkeras.training.data.readers.open_images import FORMAT
 
 OWN = [name for name in EXPORTS if name.startswith("openimages")]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from exports import EXPORTS, TRUTH, check, written
 
-from cspkeras.training.data.folder import Folder
+from cspkeras.training.data.files.folder import Folder
 from cspkeras.training.data.readers.via import FORMAT
 
 OWN = [name for name in EXPORTS if name.startswith("via")]

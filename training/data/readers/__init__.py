@@ -7,8 +7,9 @@ commands, their help texts and the error for an unknown format follow.
 A reader finds, for each image, its path or `images.StoredImage` and a list of `annotations.Annotation` (or the name of
 its class), adds a line to `problems` for everything that it leaves out or changes, and returns what
 `annotations.collect` (or `collect_labels`) makes of them. `annotations.Findings` does that where one file annotates
-many images, and `annotation_files` tells which file is of which split. `folder.Folder` finds files and images whatever
-their case. Nothing is decoded while reading, and a package that one format alone needs is imported in its functions.
+many images, and `annotation_files` tells which file is of which split. `files.folder.Folder` finds files and images
+whatever their case. Nothing is decoded while reading, and a package that one format alone needs is imported in its
+functions.
 """
 
 from . import (

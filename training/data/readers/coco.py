@@ -10,11 +10,14 @@ from ..annotation_files import file_of, files_by_split, image_in
 from ..annotations import add_object, collect
 from ..class_names import clean
 from ..examples import DetectionData
-from ..folder import Folder, head, read_json
+from ..files.folder import Folder
+from ..files.text import head, read_json
+from ..format import Format
 from ..images import checked_size
-from .format import Format
 
 LISTS = "images", "annotations", "categories"
+PREFIX = "instances_"
+OTHERS = re.compile(r"(captions|image_info|panoptic|person_keypoints|stuff)_")  # COCO's files for other tasks
 LIST = re.compile(r'"(images|annotations)"\s*:\s*\[')  # one of them is in the first megabyte
 
 
@@ -64,25 +67,26 @@ def splits(source):
 
 
 def _files(source):
-    return files_by_split(source, (".json",), _is_coco, prefix="instances_")
+    found = files_by_split(source, (".json",), lambda file: _is_coco(file) and not OTHERS.match(file.name), PREFIX)
+    return found or files_by_split(source, (".json",), _is_coco, PREFIX)
 
 
 def _is_coco(path):
     text = head(path, 2**20)
-    return text.startswith("{") and bool(LIST.search(text)) or path.name.startswith("instances_")
+    return text.startswith("{") and bool(LIST.search(text)) or path.name.startswith(PREFIX)
 
 
 def _read(source, split, class_names, images):
     if not isinstance(source, Folder):
         return read_coco(source, class_names, images)
-    return _read_file(file_of(_files(source), split, source), source, class_names, images)
+    return _read_file(file_of(_files(source), split, source), source, class_names, images, split)
 
 
-def _read_file(path, folder, class_names, images):
+def _read_file(path, folder, class_names, images, split=None):
     """Read a file, of a data set in `folder` where it is known."""
     problems, files = [], {path}
     stored = _load(path)
-    find = image_in(path, folder, images, path.stem.removeprefix("instances_"))
+    find = image_in(path, folder, images, split or path.stem.removeprefix(PREFIX))
     categories = _categories(path, stored["categories"], problems)
     usable, listed = {}, set()
     for i, entry in enumerate(stored["images"]):
@@ -128,7 +132,7 @@ def _load(path):
 
 def _categories(path, entries, problems):
     """Return {id: name}, in the order of the ids."""
-    categories = {}
+    categories, seen = {}, set()
     for i, entry in enumerate(entries):
         try:
             number, name = _key(entry["id"]), entry["name"]
@@ -142,8 +146,9 @@ def _categories(path, entries, problems):
         if number in categories:
             problems.append(f"{path}: categories[{i}] ({name}) has the id of another ({number}), left out")
             continue
-        if name in categories.values():
+        if name in seen:
             problems.append(f"{path}: categories[{i}] is called {name!r} as another, read as one")
+        seen.add(name)
         categories[number] = name
     return dict(sorted(categories.items(), key=lambda item: (isinstance(item[0], str), item[0])))
 

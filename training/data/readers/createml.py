@@ -2,9 +2,10 @@
 
 from ..annotation_files import file_of, files_by_split, image_in
 from ..annotations import Findings
-from ..folder import head, read_json
-from .format import Format
+from ..files.text import head, read_json
+from ..format import Format
 
+LISTS = "annotations", "annotation"
 IMAGE = "image", "imagefilename"  # what different versions call an image's file
 
 
@@ -28,7 +29,10 @@ def read(source, split, class_names=None):
     for i, entry in enumerate(stored):
         where = f"{path}: [{i}]"
         try:
-            name, things = next(entry[key] for key in IMAGE if isinstance(entry.get(key), str)), entry["annotations"]
+            name, things = (
+                next(entry[key] for key in IMAGE if isinstance(entry.get(key), str)),
+                entry[LISTS[LISTS[0] not in entry]],
+            )
             things = list(enumerate(things))
         except (AttributeError, KeyError, StopIteration, TypeError):
             found.problems.append(f"{where}: is not an image with annotations, left out")
@@ -55,7 +59,7 @@ def _files(source):
 
 def _is_createml(path):
     text = head(path)
-    return text.startswith("[") and '"annotations"' in text and any(f'"{key}"' in text for key in IMAGE)
+    return text.startswith("[") and '"annotation' in text and any(f'"{key}"' in text for key in IMAGE)
 
 
 FORMAT = Format(

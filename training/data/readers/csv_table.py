@@ -7,8 +7,9 @@ from pathlib import PurePath
 
 from ..annotation_files import file_of, files_by_split, image_in
 from ..annotations import Findings
-from ..folder import head, is_image
-from .format import Format
+from ..files.folder import is_image
+from ..files.text import head
+from ..format import Format
 
 CORNERS = "x1", "y1", "x2", "y2"
 REQUIRED = ("image", "label", *CORNERS)

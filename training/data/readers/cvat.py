@@ -11,10 +11,11 @@ import numpy as np
 from ..annotation_files import file_of, files_by_split, image_in
 from ..annotations import Findings
 from ..class_names import clean
-from ..folder import Folder, head
-from .format import Format
+from ..files.folder import Folder
+from ..files.text import head
+from ..format import Format
 
-ROOT = re.compile(r"<annotations\b.*?<(version|meta|image|track)\b", re.S)
+INSIDE = re.compile(r"<(version|meta|image|track)\b")
 NO_BOX = ("cuboid", "points", "skeleton", "tag")  # shapes, and types of a label
 FRAME = re.compile(r"frame_\d{6,}", re.I)
 NO_SUBSET = "default"
@@ -151,7 +152,12 @@ def _subset(element):
 
 
 def _files(source):
-    return files_by_split(source, (".xml",), lambda path: bool(ROOT.search(head(path))))
+    return files_by_split(source, (".xml",), _is_cvat)
+
+
+def _is_cvat(path):
+    _, root, inside = head(path).partition("<annotations")
+    return bool(root and INSIDE.search(inside))
 
 
 FORMAT = Format("cvat", "CVAT folder or .xml file", "annotations.xml (CVAT)", matches, splits, read, takes_images=True)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from ..annotations import collect_labels
 from ..class_names import clean
 from ..examples import ClassificationData
-from ..folder import Folder
-from .format import SPLIT_ORDER, Format
+from ..files.folder import Folder, split_of
+from ..format import SPLIT_ORDER, Format
 
 OTHERS = ("annotations", "jpegimages", "images", "labels")  # of data sets for detection that lack a part
-HOLDERS = (*OTHERS, *SPLIT_ORDER, "data", "image_2")  # folders that hold images of all classes
+HOLDERS = (*OTHERS, *SPLIT_ORDER, "data", "image_2", "image_3")  # folders that hold images of all classes
 ANNOTATIONS = (".csv", ".json", ".labels", ".names", ".tfrecord", ".xml")  # beside images
 
 
@@ -19,9 +19,8 @@ def matches(source, split):
     if not isinstance(source, Folder) or any(folder.path.name.lower() in OTHERS for folder in source.folders):
         return False
     holding = [f for part in source.folders for f in (part, *part.folders) if f.own_images]
-    if any(folder.path.name.lower() in HOLDERS and not folder.folders for folder in holding):
-        return False
-    return bool(holding) and annotation_beside(source) is None
+    classes = [f for f in holding if f.folders or f.path.name.lower() not in HOLDERS]
+    return bool(classes) and annotation_beside(source) is None
 
 
 def annotation_beside(folder):
@@ -38,7 +37,7 @@ def annotation_beside(folder):
 def splits(source):
     """Return the folders that hold a folder for each class; none where these lie in `path` itself."""
     parts = [folder for folder in source.folders if folder.folders]
-    named = any(folder.path.name in SPLIT_ORDER for folder in parts)  # where one is, a stray image in it is no class
+    named = split_of(folder.path.name for folder in parts)  # where one is, a stray image in it is no class
     classes = not named and any(folder.own_images for folder in source.folders)
     return [] if classes else [folder.path.name for folder in parts]
 

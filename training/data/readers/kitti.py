@@ -4,8 +4,9 @@ import re
 from itertools import takewhile
 
 from ..annotations import Findings
-from ..folder import Folder, by_split, head, part_of, read_lines
-from .format import Format
+from ..files.folder import Folder, by_split, part_of
+from ..files.text import head, read_lines
+from ..format import Format
 
 FOLDERS, FILES = 5, 10  # that are looked at to recognize a data set: folders, and files in each
 # Of truncated, occluded, alpha, the box in pixels, 3 sizes, 3 coordinates, an angle and, of a result, a score.

@@ -1,13 +1,15 @@
 """labelme's JSON files, of an image and its shapes each, as X-AnyLabeling writes them, too."""
 
 import re
+from pathlib import PurePosixPath
 
 import numpy as np
 
 from ..annotations import Findings
 from ..class_names import clean
-from ..folder import Folder, by_split, head, part_of, read_json
-from .format import Format
+from ..files.folder import Folder, by_split, part_of
+from ..files.text import head, read_json
+from ..format import Format
 
 LOOKED_AT = 20  # files whose beginning is looked at to recognize a data set
 SHAPES = re.compile(r'"shapes"\s*:\s*\[|"imageData"\s*:')  # the image itself may come before the shapes
@@ -60,7 +62,8 @@ def _by_split(source):
 
 def _image(folder, path, name):
     """Return the image of a file; its own name comes first: one that was copied or renamed names another's."""
-    image = folder.image(path.stem, near=path) or folder.image(name, near=path)
+    exact = folder.image(name, near=path) if PurePosixPath(name.replace("\\", "/")).stem == path.stem else None
+    image = exact or folder.image(path.stem, near=path) or folder.image(name, near=path)
     if image is None:
         raise ValueError(f"{path.parent / clean(name)}: missing, image left out")
     return image

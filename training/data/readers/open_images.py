@@ -2,9 +2,9 @@
 
 from ..annotation_files import file_of, files_by_split, image_in
 from ..annotations import Findings
-from ..folder import Folder, split_of
+from ..files.folder import Folder, split_of
+from ..format import Format
 from .csv_table import first_row, rows
-from .format import Format
 
 BOX = "xmin", "ymin", "xmax", "ymax"
 COLUMNS = {"imageid", "labelname", *BOX}

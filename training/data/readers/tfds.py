@@ -9,8 +9,8 @@ import numpy as np
 from ..annotations import add_object, collect, collect_labels
 from ..class_names import clean
 from ..examples import ClassificationData, DetectionData
+from ..format import Format
 from ..images import StoredImage, upright_size
-from .format import Format
 from .tfrecord import parsed, raw_records
 
 PREFIX = "tfds:"

@@ -12,9 +12,10 @@ import numpy as np
 from ..annotations import add_object, collect, collect_labels
 from ..class_names import clean
 from ..examples import ClassificationData, DetectionData
-from ..folder import Folder, part_of, read_text, split_of
+from ..files.folder import Folder, part_of, split_of
+from ..files.text import read_text
+from ..format import SPLIT_ORDER, Format
 from ..images import StoredImage, upright_size
-from .format import SPLIT_ORDER, Format
 
 LABEL_MAP = "label_map.pbtxt"  # the classes' numbers and names, in the folder of the records
 FILE = re.compile(r"(?P<stem>.+?)(\.tfrecords?|\.record)?(-(?P<index>\d+)-of-(?P<count>\d+))?(\.tfrecords?|\.record)?")

@@ -10,9 +10,9 @@ import numpy as np
 from ..annotation_files import file_of, files_by_split, image_in
 from ..annotations import Findings
 from ..class_names import clean
-from ..folder import head, read_json
+from ..files.text import head, read_json
+from ..format import Format
 from .csv_table import first_row, rows
-from .format import Format
 
 KEYS = re.compile(r'"(_via_\w+|shape_attributes|file_attributes|base64_img_data)"\s*:')
 COLUMNS = "filename", "region_shape_attributes", "region_attributes"

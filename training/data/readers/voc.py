@@ -4,16 +4,18 @@ import os
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ..annotations import add_object, collect
 from ..class_names import clean
 from ..examples import DetectionData
-from ..folder import Folder, by_split, head, part_of, read_lines
+from ..files.folder import Folder, by_split, part_of
+from ..files.text import head, read_lines
+from ..format import Format
 from ..images import checked_size
-from .format import Format
 
-FILENAME = re.compile(r"<filename>\s*(.+?)\s*</filename>")
+ROOT = re.compile(r"<annotation[\s>]")
+FILENAME = re.compile(r"<filename>([^<]*)")
 LOOKED_AT = 20  # files whose beginning is looked at to recognize a data set
 
 
@@ -69,19 +71,21 @@ def matches(source, split):
         return False
     if _lists(source):
         return not source.file("annotations", f"instances_{split}.json")
+    if any(map(_lists, source.folders)):
+        return False  # several data sets, with lists each
     return any(_of_image(source, file) for file in source.with_suffix(".xml")[:LOOKED_AT])
 
 
 def describes(path):
     """Return whether a file is an XML file of VOC's kind."""
-    return path.suffix.lower() == ".xml" and "<annotation>" in head(path, 2000)
+    return path.suffix.lower() == ".xml" and bool(ROOT.search(head(path, 2000)))
 
 
 def _of_image(folder, xml):
     if not describes(xml):
         return False
     named = FILENAME.search(head(xml, 2000))
-    return folder.has_image(xml.stem) or bool(named and folder.image(named[1], near=xml))
+    return folder.has_image(xml.stem) or bool(named and folder.image(named[1].strip(), near=xml))
 
 
 def splits(source):
@@ -98,7 +102,7 @@ def splits(source):
 
 
 def _lists(folder):
-    return folder.folder("ImageSets")
+    return folder.folder("ImageSets", "Main")
 
 
 def _by_split(folder):
@@ -165,9 +169,11 @@ def _image(folder, xml, name, filename):
 
     Its own name comes first: the one inside an annotation that was copied or renamed is another image's.
     """
-    places = [folder.folder("JPEGImages")] if name else []
+    places, own = [folder.folder("JPEGImages")] if name else [], name or xml.stem
+    last = PurePosixPath((filename or "").replace("\\", "/")).name
+    exact = filename if last.rpartition(".")[0] == own else None  # an image may have masks of its name
     for place in filter(None, (*places, folder)):
-        for wanted in (name or xml.stem, filename):
+        for wanted in (exact, own, filename):
             if wanted and (image := place.image(wanted, near=xml)):
                 return image
     raise ValueError(

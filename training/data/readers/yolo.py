@@ -5,19 +5,15 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from ..annotations import add_object, collect
-from ..class_names import checked, listed_names
+from ..class_names import checked
 from ..examples import DetectionData
-from ..folder import Folder, by_split, head, is_image, part_of, read_lines, read_text
-from ..images import upright_size
-from ..plain_yaml import read_yaml
-from .format import SPLIT_ORDER, Format
+from ..files.folder import Folder, by_split, is_image, part_of, split_of
+from ..files.plain_yaml import read_yaml
+from ..files.text import head, read_lines
+from ..format import SPLIT_ORDER, Format
+from ..label_files import CLASSES, describes, nearest_names, read_labels
 
-CLASSES = "classes.txt"
 KEYS = re.compile(r"^(names|train|val|test)\s*:", re.M)
-LABEL = re.compile(r"\d+(\.0*)?(\s+[-+\d.eE]+){4,}\s*$")  # a line of a label file
 LOOKED_AT = 20  # files whose beginning is looked at to recognize a data set
 
 
@@ -32,19 +28,12 @@ def matches(source, split):
     return bool(source.folder("images")) or any(map(describes, source.with_suffix(".txt")[:LOOKED_AT]))
 
 
-def describes(path):
-    """Return whether a file has the lines of a label file, or is empty as that of an image without objects."""
-    if path.suffix.lower() != ".txt" or path.name.lower() == CLASSES:
-        return False
-    text = head(path, 1000).strip()
-    return not text or bool(LABEL.match(text.splitlines()[0].strip()))
-
-
 def splits(source):
     """Return the splits that data.yaml names; without one the folders of the images, none where they lie in one."""
     places = _places(source)[0]
     there = [split for split, found in places.items() if any(isinstance(p, Folder) or p.exists() for p in found)]
-    return [split for split in there or places if split]  # Roboflow names a test split that it may not have
+    # Roboflow names a test split that it may not have.
+    return [split for split in places if split and (split in there or not split.startswith("test"))]
 
 
 def read_yolo(
@@ -83,51 +72,35 @@ def read_yolo(
     places, names_of, posed, files = _places(source)
     split, listed = part_of(places, split, source)
     problems = []
-    names = names_of(split, problems, files)
-    images = listed_images(listed, source, problems, files)
+    images = listed_images(listed, source, root, problems, files)
+    names = names_of(images, problems, files)
     listing = f"{source}, split {split}" if split else source
     return read_labels(listing, root, images, names, class_names, problems, files, posed)
 
 
-def read_labels(listing, root, images, names, class_names, problems, files, posed=False):
-    """Make `DetectionData` of images and the label files that belong to them.
+def listed_images(places, listing, root, problems, files):
+    """Return the images of several places, each a folder, an image or a list of images that `listing` names.
 
-    Args:
-        listing: what lists the images, for errors.
-        root: `Folder` of the data set.
-        images: paths of the images.
-        names: the classes' names, by number.
-        class_names: the classes to keep, None for all.
-        problems: the lines so far, which are added to.
-        files: the files that were read so far, which are added to.
-        posed: whether key points stand after a box.
+    Names in a list are relative to it or to `root`, the data set's `Folder`, or to where the data set once was.
     """
-    found = []
-    for image in images:
-        files.add(image)
-        labels = _label_file(image, root)
-        if labels:
-            files.add(labels)
-        try:
-            size = upright_size(image)
-        except OSError as e:
-            problems.append(f"{e}, left out")
-            continue
-        found.append((image, _objects(labels, size, names, posed, problems) if labels else []))
-    return collect(listing, found, class_names or names, problems, files)
-
-
-def listed_images(places, listing, problems, files):
-    """Return the images of several places, each a folder, an image or a list of images that `listing` names."""
     found = []
     for place in places:
         if isinstance(place, Folder) or place.is_dir():
-            found += Folder.of(place).images
+            folder = Folder.of(place)
+            found += (folder.folder("images") or folder).images  # beside which there may be masks
         elif is_image(place):
             found.append(place)
         elif place.is_file():
             files.add(place)
-            found += [place.parent / line.removeprefix("./") for line in map(str.strip, read_lines(place)) if line]
+            beside = Folder(place.parent)
+            for line in filter(None, map(str.strip, read_lines(place))):
+                image = (
+                    root.resolve(os.path.normpath(place.parent / line)) or root.resolve(line) or beside.resolve(line)
+                )
+                if image is None:
+                    problems.append(f"{place}: {line}: missing, image left out")
+                else:
+                    found.append(image)
         else:
             problems.append(f"{place}: missing; {listing} names it as a folder or a list of images")
     return list(dict.fromkeys(found))
@@ -152,27 +125,29 @@ def _places(source):
     """
     file = _yaml(source) if isinstance(source, Folder) else source
     if file:
-        return _from_yaml(file)
+        return _from_yaml(file, source if isinstance(source, Folder) else None)
+    lists = [file for file in source.with_suffix(".txt") if file.name.lower() == CLASSES]
+    if not lists:
+        raise ValueError(f"{source}: has no {CLASSES} and no data.yaml, which name the classes")
     images = source.folder("images")
-    if not images:
-        parts = by_split(source, source.images)
-    elif images.own_images or not images.folders:
+    parts = {folder.path.name: [folder] for folder in images.folders if folder.images} if images else {}
+    if images and (not parts or images.own_images and not split_of(parts)):
         parts = {None: [images]}
-    else:
-        parts = {folder.path.name: [folder] for folder in images.folders}
+    elif not images:
+        inner = [image for image in source.images if "images" in map(str.lower, source.relative(image)[:-1])]
+        parts = by_split(source, inner or source.images)  # beside folders called images there may be masks
 
-    def names(split, problems, files):
-        own = [source.folder(*path) for path in ((split,), (split, "labels"), ("labels", split)) if split]
-        lists = [folder.file(CLASSES) for folder in (*own, source, source.folder("labels")) if folder]
-        listing = next(filter(None, lists), None) or _class_list(source)
-        files.add(listing)
-        return listed_names(listing, problems)
+    def names(images, problems, files):
+        return nearest_names(lists, images, source, problems, files)
 
     return parts, names, False, set()
 
 
-def _from_yaml(file):
-    stored = read_yaml(file)
+def _from_yaml(file, folder=None):
+    memory = folder.memory if folder else {}
+    if file not in memory:
+        memory[file] = read_yaml(file)
+    stored = memory[file]
     names = stored.get("names") if isinstance(stored, dict) else None
     expected = f"{file}: not a YOLO data set; expected YAML with train, val and names, a list or a number each"
     if isinstance(names, dict):
@@ -183,16 +158,17 @@ def _from_yaml(file):
     if not isinstance(names, list) or not names:
         received = "none" if names is None else f"names: {str(names)[:80]!r}" if isinstance(names, str) else "no names"
         raise ValueError(f"{expected} ({received})")
-    root = file.parent / str(stored.get("path") or "")
+    root = Path(os.path.normpath(file.parent / str(stored.get("path") or "")))
     if not root.is_dir():  # Ultralytics' own files name a folder of the machine they were written on
         root = file.parent
+    root, around = Folder(root), folder or Folder(file.parent)
     places = {}
     for split in SPLIT_ORDER:
         if stored.get(split):
             values = stored[split] if isinstance(stored[split], list) else [stored[split]]
-            places[split] = [_place(root, str(value)) for value in values]
+            places[split] = [_place(root, around, str(value)) for value in values]
 
-    def checked_names(split, problems, files):
+    def checked_names(images, problems, files):
         count = stored.get("nc")
         if count not in (None, str(len(names))):
             problems.append(f"{file}: says nc: {count}, but has {len(names)} names, which are used")
@@ -205,67 +181,13 @@ def _some(names):
     return ", ".join(list(names)[:10])
 
 
-def _place(root, name):
-    place = root / name
-    # Roboflow's files say ../train/images for a folder in their own.
-    return root / name[3:] if name.startswith("../") and not place.exists() else place
+def _place(root, folder, name):
+    """Return where a place of data.yaml is; where nothing is there, the place that it names.
 
-
-def _label_file(image, root):
-    """Return labels/.../a.txt of images/.../a.jpg, or a.txt beside it, whatever their case; None without one."""
-    parts, inner = image.parts, len(root.path.parts) if image.is_relative_to(root.path) else 0
-    swaps = [i for i in range(len(parts) - 2, -1, -1) if parts[i].lower() == "images"]
-    # The last in the data set; a folder that the data set lies in may be called images as well.
-    within, around = [i for i in swaps if i >= inner][:1], [i for i in swaps if i < inner][:1]
-    beside = image.with_suffix(".txt")
-    swapped = [[Path(*parts[:i], "labels", *beside.parts[i + 1 :]) for i in some] for some in (within, around)]
-    for wanted in (*swapped[0], beside, *swapped[1]):
-        if wanted.is_relative_to(root.path):
-            found = root.file(*wanted.relative_to(root.path).parts)
-        else:
-            found = next((file for file in (wanted, wanted.with_suffix(".TXT")) if file.is_file()), None)
-        if found:
-            return found
-    return None
-
-
-def _objects(file, size, names, posed, problems):
-    try:
-        lines = read_text(file, "replace").splitlines()
-    except OSError as e:
-        problems.append(f"{file}: can't be read ({e.strerror}), its objects left out")
-        return []
-    objects = []
-    for number, line in enumerate(lines, start=1):
-        fields, source = line.split(), f"{file}:{number}"
-        if not fields:
-            continue
-        try:
-            label, values = float(fields[0]), np.array(fields[1:], "float64")
-        except ValueError:
-            problems.append(f"{source}: {line[:80]!r} is not all numbers, left out")
-            continue
-        if not (label.is_integer() and 0 <= label < len(names)):
-            problems.append(f"{source}: class {fields[0][:20]} is none of 0 to {len(names) - 1}, left out")
-        elif not (len(values) == 4 or posed and len(values) > 4 or len(values) >= 6 and len(values) % 2 == 0):
-            problems.append(f"{source}: {len(values)} numbers after the class, expected 4 or a polygon's, left out")
-        else:
-            with np.errstate(all="ignore"):  # what is not finite is told
-                corners = _corners(values, size, posed)
-            add_object(objects, problems, names[int(label)], corners, size, source)
-    return objects
-
-
-def _corners(values, size, posed):
-    if posed or len(values) == 4:
-        x, y, width, height = values[:4]
-        if width < 0 or height < 0:
-            return x, y, x, y  # no area, whichever way its corners would come to lie
-        corners = x - width / 2, y - height / 2, x + width / 2, y + height / 2
-    else:
-        x, y = values[::2], values[1::2]
-        corners = x.min(), y.min(), x.max(), y.max()
-    return np.multiply(corners, size * 2)
+    Roboflow's files say ../train/images for a folder in their own.
+    """
+    found = root.resolve(name) or folder.resolve(name)
+    return (folder.resolve(found.absolute()) or found) if found else Path(os.path.normpath(root.path / name))
 
 
 FORMAT = Format(

@@ -1,12 +1,15 @@
 """Data sets in .zip files: unpacked once, into Keras' folder of data sets."""
 
 import hashlib
+import lzma
 import os
 import shutil
 import tempfile
 import zipfile
 import zlib
 from pathlib import Path
+
+DAMAGED = (EOFError, NotImplementedError, RuntimeError, ValueError, lzma.LZMAError, zipfile.BadZipFile, zlib.error)
 
 
 def is_archive(path):
@@ -34,10 +37,14 @@ def unpacked(path):
         with tempfile.TemporaryDirectory(dir=home) as aside, zipfile.ZipFile(path) as archive:
             needed, free = sum(entry.file_size for entry in archive.infolist()), shutil.disk_usage(home).free
             if needed > free:
-                raise OSError(f"{path}: needs {needed >> 20} MiB when unpacked, but {home} has {free >> 20} MiB free")
+                raise OSError(f"needs {needed >> 20} MiB, but {home} has {free >> 20} MiB free")
             archive.extractall(Path(aside) / "files")
             (Path(aside) / "files").mkdir(exist_ok=True)  # of an empty archive
             os.rename(Path(aside) / "files", target)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as e:
+    except OSError as e:
+        if target.is_dir():  # another process has been here
+            return target
+        raise OSError(f"{path}: can't be unpacked ({e.strerror or e}); unpack it and give the folder") from e
+    except DAMAGED as e:
         raise ValueError(f"{path}: can't be unpacked ({e}); unpack it and give the folder") from e
     return target

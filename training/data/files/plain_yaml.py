@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from .folder import read_text
+from .text import read_text
 
 LARGEST = 10**7  # bytes; a list of classes has a few thousand
 

@@ -1,16 +1,16 @@
-"""The files under a data set's folder, found whatever the case of their names; text and JSON in any encoding."""
+"""The files under a data set's folder, found whatever the case of their names."""
 
-import json
 import os
 import re
+import unicodedata
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
 
-from ...tflite.device.frames import SUFFIXES
+from ....tflite.device.frames import SUFFIXES
 
 MAX_DEPTH = 50  # folders inside each other
 MAX_VISITS = 8  # of one folder, by way of links
-TEXT_MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}  # that editors put first
 PREFERRED = {".jpg": 0, ".jpeg": 1, ".png": 2, ".bmp": 3}  # of images of one stem in one folder
 SPLIT = re.compile(r"train|val|test|dev", re.I)  # how the name of a split's folder or file begins
 
@@ -20,10 +20,11 @@ class Folder(os.PathLike):
 
     Attributes:
         path: where it is.
+        memory: for what readers find in it and would have to read again.
     """
 
     def __init__(self, path, parents=None, visits=None):
-        self.path, self._visits = Path(path), {} if visits is None else visits
+        self.path, self._visits, self.memory = Path(path), {} if visits is None else visits, {}
         self._parents = tuple(map(_real, [path] if self.path.is_dir() else ())) if parents is None else parents
 
     @classmethod
@@ -124,11 +125,41 @@ class Folder(os.PathLike):
     def _named(self, name, kind):
         """Return its folder (`kind` 0) or file (1) of a name, else the first of that name in another case, or None."""
         found = self._listed[kind].get(name)
-        return found if found is not None else self._lower_case[kind].get(name.lower())
+        return found if found is not None else self._alike[kind].get(_key(name))
 
     @cached_property
-    def _lower_case(self):
-        return [{name.lower(): named[name] for name in sorted(named, reverse=True)} for named in self._listed[:2]]
+    def _alike(self):
+        return [{_key(name): named[name] for name in sorted(named, reverse=True)} for named in self._listed[:2]]
+
+    def exact(self, name):
+        """Return the path of what a name is, absolute or relative to this folder, or None where there is nothing.
+
+        It is below `path` where it lies in this folder.
+        """
+        found = Path(os.path.normpath(self.path / str(name).replace("\\", "/")))
+        if not found.exists():
+            return None
+        inner = os.path.relpath(found, self.path)
+        return found if inner.startswith("..") else self.path / inner
+
+    def resolve(self, name):
+        """Return the path of a file or folder that a list names, as a data set may have been written elsewhere.
+
+        Args:
+            name: a path: absolute, relative to this folder, or to one around it or on another system; leading folders
+                that are not there are left out.
+
+        Returns:
+            Its path, as `exact` gives it, or None where there is nothing.
+        """
+        if exact := self.exact(name):
+            return exact
+        plain = str(name).replace("\\", "/")
+        parts = [part for part in PurePosixPath(plain).parts if part not in ("/", ".", "..")]
+        for i in range(len(parts)):
+            if found := self.file(*parts[i:]) or self.folder(*parts[i:]):
+                return Path(found)
+        return None
 
     def relative(self, path):
         """Return the parts of a path within this folder, or of its name alone where it lies outside."""
@@ -139,12 +170,20 @@ class Folder(os.PathLike):
     def _by_stem(self):
         stems = {}
         for image in self.images:
-            stems.setdefault(image.stem.lower(), []).append(image)
+            stems.setdefault(_key(image.stem), []).append(image)
         return stems
+
+    @cached_property
+    def _annotated(self):
+        return {_key(file.stem) for file in self.with_suffix(".txt", ".xml", ".json")}
+
+    def has_annotation(self, image):
+        """Return whether a file of an image's name may be its annotation."""
+        return _key(image.stem) in self._annotated
 
     def has_image(self, stem):
         """Return whether an image in it or in its folders has a name without its suffix, whatever its case."""
-        return stem.lower() in self._by_stem
+        return _key(stem) in self._by_stem
 
     def image(self, name, near=None):
         """Find the image that an annotation names, whatever its folder, suffix and case.
@@ -156,16 +195,19 @@ class Folder(os.PathLike):
         Returns:
             Its path, or None where there is none, or several that are as likely.
         """
-        wanted = PurePosixPath(str(name).replace("\\", "/"))
+        plain = str(name).replace("\\", "/")
+        if "://" in plain:
+            plain = unquote(urlsplit(plain).path)
+        wanted = PurePosixPath(plain)
         parts = [part for part in wanted.parts if part not in ("/", ".", "..")]
         if not parts:
             return None
         if (exact := self.file(*parts)) and is_image(exact):
             return exact
-        last = parts[-1].lower()
-        stem = wanted.stem.lower() if wanted.suffix.lower() in SUFFIXES else last
+        last = _key(parts[-1])
+        stem = _key(wanted.stem) if wanted.suffix.lower() in SUFFIXES else last
         found = self._by_stem.get(stem, [])
-        found = [image for image in found if image.name.lower() == last] or found
+        found = [image for image in found if _key(image.name) == last] or found
         if len({image.parent for image in found}) > 1:
             hints = {part.lower() for part in (*parts[:-1], *(self.relative(near)[:-1] if near else ()))}
             scores = [len(hints & {part.lower() for part in self.relative(image)[:-1]}) for image in found]
@@ -179,6 +221,11 @@ def _real(path):
     """Return what is the same for all links to a folder."""
     known = os.stat(path)
     return known.st_dev, known.st_ino
+
+
+def _key(name):
+    """Return a name as it is compared: without its case, and with accents in one way; Macs have their own."""
+    return unicodedata.normalize("NFC", name).lower()
 
 
 def is_image(path):
@@ -223,51 +270,4 @@ def part_of(parts, split, source):
 
 
 def _annotated(folder, file):
-    """Return whether an image has a label file beside it, or the file of an annotation an image somewhere."""
-    if is_image(file):
-        return folder.file(*folder.relative(file.with_suffix(".txt"))) is not None
-    return folder.has_image(file.stem)
-
-
-def read_text(path, errors="surrogateescape"):
-    """Return a file's text, UTF-8 or (where it begins with the mark of it) UTF-16, without the mark."""
-    content = Path(path).read_bytes()
-    for mark, encoding in TEXT_MARKS.items():
-        if content.startswith(mark) and (encoding == "utf-8" or content.count(0) > len(content) / 4):
-            return content[len(mark) :].decode(encoding, errors if encoding == "utf-8" else "replace")
-    return content.decode("utf-8", errors)
-
-
-def read_lines(path):
-    """Return a text file's lines; unlike `str.splitlines`, only its line ends end one."""
-    return read_text(path).replace("\r\n", "\n").replace("\r", "\n").split("\n")
-
-
-def read_json(path):
-    """Return what a JSON file holds; its encoding may be any that JSON allows, with or without a mark.
-
-    Raises:
-        OSError: where it can't be read.
-        ValueError: where it is not valid JSON.
-    """
-    try:
-        content = Path(path).read_bytes()
-        try:
-            return json.loads(content)
-        except UnicodeDecodeError:  # file names of another encoding, as the file system gives them
-            return json.loads(content.decode("utf-8", "surrogateescape"))
-    except FileNotFoundError as e:
-        raise FileNotFoundError(f"{path}: missing; expected a JSON file") from e
-    except (ValueError, RecursionError) as e:
-        raise ValueError(f"{path}: not valid JSON ({e})") from e
-
-
-def head(path, count=2**16):
-    """Return the beginning of a file as text, to see what it is; an empty text where it can't be read."""
-    try:
-        with open(path, "rb") as file:
-            content = file.read(count)
-    except OSError:
-        return ""
-    encoding = json.detect_encoding(content) if content else "utf-8"
-    return content.decode(encoding, "replace").lstrip("\ufeff \t\r\n")
+    return folder.has_annotation(file) if is_image(file) else folder.has_image(file.stem)

@@ -10,7 +10,7 @@ SPLIT_ORDER = ("train", "training", "val", "valid", "validation", "test", "testi
 class Format:
     """How data sets of one format are recognized and read.
 
-    Each function gets the data set as a `folder.Folder`, or as a path where it is not a folder.
+    Each function gets the data set as a `files.folder.Folder`, or as a path where it is not a folder.
 
     Attributes:
         key: what --format calls it.
