@@ -38,7 +38,7 @@ def _places(source):
     """Return ({split: (lists of classes, images or lists of images)}, the files that were read)."""
     file = _data_file(source) if isinstance(source, Folder) else source
     root = source if isinstance(source, Folder) else Folder(_root(source))
-    lists = [file for file in root.files if _is_names(file)]
+    lists = list(filter(_is_names, root.files))
     values = _values(file) if file else {}
     named = root.resolve(values["names"]) if "names" in values else None
     lists = [named] if named and named.is_file() else lists

@@ -94,9 +94,8 @@ def listed_images(places, listing, root, problems, files):
             files.add(place)
             beside = Folder(place.parent)
             for line in filter(None, map(str.strip, read_lines(place))):
-                image = (
-                    root.resolve(os.path.normpath(place.parent / line)) or root.resolve(line) or beside.resolve(line)
-                )
+                found_at = beside.exact(line)
+                image = root.resolve(found_at.absolute() if found_at else line)
                 if image is None:
                     problems.append(f"{place}: {line}: missing, image left out")
                 else:
