@@ -104,3 +104,19 @@ def test_boxes_are_measured(make_voc):
     assert figures["classes"]["green"] == {"images": 0, "boxes": 0}
     assert any("1 classes that do not occur: green" in line for line in found.lines())
     assert found.splits["voc"]["boxes"] == 6 and found.passed  # plain images look like nothing
+
+
+def test_classes_that_differ_between_splits_crowds_and_lines_that_occur_in_both(make_voc):
+    voc = make_voc(train=2)
+    train, val = read(voc, "train", ("red", "green")), read(voc, "val", ("red", "blue"))
+    crowd = np.float32([[0, 0, 9, 9]])
+    crowded = DetectionData(
+        [Example(train.examples[0].image, crowd, np.int64([0]), None, crowd, np.int64([0]))], ("red",)
+    )
+    found = inspect({"train": train, "val": val, "crowd": crowded})
+    assert "val: has classes that train lacks: blue" in found.problems and not found.passed
+    assert len(found.problems) == len(set(found.problems))
+    assert any(line.startswith("crowd: 1 images") and line.endswith(", 1 regions of crowds") for line in found.lines())
+    many = DetectionData(crowded.examples, tuple(f"class {i} {'x' * 60}" for i in range(30)))
+    lines = list(inspect({None: many}).lines())
+    assert max(map(len, lines)) < 600 and any(line.endswith(", ...") for line in lines)
