@@ -83,7 +83,9 @@ def image_in(path, source=None, images=None, subset=""):
     def find(name):
         plain = name.replace("\\", "/")
         exact = (place / plain for place in places)
-        found = next((Path(os.path.normpath(image)) for image in exact if is_image(image) and image.is_file()), None)
+        found = next(
+            (Path(os.path.normpath(image)) for image in exact if is_image(image) and os.path.isfile(image)), None
+        )
         found = found or next(filter(None, (tree.image(name, near=here / subset / path.name) for tree in trees)), None)
         if found is None and not (folder or images):
             *inner, last = PurePosixPath(plain).parts or ("",)

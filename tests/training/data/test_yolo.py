@@ -184,6 +184,7 @@ def test_broken_images_are_left_out(yolo):
         ("- 1\n", "train", ValueError, "data.yaml: not a YOLO data set"),
         ("", "train", ValueError, "data.yaml: not a YOLO data set"),
         ("names: [\n", "train", ValueError, "data.yaml:2: not valid YAML"),
+        (f"names: [red]\ntrain: {'a' * 5000}\n", "train", ValueError, "no image with a usable object; .*: missing; "),
         ("names: [red]\ntrain: gone\n", "train", ValueError, "no image with a usable object; .*gone: missing; "),
     ),
 )

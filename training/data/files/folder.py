@@ -137,7 +137,7 @@ class Folder(os.PathLike):
         It is below `path` where it lies in this folder.
         """
         found = Path(os.path.normpath(self.path / str(name).replace("\\", "/")))
-        if not found.exists():
+        if not os.path.exists(found):  # unlike `Path.exists`, false for a name that is too long
             return None
         inner = os.path.relpath(found, self.path)
         return found if inner.startswith("..") else self.path / inner

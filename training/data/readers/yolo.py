@@ -31,7 +31,7 @@ def matches(source, split):
 def splits(source):
     """Return the splits that data.yaml names; without one the folders of the images, none where they lie in one."""
     places = _places(source)[0]
-    there = [split for split, found in places.items() if any(isinstance(p, Folder) or p.exists() for p in found)]
+    there = [split for split, found in places.items() if any(isinstance(p, Folder) or os.path.exists(p) for p in found)]
     # Roboflow names a test split that it may not have.
     return [split for split in places if split and (split in there or not split.startswith("test"))]
 
@@ -85,12 +85,12 @@ def listed_images(places, listing, root, problems, files):
     """
     found = []
     for place in places:
-        if isinstance(place, Folder) or place.is_dir():
+        if isinstance(place, Folder) or os.path.isdir(place):  # false, too, for a name that is too long
             folder = Folder.of(place)
             found += (folder.folder("images") or folder).images  # beside which there may be masks
         elif is_image(place):
             found.append(place)
-        elif place.is_file():
+        elif os.path.isfile(place):
             files.add(place)
             beside = Folder(place.parent)
             for line in filter(None, map(str.strip, read_lines(place))):
@@ -158,7 +158,7 @@ def _from_yaml(file, folder=None):
         received = "none" if names is None else f"names: {str(names)[:80]!r}" if isinstance(names, str) else "no names"
         raise ValueError(f"{expected} ({received})")
     root = Path(os.path.normpath(file.parent / str(stored.get("path") or "")))
-    if not root.is_dir():  # Ultralytics' own files name a folder of the machine they were written on
+    if not os.path.isdir(root):  # Ultralytics' own files name a folder of the machine they were written on
         root = file.parent
     root, around = Folder(root), folder or Folder(file.parent)
     places = {}
