@@ -6,7 +6,7 @@
 import re
 import sys
 
-from ..tflite.device.printing import printable, printable_output
+from ..tflite.device.printing import one_line, printable, printable_output
 
 __all__ = ["log", "one_line", "printable", "printable_output", "reason"]
 
@@ -21,11 +21,6 @@ CODE_PLACE = re.compile(r"\s|Graph execution error|Detected at node|<stack trace
 def log(line):
     """Print a line to the standard error; the standard output has a command's result alone."""
     print(str(line).replace("\n", "\\n"), file=sys.stderr)  # a file's name may be of several lines
-
-
-def one_line(message):
-    """Return a message in one line, without the addresses of objects."""
-    return " ".join(re.sub(r" at 0x[0-9A-Fa-f]+", "", message).split())
 
 
 def reason(error):

@@ -139,7 +139,8 @@ def matrix(confusion: Mapping, background: bool = False, most: int | None = None
     """Return a confusion matrix of the classes that occur or are predicted, shaded by the share of the row.
 
     `confusion` has "classes", names, and "matrix", a row for each true class and a column for each predicted one; with
-    `background` the last of them is no object, which is never correct. Of more than `most` the most confused are shown.
+    `background`, the last class stands for no object and is never correct. Of more than `most` classes, the most
+    confused are shown.
     """
     names, counts = confusion["classes"], np.array(confusion["matrix"])
     shown = np.flatnonzero(counts.sum(axis=0) + counts.sum(axis=1)).tolist()

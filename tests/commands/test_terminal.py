@@ -50,7 +50,7 @@ def test_the_rest_of_the_stream_is_that_of_the_terminal(tmp_path):
 
 
 def bar_of(stream):
-    """What Keras writes for three steps, of which one's figure has a hostile name."""
+    """What Keras writes for three steps, one of which has a figure with a hostile name."""
     with contextlib.redirect_stdout(stream):
         bar = keras.utils.Progbar(3, interval=0)
         bar.start = bar._start = bar._last_update = 0

@@ -10,7 +10,20 @@ import numpy as np
 import tool_exports as tools
 from export_truth import ALL, CLASSES, GROUP, HEIGHT, ROBOFLOW, SIZE, TRUTH, WIDTH, check, draw, drawn, put, roboflow
 
-__all__ = ["ALL", "CLASSES", "EXPORTS", "SIZE", "TRUTH", "check", "written"]
+from cspkeras.training.data.files.folder import Folder
+
+__all__ = [
+    "ALL",
+    "CLASSES",
+    "EXPORTS",
+    "SIZE",
+    "TRUTH",
+    "check",
+    "check_export",
+    "check_recognition",
+    "exports_of",
+    "written",
+]
 
 
 # Pascal VOC
@@ -303,3 +316,23 @@ def written(root):
         (root / name).mkdir()
         found[name] = root / name, write(root / name)
     return found
+
+
+def exports_of(known):
+    """Return the names of the exports that are of a `Format`."""
+    return [name for name in EXPORTS if name.partition("-")[0] == known.key]
+
+
+def check_recognition(known, root):
+    """Assert that a `Format` matches its own exports alone; return them all, as `written` does."""
+    found = written(root)
+    assert [name for name, (path, _) in found.items() if known.matches(Folder(path), "train")] == exports_of(known)
+    return found
+
+
+def check_export(known, name, folder):
+    """Assert that a `Format` finds the splits of one of its exports, and reads each as it was written."""
+    splits, source = EXPORTS[name](folder), Folder(folder)
+    assert sorted(known.splits(source)) == splits
+    for split in splits or [None]:
+        check(known.read(source, split), split)

@@ -153,7 +153,7 @@ def cut(path):
 
 
 def patched(old, new):
-    """A writer of a turned JPEG of which some bytes are others."""
+    """A writer of a turned JPEG, some of whose bytes are changed."""
 
     def write(path):
         turned(path, 6)

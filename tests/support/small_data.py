@@ -66,7 +66,7 @@ def truncated(path):
 
 
 def damaged_middle(path):
-    """Write a JPEG of which some bytes in the middle are others."""
+    """Write a JPEG, some of whose bytes are changed in the middle."""
     noise = np.random.default_rng(0).integers(0, 256, (*SIZE[::-1], 3), "uint8")
     Image.fromarray(noise).save(path, "JPEG")
     content = bytearray(path.read_bytes())

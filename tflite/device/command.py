@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import json
 import os
-import re
 import signal
 import sys
 import time
@@ -16,11 +15,11 @@ import numpy as np
 if __package__ or TYPE_CHECKING:
     from .frames import frames, prefetched, written_aside
     from .network import find_runtime
-    from .printing import printable_output
+    from .printing import one_line, printable_output
 else:  # as a script
     from frames import frames, prefetched, written_aside
     from network import find_runtime
-    from printing import printable_output
+    from printing import one_line, printable_output
 
 
 def make_parser(about):
@@ -85,7 +84,7 @@ def process_images(options, network, answer, json_file=None, output=None):
 
     for name, number, image, values in prefetched(prepared()):
         if values is None:
-            print(f"{name}: skipped: {_one_line(getattr(image, 'strerror', None) or image)}", file=sys.stderr)
+            print(f"{name}: skipped: {one_line(getattr(image, 'strerror', None) or image)}", file=sys.stderr)
             skipped += 1
             continue
         record = {"file": name} if number is None else {"file": name, "frame": number}
@@ -125,10 +124,5 @@ def _run(script, run, options):
     except (ImportError, OSError, ValueError) as error:
         named = isinstance(error, OSError) and error.filename
         status, message = 1, f"{error.filename}: {error.strerror}" if named else str(error)
-    print(f"{script}: {_one_line(message)}", file=sys.stderr)
+    print(f"{script}: {one_line(message)}", file=sys.stderr)
     return status
-
-
-def _one_line(message):
-    """A message in one line, without the addresses of objects."""
-    return " ".join(re.sub(r" at 0x[0-9A-Fa-f]+", "", str(message)).split())

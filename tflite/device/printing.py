@@ -19,6 +19,11 @@ def printable(text):
     return CONTROLS.sub(lambda found: _named(found[0]), text)
 
 
+def one_line(message):
+    """Return a message in one line, without the addresses of objects."""
+    return " ".join(re.sub(r" at 0x[0-9A-Fa-f]+", "", str(message)).split())
+
+
 def _named(character):
     # JSON may hold a DEL as it is, and so it must stay JSON.
     return "\\u007f" if character == "\x7f" else ascii(character)[1:-1]

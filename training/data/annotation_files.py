@@ -42,6 +42,18 @@ def files_by_split(source, suffixes, fits, prefix=None):
     return parts
 
 
+def by_files(files_of):
+    """Return `Format.matches` and `Format.splits` of a format whose `files_of(data set)` gives {split: files}."""
+
+    def matches(source, split):
+        return bool(files_of(source))
+
+    def splits(source):
+        return [split for split in files_of(source) if split]
+
+    return matches, splits
+
+
 def file_of(parts, split, source):
     """Return the one file of a split; a FileNotFoundError says which splits there are, a ValueError that it has two."""
     first, *others = part_of(parts, split, source)[1]
@@ -95,8 +107,8 @@ def image_in(path, source=None, images=None, subset=""):
         if found is None and Path(plain).is_absolute():
             raise ValueError(f"{path}: names {clean(plain)[:MAX_NAME]}, which is missing; image left out")
         if found is None:
-            usual = places[-1] if places[0] == here else places[0]
-            raise ValueError(f"{usual / clean(plain)[:MAX_NAME]}: missing, image left out")
+            likely = places[-1] if places[0] == here else places[0]
+            raise ValueError(f"{likely / clean(plain)[:MAX_NAME]}: missing, image left out")
         return found
 
     return find

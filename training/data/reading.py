@@ -104,7 +104,7 @@ class DataSet:
     def __init__(self, path, format=None):
         self.path = Path(path)
         self._source = _source(self.path)
-        self._chosen = None
+        self._chosen, self._fits = None, {}
         if format is not None:
             self._chosen = next((known for known in FORMATS if known.key == format), None)
             if self._chosen is None:
@@ -154,6 +154,11 @@ class DataSet:
     def _fitting(self, split):
         if self._chosen:
             return [self._chosen]
+        if split not in self._fits:
+            self._fits[split] = self._matching(split)
+        return self._fits[split]
+
+    def _matching(self, split):
         fitting = [known for known in FORMATS if known.matches(self._source, split)]
         if not fitting and self.path.suffix.lower() == ".json" and self.path.is_file():
             return [coco.FORMAT]  # whose errors say what the file lacks

@@ -4,29 +4,24 @@ import csv
 
 import numpy as np
 import pytest
-from exports import ALL, EXPORTS, TRUTH, check, written
+from exports import ALL, EXPORTS, TRUTH, check, check_export, check_recognition, exports_of
 
 from cspkeras.training.data.files.folder import Folder
 from cspkeras.training.data.readers.csv_table import FORMAT
 
-OWN = [name for name in EXPORTS if name.startswith("csv")]
 HEADER = ["filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax"]
 
 
 def test_no_other_data_set_is_taken_for_it(tmp_path):
-    found = written(tmp_path)
-    assert [name for name, (path, _) in found.items() if FORMAT.matches(Folder(path), "train")] == OWN
+    found = check_recognition(FORMAT, tmp_path)
     assert FORMAT.matches(found["csv-retinanet"][0] / "train.csv", None)
     assert not FORMAT.matches(found["csv-retinanet"][0] / "classes.csv", None)
     assert not FORMAT.matches(tmp_path / "none.csv", None)
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", exports_of(FORMAT))
 def test_what_the_tools_write(name, tmp_path):
-    splits, source = EXPORTS[name](tmp_path), Folder(tmp_path)
-    assert sorted(FORMAT.splits(source)) == splits
-    for split in splits:
-        check(FORMAT.read(source, split), split)
+    check_export(FORMAT, name, tmp_path)
 
 
 @pytest.fixture

@@ -4,23 +4,21 @@ import re
 
 import numpy as np
 import pytest
-from exports import ALL, EXPORTS, check, written
+from exports import ALL, EXPORTS, check, check_recognition, exports_of
 
 from cspkeras.training.data.files.folder import Folder
 from cspkeras.training.data.readers.cvat import FORMAT
 
-OWN = [name for name in EXPORTS if name.startswith("cvat")]
 DOG = re.compile(r'<box label="dog" source="manual" occluded="0" xtl="8.00".*?</box>', re.S)
 
 
 def test_no_other_data_set_is_taken_for_it(tmp_path):
-    found = written(tmp_path)
-    assert [name for name, (path, _) in found.items() if FORMAT.matches(Folder(path), "train")] == OWN
+    found = check_recognition(FORMAT, tmp_path)
     assert FORMAT.matches(found["cvat-images"][0] / "annotations.xml", None)
     assert not FORMAT.matches(found["voc-labelimg"][0] / "frame_000000.xml", None)
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", exports_of(FORMAT))
 def test_what_the_tool_exports(name, tmp_path):
     splits, source = EXPORTS[name](tmp_path), Folder(tmp_path)
     assert sorted(FORMAT.splits(source)) == splits

@@ -1,30 +1,25 @@
 """KITTI's text files: the layouts, and every way in which a line is bad."""
 
 import pytest
-from exports import EXPORTS, TRUTH, check, written
+from exports import EXPORTS, TRUTH, check, check_export, check_recognition, exports_of
 
 from cspkeras.training.data.files.folder import Folder
 from cspkeras.training.data.readers.kitti import FORMAT
 
-OWN = [name for name in EXPORTS if name.startswith("kitti")]
 LABELS = "training/label_2/frame_000000.txt"
 REST = "1.65 1.67 3.64 -0.65 1.71 46.70 -1.59"
 
 
 def test_no_other_data_set_is_taken_for_it(tmp_path):
-    found = written(tmp_path)
-    assert [name for name, (path, _) in found.items() if FORMAT.matches(Folder(path), "train")] == OWN
+    found = check_recognition(FORMAT, tmp_path)
     assert not FORMAT.matches(found["kitti"][0] / LABELS, None)
     described = {file for path, _ in found.values() for file in Folder(path).files if FORMAT.describes(file)}
     assert len(described) == 3 + 5 + 5 and all(file.parent.name.startswith("label") for file in described)
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", exports_of(FORMAT))
 def test_what_is_distributed_and_written(name, tmp_path):
-    splits, source = EXPORTS[name](tmp_path), Folder(tmp_path)
-    assert sorted(FORMAT.splits(source)) == splits
-    for split in splits or [None]:
-        check(FORMAT.read(source, split), split)
+    check_export(FORMAT, name, tmp_path)
 
 
 @pytest.fixture

@@ -4,18 +4,16 @@ import json
 
 import numpy as np
 import pytest
-from exports import ALL, EXPORTS, TRUTH, check, written
+from exports import ALL, EXPORTS, TRUTH, check, check_recognition
 
 from cspkeras.training.data.files.folder import Folder
 from cspkeras.training.data.readers.labelme import FORMAT
 
-OWN = [name for name in EXPORTS if name.startswith("labelme")]
 FRAME = "frame_000002"
 
 
 def test_no_other_data_set_is_taken_for_it(tmp_path):
-    found = written(tmp_path)
-    assert [name for name, (path, _) in found.items() if FORMAT.matches(Folder(path), "train")] == OWN
+    found = check_recognition(FORMAT, tmp_path)
     assert not FORMAT.matches(found["labelme"][0] / f"train/{FRAME}.json", None)
     described = {file for path, _ in found.values() for file in Folder(path).files if FORMAT.describes(file)}
     assert {file.name for file in described} == {f"{name}.json" for name in ALL}

@@ -3,29 +3,24 @@
 import shutil
 
 import pytest
-from exports import EXPORTS, check, written
+from exports import EXPORTS, check, check_export, check_recognition, exports_of
 
 from cspkeras.training.data.files.folder import Folder
 from cspkeras.training.data.readers.open_images import FORMAT
 
-OWN = [name for name in EXPORTS if name.startswith("openimages")]
 FILE = "train-annotations-bbox.csv"
 CAT = "/m/01yrx"
 
 
 def test_no_other_data_set_is_taken_for_it(tmp_path):
-    found = written(tmp_path)
-    assert [name for name, (path, _) in found.items() if FORMAT.matches(Folder(path), "train")] == OWN
+    found = check_recognition(FORMAT, tmp_path)
     assert FORMAT.matches(found["openimages"][0] / FILE, None)
     assert not FORMAT.matches(found["openimages"][0] / "class-descriptions-boxable.csv", None)
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", exports_of(FORMAT))
 def test_what_is_downloaded(name, tmp_path):
-    splits, source = EXPORTS[name](tmp_path), Folder(tmp_path)
-    assert sorted(FORMAT.splits(source)) == splits
-    for split in splits:
-        check(FORMAT.read(source, split), split)
+    check_export(FORMAT, name, tmp_path)
 
 
 @pytest.fixture

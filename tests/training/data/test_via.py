@@ -6,28 +6,23 @@ import json
 
 import numpy as np
 import pytest
-from exports import EXPORTS, TRUTH, check, written
+from exports import EXPORTS, TRUTH, check, check_export, check_recognition, exports_of
 
 from cspkeras.training.data.files.folder import Folder
 from cspkeras.training.data.readers.via import FORMAT
 
-OWN = [name for name in EXPORTS if name.startswith("via")]
 FILE, LAST = "train/via_region_data.json", "frame_000002.jpg"
 
 
 def test_no_other_data_set_is_taken_for_it(tmp_path):
-    found = written(tmp_path)
-    assert [name for name, (path, _) in found.items() if FORMAT.matches(Folder(path), "train")] == OWN
+    found = check_recognition(FORMAT, tmp_path)
     assert FORMAT.matches(found["via-json"][0] / FILE, None)
     assert not FORMAT.matches(found["via-json"][0] / f"train/{LAST}", None)
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", exports_of(FORMAT))
 def test_what_the_tool_writes(name, tmp_path):
-    splits, source = EXPORTS[name](tmp_path), Folder(tmp_path)
-    assert sorted(FORMAT.splits(source)) == splits
-    for split in splits or [None]:
-        check(FORMAT.read(source, split), split)
+    check_export(FORMAT, name, tmp_path)
 
 
 @pytest.fixture

@@ -1,22 +1,12 @@
 """Create ML's JSON files: a list of images, each with its annotations, whose boxes are around a centre."""
 
-from ..annotation_files import file_of, files_by_split, image_in
+from ..annotation_files import by_files, file_of, files_by_split, image_in
 from ..annotations import Findings
 from ..files.text import head, read_json
 from ..format import Format
 
 LISTS = "annotations", "annotation"
 IMAGE = "image", "imagefilename"  # what different versions call an image's file
-
-
-def matches(source, split):
-    """Return whether it is such a .json file, or a folder with one."""
-    return bool(_files(source))
-
-
-def splits(source):
-    """Return the splits that the files' folders or names say."""
-    return [split for split in _files(source) if split]
 
 
 def read(source, split, class_names=None):
@@ -63,5 +53,5 @@ def _is_createml(path):
 
 
 FORMAT = Format(
-    "createml", "Create ML folder or .json file", "_annotations.createml.json (Create ML)", matches, splits, read
+    "createml", "Create ML folder or .json file", "_annotations.createml.json (Create ML)", *by_files(_files), read
 )

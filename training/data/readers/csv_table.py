@@ -5,7 +5,7 @@ import json
 import re
 from pathlib import PurePath
 
-from ..annotation_files import file_of, files_by_split, image_in
+from ..annotation_files import by_files, file_of, files_by_split, image_in
 from ..annotations import Findings
 from ..files.folder import is_image
 from ..files.text import head
@@ -25,16 +25,6 @@ COLUMNS = {  # what a column holds: what it may be called, small and without mar
 }
 RETINANET = {name: i for i, name in enumerate(("image", *CORNERS, "label"))}
 MARKS = re.compile(r"[^a-z0-9]")
-
-
-def matches(source, split):
-    """Return whether it is such a .csv file, or a folder with one."""
-    return bool(_files(source))
-
-
-def splits(source):
-    """Return the splits that the files' folders or names say."""
-    return [split for split in _files(source) if split]
 
 
 def read(source, split, class_names=None, images=None):
@@ -126,8 +116,7 @@ FORMAT = Format(
     "csv",
     "CSV folder or .csv file",
     "a CSV table with filename, class, xmin, ymin, xmax and ymax (TensorFlow)",
-    matches,
-    splits,
+    *by_files(_files),
     read,
     takes_images=True,
 )

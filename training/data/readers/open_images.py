@@ -1,6 +1,6 @@
 """Open Images' CSV files: a row a box, in parts of its image; classes by their numbers, which another file names."""
 
-from ..annotation_files import file_of, files_by_split, image_in
+from ..annotation_files import by_files, file_of, files_by_split, image_in
 from ..annotations import Findings
 from ..files.folder import Folder, split_of
 from ..format import Format
@@ -10,16 +10,6 @@ BOX = "xmin", "ymin", "xmax", "ymax"
 COLUMNS = {"imageid", "labelname", *BOX}
 DESCRIPTIONS = "class-descriptions", "classes.csv"  # FiftyOne calls the file so
 TRUE = ("1", "true")
-
-
-def matches(source, split):
-    """Return whether it is such a .csv file, or a folder with one."""
-    return bool(_files(source))
-
-
-def splits(source):
-    """Return the splits that the files' names or folders say."""
-    return [split for split in _files(source) if split]
 
 
 def read(source, split, class_names=None, images=None):
@@ -112,8 +102,7 @@ FORMAT = Format(
     "openimages",
     "Open Images folder or .csv file",
     "*-annotations-bbox.csv (Open Images)",
-    matches,
-    splits,
+    *by_files(_files),
     read,
     takes_images=True,
 )

@@ -7,7 +7,7 @@ from collections import Counter
 
 import numpy as np
 
-from ..annotation_files import file_of, files_by_split, image_in
+from ..annotation_files import by_files, file_of, files_by_split, image_in
 from ..annotations import Findings
 from ..class_names import clean
 from ..files.text import head, read_json
@@ -18,16 +18,6 @@ KEYS = re.compile(r'"(_via_\w+|shape_attributes|file_attributes|base64_img_data)
 COLUMNS = "filename", "region_shape_attributes", "region_attributes"
 CLASS = ("class", "label", "name", "type", "category", "object")  # what the attribute that is the class is called
 ONLY = "object"  # the class of all regions where none has an attribute
-
-
-def matches(source, split):
-    """Return whether it is such a file, or a folder with one."""
-    return bool(_files(source))
-
-
-def splits(source):
-    """Return the splits that the files' folders or names say."""
-    return [split for split in _files(source) if split]
 
 
 def read(source, split, class_names=None, images=None):
@@ -157,8 +147,7 @@ FORMAT = Format(
     "via",
     "VGG Image Annotator folder or file",
     "a JSON or CSV export of the VGG Image Annotator",
-    matches,
-    splits,
+    *by_files(_files),
     read,
     takes_images=True,
 )

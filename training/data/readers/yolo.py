@@ -23,7 +23,7 @@ def matches(source, split):
         return source.suffix.lower() in (".yaml", ".yml") and source.is_file()
     if _yaml(source):
         return True
-    if not (_class_list(source) and source.images):
+    if not (_class_lists(source) and source.images):
         return False
     return bool(source.folder("images")) or any(map(describes, source.with_suffix(".txt")[:LOOKED_AT]))
 
@@ -94,8 +94,8 @@ def listed_images(places, listing, root, problems, files):
             files.add(place)
             beside = Folder(place.parent)
             for line in filter(None, map(str.strip, read_lines(place))):
-                found_at = beside.exact(line)
-                image = root.resolve(found_at.absolute() if found_at else line)
+                listed_at = beside.exact(line)
+                image = root.resolve(listed_at.absolute() if listed_at else line)
                 if image is None:
                     problems.append(f"{place}: {line}: missing, image left out")
                 else:
@@ -111,21 +111,21 @@ def _yaml(folder):
     return folder.file("data.yaml") or next((f for f in others if {"names"} < set(KEYS.findall(head(f)))), None)
 
 
-def _class_list(folder):
-    """Return the path of a list of classes in a folder or in its folders, or None."""
-    return next((file for file in folder.with_suffix(".txt") if file.name.lower() == CLASSES), None)
+def _class_lists(folder):
+    """Return the paths of the lists of classes in a folder and in its folders."""
+    return [file for file in folder.with_suffix(".txt") if file.name.lower() == CLASSES]
 
 
 def _places(source):
     """Return where a data set's images and names are.
 
-    ({split: folders, images and lists of images}, function of (split, problems, files) that returns the classes'
+    ({split: folders, images and lists of images}, function of (images, problems, files) that returns the classes'
     names, whether lines have key points after the box, the set of files that were read).
     """
     file = _yaml(source) if isinstance(source, Folder) else source
     if file:
         return _from_yaml(file, source if isinstance(source, Folder) else None)
-    lists = [file for file in source.with_suffix(".txt") if file.name.lower() == CLASSES]
+    lists = _class_lists(source)
     if not lists:
         raise ValueError(f"{source}: has no {CLASSES} and no data.yaml, which name the classes")
     images = source.folder("images")
