@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import errno
 import glob
 import importlib
 import io
@@ -23,6 +24,7 @@ SUFFIXES = (  # a folder's images
     *(".avif", ".bmp", ".dib", ".gif", ".png", ".qoi", ".tga", ".tif", ".tiff", ".webp"),
 )
 VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
+STREAM = re.compile("(?i)(rtsps?|rtmps?|https?|udp|tcp)://")
 ORIENTATION = 0x0112  # EXIF tag; from 5 on the image lies on its side
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -77,17 +79,22 @@ def reason(error):
 
 
 def placement(image_size, input_size, resize):
-    """Return where an image lies in the network's input: left, top, width, height (sizes are height, width)."""
+    """Return where an image lies in the network's input: left, top, width, height (sizes are height, width).
+
+    It fills the input ("stretch"), or keeps its proportions, in the middle ("letterbox") or in the corner ("topleft").
+    """
     height, width = input_size
     if resize == "stretch":
         return 0, 0, width, height
     scale = min(height / image_size[0], width / image_size[1])
     new_height, new_width = (max(1, int(side * scale + 0.5)) for side in image_size)
+    if resize == "topleft":
+        return 0, 0, new_width, new_height
     return (width - new_width) // 2, (height - new_height) // 2, new_width, new_height
 
 
 def to_input(image, input_size, resize, fill):
-    """Resize a uint8 RGB image to the input: whole on grey `fill` ("letterbox"), its middle ("crop") or "stretch"."""
+    """Resize a uint8 RGB image to the input: whole on grey `fill`, as `placement` has it, or its middle ("crop")."""
     if resize == "crop":
         height, width = input_size
         scale = max(height / image.shape[0], width / image.shape[1])
@@ -103,7 +110,7 @@ def to_input(image, input_size, resize, fill):
 
 def halved(image, input_size, resize):
     """Halve a video's frame of even sides while `to_input` still has to shrink it: with OpenCV half the time in all."""
-    cv2, nearest = importlib.import_module("cv2"), min if resize == "letterbox" else max
+    cv2, nearest = importlib.import_module("cv2"), max if resize in ("crop", "stretch") else min
     while not any(side % 2 for side in image.shape[:2]) and nearest(np.divide(input_size, image.shape[:2])) <= 0.5:
         image = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     return image
@@ -120,9 +127,9 @@ def to_image(boxes, image_size, input_size, resize):
 def image_files(name):
     """List the image files that an argument names: a file, a folder's images, or what a pattern matches."""
     path = Path(name)
-    if path.is_dir():
+    if os.path.isdir(name):  # unlike Path's, without an error for a name that is too long
         return sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
-    matches = [] if path.exists() else sorted(glob.glob(name, recursive=True))
+    matches = [] if os.path.exists(name) else sorted(glob.glob(name, recursive=True))
     return [Path(match) for match in matches if not os.path.isdir(match)] or [path]
 
 
@@ -131,17 +138,33 @@ def save(image, path, output, taken):
     jpeg = path.suffix.lower() in (".jpg", ".jpeg")
     target = path.name if jpeg else f"{path.stem}.png"
     while target.lower() in taken:  # images of one name in several folders
-        target = f"{path.resolve().parent.name}-{target}"
+        target = f"{folder_of(path).name}-{target}"
     taken.add(target.lower())
     with written_aside(output / target) as aside:
         image.save(aside, "JPEG" if jpeg else "PNG", quality=92)
 
 
+def folder_of(path):
+    """Return the folder of a file, links followed; unlike `Path.resolve`, also where links go round in a circle."""
+    return Path(os.path.realpath(path)).parent
+
+
+def check_writable(path):
+    """Raise an OSError if a file can't be written, before there is something to write."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    aside = _aside(path)
+    try:
+        aside.touch()
+        aside.unlink()
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from error
+
+
 @contextlib.contextmanager
 def written_aside(path):
     """Give a path to write to; what is there in the end gets the name `path`, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.part")
+    aside = _aside(path)
     try:
         yield aside
         os.replace(aside, path)
@@ -149,21 +172,43 @@ def written_aside(path):
         aside.unlink(missing_ok=True)
 
 
+def _aside(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.with_name(f".{path.name}.part")
+
+
 def frames(names):
     """Yield what the command line names: (name, a frame's number or None, uint8 RGB array or error).
 
-    These are image files, folders, patterns, videos, a camera's number, or "-" for lines of standard input, each an
-    image's path or {"file": its path} or {"image": its bytes in base64, "id": what it is called}.
+    These are image files, folders, patterns, videos, a camera's number, a stream's address, or "-" for lines of
+    standard input, each an image's path or {"file": its path} or {"image": its bytes in base64, "id": what it is
+    called}.
     """
     for name in names:
         if name == "-":
-            for line in filter(str.strip, sys.stdin):
-                yield from _line(line.strip())
-        elif name.isdecimal() or name.lower().endswith(VIDEOS):
-            yield from _video(name)
+            if hasattr(sys.stdin, "reconfigure"):
+                sys.stdin.reconfigure(errors="surrogateescape")  # a path may hold any bytes
+            for line in sys.stdin:
+                yield _line(line.strip())
+        elif name.isdecimal() or name.lower().endswith(VIDEOS) or STREAM.match(name):
+            try:
+                yield from _video(name)
+            except (ImportError, OSError, ValueError) as error:
+                yield name, None, error
         else:
-            for path in image_files(name):
-                yield str(path), None, _image(path)
+            yield from _files(name)
+
+
+def _files(name):
+    try:
+        files = image_files(name)
+    except OSError as error:
+        yield name, None, error
+        return
+    if not files:
+        yield name, None, ValueError("a folder without images")
+    for path in files:
+        yield str(path), None, _image(path)
 
 
 def prefetched(items):
@@ -194,33 +239,36 @@ def _image(file):
 
 
 def _line(line):
+    name, needs = line[:60], 'needs a path, {"file": path} or {"image": base64}'
     try:
         asked = json.loads(line) if line.startswith("{") else {"file": line}
-        name = str(asked["file"] if "file" in asked else asked.get("id", "image"))
-        file = name if "file" in asked else io.BytesIO(base64.b64decode(asked["image"], validate=True))
-    except (KeyError, ValueError) as error:
-        yield line[:60], None, ValueError(f'needs a path, {{"file": path}} or {{"image": base64}} ({error})')
-    else:
-        yield name, None, _image(file)
+        name = str(asked.get("file", asked.get("id", "image" if "image" in asked else name)))
+        if isinstance(asked.get("file"), str) and name:
+            return name, None, _image(name)
+        if isinstance(asked.get("image"), str):
+            return name, None, _image(io.BytesIO(base64.b64decode(asked["image"], validate=True)))
+    except (RecursionError, ValueError) as error:
+        needs += f" ({error})"
+    return name, None, ValueError(needs)
 
 
 def _video(name):
-    """Yield the frames of a video file or of the camera of that number."""
+    """Yield the frames of a video file, of the camera of that number or of the stream at that address."""
     try:
         cv2 = importlib.import_module("cv2")
     except ImportError:
-        raise ImportError("videos and cameras need OpenCV: pip install opencv-python-headless") from None
-    camera = name.isdecimal()
-    if not camera:
+        raise ImportError("videos, cameras and streams need OpenCV: pip install opencv-python-headless") from None
+    camera, stream = name.isdecimal(), STREAM.match(name)
+    if not camera and not stream:
         open(name, "rb").close()  # where there is no such file, Python's error is the best
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    stream = cv2.VideoCapture(int(name) if camera else name)
-    if not stream.isOpened():
-        raise ValueError(f"camera {name}: not found" if camera else f"{name}: OpenCV can't read this video")
+    source = cv2.VideoCapture(int(name) if camera else name)
+    if not source.isOpened():
+        raise ValueError("no such camera" if camera else f"OpenCV can't read this {'stream' if stream else 'video'}")
     count = 0
-    while (frame := stream.read()[1]) is not None:
+    while (frame := source.read()[1]) is not None:
         yield name, count, cv2.cvtColor(frame, cv2.COLOR_BGR2RGB, dst=frame)
         count += 1
-    expected = 0 if camera else int(stream.get(cv2.CAP_PROP_FRAME_COUNT))
+    expected = 0 if camera else int(source.get(cv2.CAP_PROP_FRAME_COUNT))
     if not count or count < expected:
-        print(f"{name}: ends early, after {count} of {expected} frames", file=sys.stderr)
+        print(f"{name}: ends early, after {count} of {max(0, expected)} frames", file=sys.stderr)

@@ -42,7 +42,8 @@ def suppress_softly(boxes, labels, scores, threshold):
     table = np.where((table > 0) & np.equal.outer(labels, labels), table, 0)
     factors = np.exp(-(table * table) / SOFT_SIGMA)
     order, lowered = [], []
-    while len(waiting) and waiting[best := int(waiting.argmax())] > threshold:
+    while len(waiting) and waiting.max() > threshold:
+        best = int(waiting.argmax())
         order.append(best)
         lowered.append(waiting[best])
         waiting *= factors[best]

@@ -121,7 +121,11 @@ def test_lines_of_json_and_a_file_without_settings(files, album):
         ("detect", ["{logits}"], "detect.py: {logits}: its settings say task: classification; classify.py runs it"),
         ("classify", ["{logits}", "--top", "0"], "classify.py: top must be at least 1. Received: 0"),
         ("classify", ["{missing}"], "classify.py: {missing}: No such file or directory"),
-        ("classify", ["{logits}", "--labels", "two.txt"], "{logits}: 2 labels for scores of [1 3]"),
+        (
+            "classify",
+            ["{logits}", "--labels", "two.txt"],
+            "{logits}: 2 labels for 3 classes; give --labels FILE with 3 names",
+        ),
     ],
 )
 def test_the_command_lines_say_in_one_line_what_is_wrong(files, album, script, arguments, message):

@@ -77,10 +77,15 @@ def test_the_command_line_annotates_files_folders_and_patterns(model, album):
     [
         (["{missing}", "a"], "missing.tflite: No such file or directory"),
         (["{broken}", "a"], "broken.tflite: not a .tflite file"),
-        (["{bare}", "a"], "carries no cspkeras settings; export it with cspkeras.tflite.convert"),
+        (["{bare}", "a"], "carries no cspkeras settings; give --labels FILE with 3 names, or export it"),
         (["{damaged}", "a"], "the TFLite runtime refuses it"),
-        (["{labels}", "a"], "2 labels for scores of"),
-        (["{stranger}", "a"], "its settings say boxes: xyxy; accepted here: ['cyxhw']"),
+        (["{labels}", "a"], "2 labels for 3 classes; give --labels FILE with 3 names"),
+        (["{stranger}", "a"], "its settings say boxes: xyxy; accepted here: ['cyxhw', 'raw']"),
+        (["{raw}", "a"], "raw.tflite: its settings say boxes: raw, and lack decode"),
+        (["{decode}", "a"], "decode.tflite: its setting decode is damaged: TypeError: "),
+        (["{levels}", "a"], "levels.tflite: its outputs have 48 boxes, by its settings they have 6"),
+        (["{mean}", "a"], "mean.tflite: its settings say input.mean: 'x'; accepted here: one number or three"),
+        (["{model}", "a", "--format", "yolox"], "its settings say boxes: cyxhw; leave out --format yolox"),
         (["{model}", "a", "--output", "b/notes.txt"], "b/notes.txt: File exists"),
         (["{model}", "a", "--output", "b/notes.txt/new"], "b/notes.txt/new: Not a directory"),
         (["{model}", "a", "--output", "a"], "a/photo.jpg: lies in the output folder; name another"),
@@ -97,6 +102,11 @@ def test_the_command_line_says_in_one_line_what_is_wrong(model, album, arguments
     files["damaged"].write_bytes(metadata.attach(b"\x1c\0\0\0TFL3" + bytes(99), settings(), LABELS))
     files["model"], files["labels"] = model(), model(labels=LABELS[:2])
     files["stranger"] = model(boxes="xyxy")
+    level = dict(stride=32, scale_xy=1, anchors=[[32, 32]])
+    changes = dict(raw={}, decode=dict(decode=dict(levels=3)), levels=dict(decode=dict(linear=True, levels=[level])))
+    for name, change in changes.items():
+        files[name] = model(boxes="raw", **change).rename(album / f"{name}.tflite")
+    files["mean"] = model(mean="x").rename(album / "mean.tflite")
     done = run(*(argument.format(**files) for argument in arguments), cwd=album)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
@@ -182,7 +192,7 @@ def test_a_video_gives_a_record_a_frame_and_says_where_it_ends_early(model, tmp_
 def test_a_missing_camera_is_an_error_of_one_line(model, tmp_path):
     pytest.importorskip("cv2")
     done = run(model(), "97", cwd=tmp_path)
-    assert done.returncode == 1 and done.stderr.splitlines()[-1] == "detect.py: camera 97: not found"
+    assert done.returncode == 1 and done.stderr.splitlines()[-2] == "97: skipped: no such camera"
 
 
 def test_no_control_character_reaches_the_terminal(model, album):
@@ -213,7 +223,8 @@ def test_lines_of_json_in_and_out(model, album):
     command = [sys.executable, str(SCRIPT), str(model()), "-"]
     done = subprocess.run(command, input="\n".join(lines), capture_output=True, text=True, timeout=60, cwd=album)
     assert done.returncode == 0, done.stderr
-    found = [json.loads(line) for line in done.stdout.splitlines()]
+    *found, failed = [json.loads(line) for line in done.stdout.splitlines()]
+    assert failed["file"] == '{"x": 1}' and failed["error"].startswith("needs a path")
     assert [(f["file"], f["detections"][0]["label"]) for f in found] == [
         ("a/photo.jpg", "red"),
         ("b/photo.jpg", "red"),

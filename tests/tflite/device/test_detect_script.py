@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from cell_detector import GREEN, RED, drawn_image
 
-from cspkeras.tflite.device import detect, frames, suppression
+from cspkeras.tflite.device import decoding, detect, frames, suppression
 
 SCRIPT = Path(detect.__file__).resolve()
 
@@ -25,6 +25,7 @@ PLACEMENTS = [  # (height, width) of the image, of the input, resize -> left, to
     ((30, 20), (416, 416), "letterbox", (69, 0, 277, 416)),  # enlarged
     ((1, 5000), (64, 96), "letterbox", (0, 31, 96, 1)),  # never thinner than a pixel
     ((333, 500), (64, 96), "stretch", (0, 0, 96, 64)),
+    ((480, 640), (416, 416), "topleft", (0, 0, 416, 312)),
 ]
 
 
@@ -127,7 +128,7 @@ def test_only_better_scores_and_the_best_of_them_are_candidates(model, precision
         colors = image[::16, ::16].ravel() / 255
         expected = np.sort([*colors, *colors * 0.9])[::-1]
         np.testing.assert_allclose(scores, expected[: len(scores)], atol=1e-5)
-    monkeypatch.setattr(detect, "CANDIDATES", 10)
+    monkeypatch.setattr(decoding, "CANDIDATES", 10)
     best = detector.detect(image, score_threshold=0, iou_threshold=1)
     for key in best:
         np.testing.assert_array_equal(best[key], everything[key][:10])
@@ -185,13 +186,20 @@ def test_without_a_runtime_the_error_says_what_to_install(model, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "beside"),
     [
-        ("frames.py", set()),
-        ("suppression.py", set()),
+        ("classify.py", {"command", "decoding", "network"}),
+        ("command.py", {"frames", "interpreter", "labels", "printing"}),
+        ("contents.py", {"flatbuffer", "labels"}),
+        ("decoding.py", set()),
+        ("detect.py", {"command", "decoding", "drawing", "formats", "frames", "network", "suppression"}),
         ("drawing.py", set()),
-        ("network.py", {"frames"}),
-        ("command.py", {"frames", "network", "printing"}),
-        ("detect.py", {"command", "drawing", "frames", "network", "suppression"}),
-        ("classify.py", {"command", "network"}),
+        ("flatbuffer.py", set()),
+        ("formats.py", {"decoding"}),
+        ("frames.py", set()),
+        ("interpreter.py", set()),
+        ("labels.py", set()),
+        ("network.py", {"contents", "frames", "interpreter"}),
+        ("printing.py", set()),
+        ("suppression.py", set()),
     ],
 )
 def test_it_imports_nothing_that_a_device_lacks(name, beside):
@@ -199,4 +207,4 @@ def test_it_imports_nothing_that_a_device_lacks(name, beside):
     imports = [node for node in nodes if isinstance(node, ast.Import)]
     origins = [node for node in nodes if isinstance(node, ast.ImportFrom)]
     names = {alias.name for node in imports for alias in node.names} | {node.module for node in origins}
-    assert {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"PIL"} == {"numpy"} | beside
+    assert {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"PIL", "numpy"} == beside

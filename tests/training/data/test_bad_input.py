@@ -78,9 +78,9 @@ def test_the_small_detector(album, detector):
 class Finder:
     """In place of the device's detector: finds the red object where the images are large enough."""
 
-    labels, times = ("red",), {"inference": 1.0}
+    labels, times, notes = ("red",), {"inference": 1.0}, ()
 
-    def __init__(self, *_):
+    def __init__(self, *_, **__):
         pass
 
     def prepare(self, image, video):

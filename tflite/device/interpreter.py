@@ -1,0 +1,83 @@
+"""A .tflite file in the TFLite runtime that is installed."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+
+import numpy as np
+
+
+def find_runtime():
+    """Import the interpreter module of the TFLite runtime that is installed."""
+    packages = ["ai_edge_litert"] + ["tflite_runtime"] * (np.__version__ < "2")  # it was built for NumPy 1
+    for package in packages:
+        with contextlib.suppress(ImportError):
+            return importlib.import_module(f"{package}.interpreter")
+    raise ImportError("no TFLite runtime: pip install ai-edge-litert (or tflite-runtime 'numpy<2')")
+
+
+@contextlib.contextmanager
+def runtime_errors(what):
+    """Turn the runtime's errors in a block into ValueErrors of one line, which say what it did, and why."""
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ValueError(f"the TFLite runtime {what}: {' '.join(str(error).split())}") from error
+
+
+def load(path, threads, delegate, size):
+    """Load a file into an Interpreter, ready to run; `size` (height, width) is for an input that has none."""
+    runtime, options = find_runtime(), {}
+    with runtime_errors("refuses it"):
+        if delegate != "cpu":
+            library = "libtensorflowlite_gpu_delegate.so" if delegate == "gpu" else delegate
+            options["experimental_delegates"] = [runtime.load_delegate(library)]
+        interpreter = runtime.Interpreter(str(path), num_threads=threads, **options)
+    inputs, signatures = interpreter.get_input_details(), list(interpreter.get_signature_list())
+    if len(signatures) > 1:
+        raise ValueError(f"holds {len(signatures)} networks ({', '.join(signatures)}), expected one signature")
+    shape = the_image([(tensor["name"], open_shape(tensor)) for tensor in inputs])
+    sides, channels, channels_first = image_layout(shape, size)
+    shape = (max(1, shape[0]), *((channels, *sides) if channels_first else (*sides, channels)))
+    with runtime_errors("refuses it"):
+        if shape != tuple(inputs[0]["shape"].tolist()):
+            interpreter.resize_tensor_input(inputs[0]["index"], shape)
+        interpreter.allocate_tensors()
+    return interpreter
+
+
+def open_shape(tensor):
+    """Return the shape in a tensor's details, -1 where it is open."""
+    shape = tensor.get("shape_signature", ())
+    return tuple((shape if len(shape) else tensor["shape"]).tolist())
+
+
+def the_image(inputs):
+    """Return the shape of the only one of the inputs, (name, shape) pairs."""
+    if len(inputs) != 1:
+        listed = ", ".join(f"{name} {shape}" for name, shape in inputs)
+        raise ValueError(f"takes {len(inputs)} inputs ({listed}), expected one, an image")
+    return inputs[0][1]
+
+
+def image_layout(shape, size=None):
+    """Return an input's (height, width), its number of channels, and whether these stand before its sides.
+
+    `size` (height, width) goes before that of the shape. A ValueError says why the shape is not an image's.
+    """
+    channels_first = len(shape) == 4 and shape[3] not in (1, 3)
+    if len(shape) != 4 or shape[1 if channels_first else 3] not in (1, 3):
+        layouts = "(1, height, width, channels) or (1, channels, height, width), 3 channels or 1"
+        raise ValueError(f"its input {tuple(shape)} is no image, expected {layouts}")
+    sides = tuple(size or (shape[2:] if channels_first else shape[1:3]))
+    if min(sides) < 1:
+        raise ValueError(f"its input {tuple(shape)} has no size; give --size HEIGHT WIDTH")
+    return tuple(int(side) for side in sides), int(shape[1 if channels_first else 3]), channels_first
+
+
+def output_details(interpreter):
+    """Return the details of the outputs by name: the signature's, or else the tensors'."""
+    if list(interpreter.get_signature_list()):
+        return interpreter.get_signature_runner().get_output_details()
+    return {tensor["name"]: tensor for tensor in interpreter.get_output_details()}
