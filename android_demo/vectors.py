@@ -1,7 +1,8 @@
 """Compute in Python what the JUnit tests compare the application's Kotlin with: python vectors.py FOLDER
 
-Made-up outputs of networks with the boxes that tflite/device/detect.py makes of them; images with the inputs it makes
-of them; camera frames with their images; files with settings, and files without. A case's number is its seed.
+Made-up outputs of networks, decoded and raw, with the boxes that tflite/device/detect.py makes of them; images with the
+inputs it makes of them; camera frames with their images; files with settings, and files without. A case's number is its
+seed.
 """
 
 import base64
@@ -13,9 +14,11 @@ from types import SimpleNamespace
 
 import numpy as np
 
-CASES, IMAGES = 240, 24
+CASES, RAW, IMAGES = 240, 60, 32
 SIZES = ((64, 64), (96, 64), (64, 96), (416, 416))  # height, width
-KINDS = ((np.float32, 0.0, 0), (np.int8, 1 / 255, -128), (np.uint8, 1 / 255, 0))
+KINDS = ((np.float32, 0.0, 0), (np.int8, 1 / 255, -128), (np.uint8, 1 / 255, 0), (np.int16, 1 / 32767, 0))
+RAW_KINDS = ((np.float32, 0.0, 0), (np.int8, 0.11, 37), (np.uint8, 0.07, 200), (np.int16, 1 / 2048, 0))
+STRIDES = (16, 32)
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tflite/device"))  # as on a device, where nothing is installed
 import detect  # noqa: E402
@@ -53,24 +56,48 @@ def detector(how, classes, inputs, outputs):
     nothing.tensor = lambda index: lambda: tensors[index]
     made._interpreter, made._size = nothing, (how["input"]["height"], how["input"]["width"])
     made._input = details(2, *inputs)
-    made._boxes, made._scores = (details(i, *output) for i, output in enumerate(outputs))
+    made._outputs = {name: details(i, *outputs[i]) for i, name in enumerate(("boxes", "scores"))}
     return made
 
 
 def case(number):
     """Make boxes around a few spots, so that they overlap, some beyond the image; scores mostly low."""
     rng = np.random.default_rng(number)
-    classes, size = int(rng.integers(1, 8)), SIZES[number % len(SIZES)]
+    classes, size = int(rng.integers(1, 8)), SIZES[number // 5 % len(SIZES)]
     rows = 3549 if number % 12 == 11 else int(rng.integers(1, 300))
     spots = rng.uniform(-0.05, 1.05, (8, 4)) * (1, 1, 0.6, 0.6)
     boxes = np.abs(spots[rng.integers(0, 8, rows)] + rng.normal(0, 0.03, (rows, 4)))
     scores = rng.beta(0.5, 2.5, (rows, classes))
-    kinds = KINDS[number % 3], KINDS[number // 3 % 3]
+    kinds = KINDS[number % 4], KINDS[number // 4 % 4]
     outputs = [
         (quantized(array[None].astype(np.float32), kind), kind)
         for array, kind in zip((boxes, scores), kinds, strict=True)
     ]
     how = settings(size, ("letterbox", "stretch")[number % 2], iou=float(rng.uniform(0.2, 0.8)))
+    return expected(how, classes, outputs, rng)
+
+
+def raw_case(number):
+    """Make the raw outputs of two levels, of anchors or without."""
+    rng = np.random.default_rng(number)
+    classes, size, linear = int(rng.integers(1, 8)), SIZES[number // 3 % len(SIZES)], bool(number % 2)
+    anchors = 1 if linear else int(rng.integers(1, 4))
+    levels = [
+        dict(stride=s, scale_xy=1.0 if linear else 1.2, anchors=rng.uniform(8, 64, (anchors, 2)).tolist())
+        for s in STRIDES
+    ]
+    rows = sum(anchors * (size[0] // stride) * (size[1] // stride) for stride in STRIDES)
+    kinds = RAW_KINDS[number // 2 % 4], RAW_KINDS[number // 8 % 4]
+    arrays = rng.normal(0, 1.5, (1, rows, 4)), rng.normal(-1.5, 2.5, (1, rows, 1 + classes))
+    outputs = [(quantized(array, kind), kind) for array, kind in zip(arrays, kinds, strict=True)]
+    decode = dict(linear=linear, levels=levels)
+    how = dict(settings(size, ("letterbox", "stretch")[number // 5 % 2]), boxes="raw", decode=decode)
+    return expected(how, classes, outputs, rng)
+
+
+def expected(how, classes, outputs, rng):
+    """Return a case of a network's outputs."""
+    size = how["input"]["height"], how["input"]["width"]
     height, width = (int(side) for side in rng.integers(1, 3000, 2))
     threshold = float(np.float32(rng.uniform(0.05, 0.7)))
     made = detector(how, classes, (np.zeros((1, *size, 3), np.float32), KINDS[0]), outputs)
@@ -81,21 +108,21 @@ def case(number):
         dict(shape=array.shape, type=np.dtype(kind[0]).name, scale=kind[1], zero_point=kind[2], data=packed(array))
         for array, kind in outputs
     ]
-    expected = [
+    objects = [
         [*map(float, box), int(label), float(score)]
         for box, label, score in zip(found["boxes"], found["labels"], found["scores"], strict=True)
     ]
     picture = dict(width=width, height=height)
-    return dict(settings=how, labels=made.labels, picture=picture, threshold=threshold, tensors=tensors, found=expected)
+    return dict(settings=how, labels=made.labels, picture=picture, threshold=threshold, tensors=tensors, found=objects)
 
 
 def preprocessed(number):
     """Make an image and the network's input of it."""
     rng = np.random.default_rng(number)
-    size, kind = SIZES[number % 3], KINDS[number // 2 % 3]
+    size, kind = SIZES[number % 3], KINDS[number // 2 % 4]
     height, width = (int(side) for side in rng.integers(1, 200, 2))
     image = rng.integers(0, 256, (height, width, 3), np.uint8)
-    how = settings(size, ("letterbox", "stretch")[number % 2], *((0.0, 1 / 255), (127.5, 1 / 127.5))[number // 6 % 2])
+    how = settings(size, ("letterbox", "stretch")[number % 2], *((0.0, 1 / 255), (127.5, 1 / 127.5))[number // 8 % 2])
     shape = np.zeros((1, *size, 3), kind[0])
     made = detector(how, 1, (shape, kind), [(np.zeros((1, 1, 4)), KINDS[0]), (np.zeros((1, 1, 1)), KINDS[0])])
     tensor = dict(type=np.dtype(kind[0]).name, scale=kind[1], zero_point=kind[2], data=packed(made._preprocess(image)))
@@ -138,6 +165,7 @@ def write_files(folder):
 
     model("good.tflite", json.dumps(how))
     model("other_boxes.tflite", json.dumps({**how, "boxes": "xyxy"}))
+    model("no_decode.tflite", json.dumps({**how, "boxes": "raw"}))
     model("lacking.tflite", json.dumps({**how, "input": {}}))
     model("no_json.tflite", "{")
     (folder / "bare.tflite").write_bytes(start)
@@ -149,7 +177,7 @@ def main():
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     write_files(folder)
-    parts = {"outputs": (case, CASES), "inputs": (preprocessed, IMAGES), "frames": (frame, 16)}
+    parts = {"outputs": (case, CASES), "raw": (raw_case, RAW), "inputs": (preprocessed, IMAGES), "frames": (frame, 16)}
     for name, (make, count) in parts.items():
         (folder / f"{name}.json").write_text(json.dumps([make(number) for number in range(count)]))
 

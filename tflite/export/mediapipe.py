@@ -41,13 +41,15 @@ ENTRY = b"TFLITE_METADATA"
 
 
 def embed(model, settings, labels):
-    """Put MediaPipe's metadata into a .tflite file.
+    """Put MediaPipe's metadata into a .tflite file; not for raw boxes, which its tasks can't decode.
 
     Args:
         model: the file's `schema.ModelT`, which is changed.
         settings: of a detector or classifier, as in `cspkeras.tflite.export.metadata`.
         labels: a name per class.
     """
+    if settings.get("boxes") == "raw":
+        return
     names = {output.tensorIndex: output.name.decode() for output in model.signatureDefs[0].outputs}
     graph = model.subgraphs[0]
     outputs = {names[index]: graph.tensors[index].shape for index in graph.outputs}  # in the file's order

@@ -8,17 +8,17 @@ import threading
 import urllib.error
 import urllib.request
 from functools import partial
-from pathlib import Path
 from urllib.parse import quote
 
+import bccd_files
 import cell_detector
 import numpy as np
 import pytest
 from hostile_pages import HOSTILE
 from html_page import Parts
 from PIL import Image
+from same_objects import differences
 
-from cspkeras.tflite import convert
 from cspkeras.tflite.browser import server
 from cspkeras.tflite.device.detect import Detector
 from cspkeras.tflite.device.printing import printable
@@ -135,53 +135,36 @@ def browse(address, folder, names):
         browser.wait(timeout=30)
 
 
-@pytest.mark.integration
-@pytest.mark.skipif(not shutil.which("node"), reason="no node, which runs the page's code")
-@pytest.mark.parametrize(
-    "size, wanted",
-    [
-        pytest.param((233, 131), (77, 43), id="smaller"),
-        pytest.param((31, 17), (64, 40), id="larger"),
-        pytest.param((90, 20), (7, 33), id="narrower and higher"),
-        pytest.param((50, 24), (50, 9), id="one side alone"),
-        pytest.param((40, 30), (1, 1), id="to a pixel"),
-        pytest.param((1, 1), (5, 4), id="from a pixel"),
-        pytest.param((12, 10), (12, 10), id="as it is"),
-    ],
-)
-def test_the_page_resizes_as_pillow_does(size, wanted):
-    pixels = np.random.default_rng(0).integers(0, 256, (*size[::-1], 4), np.uint8)
-    pixels[: size[1] // 3] = 255  # the rounded weights' sum must not carry white over
-    code = (Path(server.__file__).parent / "page/resize.js").read_text()
-    code += f"console.log(JSON.stringify([...resize({pixels.ravel().tolist()}, {[*size]}, {[*wanted]})]));"
-    run = subprocess.run(["node", "--input-type=module"], input=code, capture_output=True, text=True, check=True)
-    resized = np.reshape(json.loads(run.stdout), (*wanted[::-1], 4))[:, :, :3]
-    expected = Image.fromarray(pixels[:, :, :3]).resize(wanted, Image.Resampling.BILINEAR)
-    np.testing.assert_array_equal(resized, np.asarray(expected))
-
-
 @pytest.mark.slow
-def test_the_page_finds_what_the_script_finds(running, litert, test_data, tmp_path):
-    import cspkeras
-
-    file = convert(cspkeras.YOLOXNano(weights="bccd"), tmp_path / "bccd.tflite")
+@pytest.mark.parametrize("kind, pixels, score", [("float16", 0.1, 1e-3), ("integer", 0.5, 2 / 256)])
+def test_the_page_finds_what_the_script_finds(running, litert, test_data, tmp_path, kind, pixels, score):
+    file = bccd_files.write(tmp_path / "bccd.tflite", kind, test_data)
     detector, expected = Detector(file), {}
-    for source in sorted(Path(test_data, "data/bccd/JPEGImages").iterdir())[:3]:
+    for source in bccd_files.pictures(test_data, 3):
         image = Image.open(source).convert("RGB")
         image.save(tmp_path / f"{source.stem}.png")
-        expected[f"{source.stem}.png"] = detector.detect(np.asarray(image))
+        found = detector.detect(np.asarray(image))
+        expected[f"{source.stem}.png"] = [
+            {"label": detector.labels[label], "score": score, "box": box}
+            for label, score, box in zip(found["labels"], found["scores"], found["boxes"], strict=True)
+        ]
     (tmp_path / "empty.png").touch()
     *shown, empty = browse(running(file, litert=litert, images=tmp_path), tmp_path, [*expected, "empty.png"])
     assert empty["said"].endswith("Platelets, RBC, WBC; empty.png: not an image that this browser reads")
     for one in shown:
-        _compare(json.loads(one["found"]), expected[one["name"]], detector.labels)
+        print(differences(json.loads(one["found"]), expected[one["name"]], pixels, score))
+
+
+def put_litert(folder, script=""):
+    """Put LiteRT.js into a folder: a script in its place."""
+    for package in server.PACKAGES:
+        (folder / package / "dist").mkdir(parents=True)
+        (folder / package / "dist/index.js").write_text(script)
 
 
 @pytest.mark.slow
 def test_the_page_says_that_litert_is_not_there(running, cells, tmp_path):
-    for package in server.PACKAGES:
-        (tmp_path / package / "dist").mkdir(parents=True)
-        (tmp_path / package / "dist/index.js").touch()
+    put_litert(tmp_path)
     (shown,) = browse(running(cells, litert=tmp_path, images=tmp_path), tmp_path, ["none.png"])
     assert shown["said"].startswith("No model; LiteRT.js can't be loaded")
 
@@ -198,14 +181,21 @@ export const loadAndCompile = async () => ({
 
 
 @pytest.mark.slow
+def test_the_page_says_which_integers_it_takes(running, tmp_path):
+    put_litert(tmp_path, LITERT.replace("COUNT", "3"))
+    file = cell_detector.write(tmp_path / "int8.tflite", "int8")
+    (shown,) = browse(running(file, litert=tmp_path, images=tmp_path), tmp_path, ["none.png"])
+    said = "its image is int8; LiteRT.js takes float32 and uint8: export it with --io uint8 or float32"
+    assert shown["said"] == f"No model; {said}"
+
+
+@pytest.mark.slow
 def test_the_page_shows_hostile_names_as_text(running, tmp_path):
     labels = [*(name for name in HOSTILE if name.splitlines() == [name]), "\x1b[31m\u202e"]
-    for package in server.PACKAGES:
-        (tmp_path / package / "dist").mkdir(parents=True)
-        (tmp_path / package / "dist/index.js").write_text(LITERT.replace("COUNT", str(len(labels))))
+    put_litert(tmp_path, LITERT.replace("COUNT", str(len(labels))))
     file = tmp_path / "m.tflite"
     settings = cell_detector.settings(model="".join(HOSTILE[:-1]))
-    file.write_bytes(metadata.attach(b"\x1c\0\0\0TFL3" + bytes(99), settings, labels))
+    file.write_bytes(metadata.attach(cell_detector.networks()["float32"], settings, labels))
     Image.new("RGB", (64, 48)).save(tmp_path / "a.png")
     shown, missing = browse(running(file, litert=tmp_path, images=tmp_path), tmp_path, ["a.png", quote(HOSTILE[1])])
     page = Parts(shown["html"])
@@ -214,16 +204,3 @@ def test_the_page_shows_hostile_names_as_text(running, tmp_path):
     assert missing["said"].endswith(f"; images/{HOSTILE[1]}: 404 Not Found")
     for one in (page, Parts(missing["html"])):
         assert [len(tag) for tag in one.scripts()] == [2, 2] and "owned" not in one.texts  # the page's own
-
-
-def _compare(found, wanted, labels, pixels=0.1, score=1e-3):
-    """Each sure box of one has a like of the same class in the other."""
-    ours = [(one["label"], one["score"], np.array(one["box"])) for one in found]
-    theirs = list(zip((labels[i] for i in wanted["labels"]), wanted["scores"], wanted["boxes"], strict=True))
-    assert len(theirs) >= 5
-    for these, others in ((ours, theirs), (theirs, ours)):
-        for label, likely, box in these:
-            assert likely < 0.25 + score or any(
-                label == other and abs(likely - certain) < score and np.abs(box - near).max() < pixels
-                for other, certain, near in others
-            ), (label, likely, box)

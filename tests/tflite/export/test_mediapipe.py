@@ -76,3 +76,7 @@ def test_the_metadata_leaves_the_network_as_it_is():
     once = embedded(content, settings())
     assert once[4:8] == b"TFL3" and len(once) < len(content) + 2500
     assert embedded(once, settings()).count(b"DETECTOR_METADATA") == 1
+
+
+def test_raw_boxes_are_nothing_for_mediapipe():
+    assert b"TFLITE_METADATA" not in embedded(networks()["float32"], settings(boxes="raw"))

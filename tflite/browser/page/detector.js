@@ -1,9 +1,12 @@
 // A detector exported by cspkeras, in the browser. The steps are those of device/detect.py.
 import {loadAndCompile, loadLiteRt, Tensor} from "@litertjs/core";
+import {decode} from "./decode.js";
 import {resize} from "./resize.js";
+import {readTensors, toNumber, toValues} from "./tensors.js";
 
 const CANDIDATES = 1000; // the best (box, class) pairs, those that suppression sees
-const ACCEPTED = {format: [1], task: ["detection"], boxes: ["cyxhw"], colors: ["RGB"], resize: ["letterbox", "stretch"]};
+const ACCEPTED = {format: [1], task: ["detection"], boxes: ["cyxhw", "raw"], colors: ["RGB"], resize: ["letterbox", "stretch"]};
+const TYPES = ["float32", "uint8"]; // those of LiteRT.js
 
 let runtime; // LiteRT's WebAssembly, loaded once
 
@@ -11,13 +14,15 @@ export class Detector {
   /** `bytes`: the .tflite as a Uint8Array; `accelerator`: "wasm" (CPU) or "webgpu". */
   static async load(bytes, accelerator = "wasm") {
     const detector = new Detector();
-    Object.assign(detector, readSettings(bytes), {accelerator});
+    Object.assign(detector, readSettings(bytes), {accelerator, tensors: readTensors(bytes)});
+    for (const [name, {type}] of Object.entries(detector.tensors))
+      if (!TYPES.includes(type))
+        throw new Error(`its ${name} is ${type}; LiteRT.js takes ${TYPES.join(" and ")}: export it with --io uint8 or float32`);
     const wasm = new URL("../wasm/", import.meta.resolve("@litertjs/core")).href;
     runtime ??= loadLiteRt(wasm, {threads: self.crossOriginIsolated});
     await runtime;
     detector.model = await loadAndCompile(bytes, {accelerator});
     const [input] = detector.model.getInputDetails();
-    if (input.dtype !== "float32") throw new Error(`takes ${input.dtype}; this page runs files that take float32`);
     [detector.height, detector.width] = input.shape.slice(1, 3);
     detector.inputName = input.name;
     const outputs = detector.model.getOutputDetails().map((output) => output.name);
@@ -39,9 +44,10 @@ export class Detector {
     const input = new Tensor(this.preprocess(image, size, place), [1, this.height, this.width, 3]);
     const ready = performance.now();
     const outputs = await this.model.run({[this.inputName]: input});
-    const [boxes, scores] = await Promise.all([outputs.boxes.data(), outputs.scores.data()]);
+    const raw = await Promise.all([outputs.boxes.data(), outputs.scores.data()]);
     const answered = performance.now();
     for (const tensor of [input, ...Object.values(outputs)]) tensor.delete();
+    const {boxes, scores} = this.decode(...raw, scoreThreshold);
     const found = suppress(candidates(boxes, scores, this.labels.length, scoreThreshold), iouThreshold)
       .map(({box, label, score}) => ({label: this.labels[label], score, box: this.toImage(box, size, place)}))
       .filter(({box: [x1, y1, x2, y2]}) => x2 > x1 && y2 > y1);
@@ -49,15 +55,24 @@ export class Detector {
     return found;
   }
 
-  /** The network's input: RGB, (pixel - mean) * scale, the image resized as Pillow does, on grey `fill`. */
+  /** The network's input: RGB, numbers for (pixel - mean) * scale, the image resized as Pillow does, on grey `fill`. */
   preprocess(image, size, [left, top, width, height]) {
     const {mean, scale, fill} = this.settings.input;
-    const pixels = resize(read(image, size), size, [width, height]);
-    const values = new Float32Array(this.height * this.width * 3).fill((fill - mean) * scale);
+    const pixels = resize(read(image, size), size, [width, height]), tensor = this.tensors[this.inputName];
+    const numbers = Array.from({length: 256}, (_, pixel) => toNumber((pixel - mean) * scale, tensor));
+    const kind = tensor.type === "uint8" ? Uint8Array : Float32Array;
+    const values = new kind(this.height * this.width * 3).fill(numbers[fill]);
     for (let y = 0, from = 0; y < height; y++)
       for (let x = 0, to = 3 * ((top + y) * this.width + left); x < width; x++, from += 4)
-        for (let channel = 0; channel < 3; channel++) values[to++] = (pixels[from + channel] - mean) * scale;
+        for (let channel = 0; channel < 3; channel++) values[to++] = numbers[pixels[from + channel]];
     return values;
+  }
+
+  /** The network's outputs as boxes cy, cx, h, w in 0..1 of the input and scores. */
+  decode(rawBoxes, rawScores, threshold) {
+    const boxes = toValues(rawBoxes, this.tensors.boxes), scores = toValues(rawScores, this.tensors.scores);
+    if (this.settings.boxes === "cyxhw") return {boxes, scores};
+    return decode(boxes, scores, this.labels.length, this.settings.decode, [this.width, this.height], threshold);
   }
 
   /** A box in 0..1 of the input -> in the image's pixels, clipped to it. */

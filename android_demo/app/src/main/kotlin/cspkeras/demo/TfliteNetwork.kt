@@ -51,6 +51,7 @@ class TfliteNetwork(model: ModelFile, processor: Processor) : Network {
         val buffer = ByteBuffer.allocateDirect(tensor.numBytes()).order(ByteOrder.nativeOrder())
         val type = when (tensor.dataType()) {
             DataType.FLOAT32 -> Number.FLOAT32
+            DataType.INT16 -> Number.INT16
             DataType.INT8 -> Number.INT8
             DataType.UINT8 -> Number.UINT8
             else -> throw IllegalArgumentException("tensors of ${tensor.dataType()} are not known here")

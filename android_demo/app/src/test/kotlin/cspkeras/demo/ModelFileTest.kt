@@ -20,7 +20,8 @@ class ModelFileTest {
     @Test
     fun whatCannotBeUsedIsSaid() {
         val messages = mapOf(
-            "other_boxes.tflite" to "boxes is xyxy", "lacking.tflite" to "not known here", "no_json.tflite" to "not known here",
+            "other_boxes.tflite" to "boxes is xyxy", "no_decode.tflite" to "decode",
+            "lacking.tflite" to "not known here", "no_json.tflite" to "not known here",
             "bare.tflite" to "carries no cspkeras settings", "empty.tflite" to "no .tflite file",
             "text.tflite" to "no .tflite file", "missing.tflite" to "can't be read",
         )

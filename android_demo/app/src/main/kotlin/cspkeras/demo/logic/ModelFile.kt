@@ -20,10 +20,14 @@ class ModelFile private constructor(val file: File, settings: JSONObject, val la
     val scoreThreshold = settings.getDouble("score_threshold").toFloat()
     val iouThreshold = settings.getDouble("iou_threshold").toFloat()
 
+    /** Of a file whose boxes are raw; null where the file decodes them. */
+    val decoder =
+        if (known(settings, "boxes", "cyxhw", "raw") == "cyxhw") null
+        else Decoder(settings.getJSONObject("decode"), width, height)
+
     init {
         known(settings, "format", "1")
         known(settings, "task", "detection")
-        known(settings, "boxes", "cyxhw")
         known(input, "colors", "RGB")
     }
 

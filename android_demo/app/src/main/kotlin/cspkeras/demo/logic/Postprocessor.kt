@@ -6,14 +6,21 @@ private const val CANDIDATES = 1000 // the best (box, class) pairs, those that s
 
 /** Turns a network's two outputs into the objects of a picture; the same as cspkeras' detect.py. */
 class Postprocessor(private val model: ModelFile, private val boxes: Tensor, private val scores: Tensor) {
-    private val classes = scores.shape.last()
+    private val decoder = model.decoder
+    private val depth = scores.shape.last() // of a prediction's scores
+    private val classes = if (decoder == null) depth else depth - 1
     private val rawBoxes = FloatArray(boxes.shape.fold(1, Int::times))
     private val rawScores = FloatArray(scores.shape.fold(1, Int::times))
-    private var pairs = IntArray(CANDIDATES) // box * classes + class
+    private var pairs = IntArray(CANDIDATES) // prediction * classes + class
+    private var likely = FloatArray(CANDIDATES) // their scores
+    private var count = 0
 
     init {
         if (model.labels.size != classes) {
             throw ModelException("${model.file.name} has ${model.labels.size} labels for $classes classes")
+        }
+        if (decoder != null && decoder.count != boxes.shape[1]) {
+            throw ModelException("${model.file.name} has ${boxes.shape[1]} boxes, its settings tell of ${decoder.count}")
         }
     }
 
@@ -33,24 +40,45 @@ class Postprocessor(private val model: ModelFile, private val boxes: Tensor, pri
 
     /** The best pairs of a box and a class, best first, in 0..1 of the input. */
     private fun candidates(threshold: Float): List<Detection> {
+        count = 0
+        if (decoder == null) scanScores(threshold) else scanLogits(threshold)
+        val best = (0 until count).sortedByDescending { likely[it] }.take(CANDIDATES)
+        return best.map { box(pairs[it] / classes, pairs[it] % classes, likely[it]) }
+    }
+
+    private fun scanScores(threshold: Float) {
         // In units of the raw scores (and a hair, for rounding): only the few above it are looked at twice.
         val limit = if (scores.scale == 0f) threshold else floor(threshold.toDouble() / scores.scale + scores.zeroPoint + 1e-3).toFloat()
-        var count = 0
         for (pair in rawScores.indices) {
-            if (rawScores[pair] > limit) {
-                if (count == pairs.size) pairs = pairs.copyOf(2 * count)
-                pairs[count++] = pair
+            if (rawScores[pair] > limit) add(pair, scores.value(rawScores[pair]))
+        }
+    }
+
+    /** A score is the product of an object's probability and its class's, and so never above the first. */
+    private fun scanLogits(threshold: Float) {
+        for (row in 0 until boxes.shape[1]) {
+            val present = sigmoid(scores.value(rawScores[row * depth]))
+            if (present <= threshold) continue
+            for (label in 0 until classes) {
+                val score = (present * sigmoid(scores.value(rawScores[row * depth + 1 + label]))).toFloat()
+                if (score > threshold) add(row * classes + label, score)
             }
         }
-        val best = pairs.take(count).sortedByDescending { rawScores[it] }.take(CANDIDATES)
-        return best.map { pair ->
-            val row = pair / classes * 4
-            val y = boxes.value(rawBoxes[row])
-            val x = boxes.value(rawBoxes[row + 1])
-            val height = boxes.value(rawBoxes[row + 2]) / 2
-            val width = boxes.value(rawBoxes[row + 3]) / 2
-            Detection(x - width, y - height, x + width, y + height, pair % classes, scores.value(rawScores[pair]))
+    }
+
+    private fun add(pair: Int, score: Float) {
+        if (count == pairs.size) {
+            pairs = pairs.copyOf(2 * count)
+            likely = likely.copyOf(2 * count)
         }
+        pairs[count] = pair
+        likely[count++] = score
+    }
+
+    private fun box(row: Int, label: Int, score: Float): Detection {
+        val (a, b, c, d) = FloatArray(4) { boxes.value(rawBoxes[4 * row + it]) }
+        if (decoder != null) return decoder.box(row, a, b, c, d, label, score)
+        return Detection(b - d / 2, a - c / 2, b + d / 2, a + c / 2, label, score) // centre y, centre x, height, width
     }
 }
 

@@ -3,14 +3,13 @@ package cspkeras.demo.logic
 /** Writes pictures into a network's input: resized, on grey where they don't reach, scaled, quantized. */
 class Preprocessor(private val model: ModelFile, private val input: Tensor) {
     private val floats = FloatArray(256) { (it - model.mean) * model.scale }
-    private val bytes = ByteArray(256) { quantize(floats[it]) }
+    private val integers = IntArray(256) { if (input.type == Number.FLOAT32) 0 else quantize(floats[it]) }
     private var resizer = Resizer(1, 1, 1, 1)
     private var size = 0 to 0
 
-    private fun quantize(value: Float): Byte {
-        val (least, most) = if (input.type == Number.UINT8) 0 to 255 else -128 to 127
+    private fun quantize(value: Float): Int {
         val steps = if (input.scale == 0f) value else value / input.scale
-        return (Math.rint(steps.toDouble()).toInt() + input.zeroPoint).coerceIn(least, most).toByte()
+        return (Math.rint(steps.toDouble()).toInt() + input.zeroPoint).coerceIn(input.type.range)
     }
 
     /** Writes a picture; where it lies is what boxes are mapped back with. */
@@ -26,11 +25,15 @@ class Preprocessor(private val model: ModelFile, private val input: Tensor) {
     }
 
     private fun put(x: Int, y: Int, pixel: Int) {
-        val at = (y * model.width + x) * 3
-        for (channel in 0..2) {
-            val color = pixel shr (16 - 8 * channel) and 255
-            if (input.type == Number.FLOAT32) input.buffer.putFloat((at + channel) * 4, floats[color])
-            else input.buffer.put(at + channel, bytes[color])
+        var at = (y * model.width + x) * 3 * input.type.bytes
+        for (shift in 16 downTo 0 step 8) {
+            val color = pixel shr shift and 255
+            when (input.type) {
+                Number.FLOAT32 -> input.buffer.putFloat(at, floats[color])
+                Number.INT16 -> input.buffer.putShort(at, integers[color].toShort())
+                else -> input.buffer.put(at, integers[color].toByte())
+            }
+            at += input.type.bytes
         }
     }
 }
