@@ -4,6 +4,7 @@ A head is a function of the map, the number of anchors and of classes, options o
 `RawHead`, so that exported files can take boxes and scores apart.
 """
 
+import json
 import math
 
 import keras
@@ -11,6 +12,7 @@ from keras import layers, ops
 
 from ..backbones.yolox_darknet import conv3x3
 from ..blocks import conv_bn_act
+from ..graph import operation_of
 
 PRIOR = 0.01  # initial objectness; without it the first steps would only unlearn objects everywhere
 PRIOR_LOGIT = math.log(PRIOR / (1 - PRIOR))
@@ -25,11 +27,12 @@ class RawHead(layers.Layer):
 
     Args:
         anchors: A, the number of anchors per cell.
+        detector: what else than its graph makes the detector that it belongs to, as JSON; see `remembered`.
     """
 
-    def __init__(self, anchors, **kwargs):
+    def __init__(self, anchors, detector=None, **kwargs):
         super().__init__(**kwargs)
-        self.anchors = anchors
+        self.anchors, self.detector = anchors, detector
 
     def call(self, inputs):
         boxes, scores = inputs
@@ -43,7 +46,23 @@ class RawHead(layers.Layer):
         return (*boxes[:-1], boxes[-1] + scores[-1])
 
     def get_config(self):
-        return {**super().get_config(), "anchors": self.anchors}
+        return {**super().get_config(), "anchors": self.anchors, "detector": self.detector}
+
+
+def remember(heads, about):
+    """Let the layers of a detector's raw heads remember a dict that JSON can hold."""
+    for head in heads:
+        operation_of(head).detector = json.dumps(keras.saving.serialize_keras_object(about))
+
+
+def remembered(heads):
+    """Return what `remember` was given, of KerasTensors of the same heads or of copies: `clone_model` gives no more."""
+    ends = [operation_of(head) for head in keras.tree.flatten(heads)]
+    about = next((end.detector for end in ends if getattr(end, "detector", None)), None)
+    if about is None:
+        names = ", ".join(end.name for end in ends)
+        raise ValueError(f"a detector's graph must end in its heads. Received: a graph that ends in {names}")
+    return json.loads(about)
 
 
 def yolo_head(x, anchors, classes, *, name):

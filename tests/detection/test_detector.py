@@ -9,7 +9,7 @@ from keras import layers
 
 from cspkeras.backbones import pyramid
 from cspkeras.blocks import conv_bn_act
-from cspkeras.detection import CSPPeleeNetEFM, Detector
+from cspkeras.detection import CSPPeleeNetEFM, Detector, YOLOXNano
 from cspkeras.detection.anchors import Anchors
 from cspkeras.detection.losses.yolo import YoloLoss
 from cspkeras.saving import load_detector
@@ -93,6 +93,16 @@ def test_a_detector_by_name():
     assert isinstance(model, Detector) and (model.name, model.class_names) == ("mine", ("a",))
     assert [head.shape[1:] for head in model.outputs] == [(8, 12, 6), (4, 6, 6), (2, 3, 6)]
     assert model.anchors == Anchors.of([(8, 9), (20, 30), (40, 50)], (64, 96))
+
+
+@pytest.mark.parametrize("make", [CSPPeleeNetEFM, YOLOXNano])
+@pytest.mark.parametrize("shape", [(None, None, 3), (64, None, 3), 64], ids=str)
+def test_an_input_of_no_fixed_size_is_named(make, shape):
+    with pytest.raises(ValueError) as caught:
+        make(classes=2, input_shape=shape)
+    assert (
+        str(caught.value) == f"a detector needs a fixed input size, (height, width, 3). Received: input_shape={shape}"
+    )
 
 
 @pytest.mark.parametrize("top", [False, True])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cspkeras.detection.anchors import Anchors
-from cspkeras.detection.detector import detect
+from cspkeras.detection.detection import detect
 from cspkeras.detection.images import letterbox
 from cspkeras.tflite.device.frames import to_input
 
@@ -115,19 +115,20 @@ def test_the_letterbox_is_centred_on_grey():
     assert (canvas[:, :16] == 114).all() and (canvas[:, 80:] == 114).all() and (canvas[:, 16:80] == 0).all()
 
 
-@pytest.mark.integration
-@pytest.mark.parametrize(
-    ("image", "received"),
-    [
-        (np.zeros((8, 8, 3), "float32"), "float32 of shape (8, 8, 3)"),
-        (np.zeros((8, 8), "uint8"), "uint8 of shape (8, 8)"),
-        (np.zeros((8, 8, 1), "uint8"), "uint8 of shape (8, 8, 1)"),
-        (np.zeros((8, 8, 4), "uint8"), "uint8 of shape (8, 8, 4)"),
-        (np.zeros((0, 8, 3), "uint8"), "uint8 of shape (0, 8, 3)"),
-        ([[0, 0, 0]], "list of shape None"),
-    ],
-)
-def test_other_images_are_an_error(detector, image, received):
+def test_images_of_other_kinds_are_converted():
+    seen, rgb = [], np.random.default_rng(0).integers(256, size=(64, 96, 3), dtype="uint8")
+    images = [rgb, rgb / 255, rgb[..., 0], np.dstack([rgb, np.full((64, 96), 255, "uint8")]), rgb * np.uint16(257)]
+    detect(lambda x: seen.append(x) or raw_heads([[]] * len(images)), ANCHORS, images)
+    grey = np.stack([rgb[..., 0]] * 3, axis=-1)
+    for found, expected in zip(seen[0], [rgb, rgb, grey, rgb, rgb], strict=True):
+        np.testing.assert_allclose(found * 255, to_input(expected, SIZE, "letterbox", 114), atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (8, 8, 1), (8, 8, 3), (8, 8, 4)], ids=str)
+def test_one_image_in_place_of_a_sequence_is_an_error(shape):
     with pytest.raises(ValueError) as caught:
-        detector.detect([image])
-    assert str(caught.value) == f"images must be uint8 RGB arrays (height, width, 3). Received: {received}"
+        detect(None, ANCHORS, np.zeros(shape, "uint8"))
+    assert (
+        str(caught.value)
+        == f"images must be a sequence of images, [image] for one. Received: an array of shape {shape}"
+    )

@@ -1,4 +1,4 @@
-"""The targets of a detector's training: padded boxes and labels, and which of them are objects."""
+"""The targets of a detector's training: padded boxes and labels, which of them are objects, the images' weights."""
 
 import numpy as np
 from keras import ops
@@ -24,3 +24,11 @@ def objects(target, classes):
     # NaN would reach the loss and the gradient even if it were multiplied by 0.
     whole = np.float32([0, 0, 1, 1])
     return ops.where(valid, labels, 0), ops.where(valid[..., None], boxes, whole), valid
+
+
+def weighted(values, sample_weight):
+    """Return values (N, ...) times the weights (N,) of the images; None for 1 each."""
+    if sample_weight is None:
+        return values
+    weights = ops.cast(sample_weight, "float32")
+    return values * ops.reshape(weights, (-1, *[1] * (len(values.shape) - 1)))

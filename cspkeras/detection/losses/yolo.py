@@ -1,12 +1,14 @@
 """The YOLO loss: an overlap or squared errors for boxes, binary cross-entropy for objectness and classes."""
 
+import keras
 import numpy as np
 from keras import ops
 
 from ..boxes import corners, decode_boxes, flatten_heads, from_corners
 from ..overlaps import ciou, diou, giou, iou
 from .assignment import assign
-from .targets import objects
+from .base import DetectionLoss
+from .targets import objects, weighted
 
 OVERLAPS = {"ciou": ciou, "diou": diou, "giou": giou, "iou": iou}
 BOX_LOSSES = (*OVERLAPS, "mse")
@@ -14,7 +16,8 @@ FOCAL_PARTS = ("objectness", "classes")
 BLOCK = 32  # objects compared with all predictions at once; thousands would not fit the memory
 
 
-class YoloLoss:
+@keras.saving.register_keras_serializable("cspkeras")
+class YoloLoss(DetectionLoss):
     """Loss of a detector's raw heads against padded boxes and labels.
 
     `assignment.assign` assigns objects to anchors. The objectness of an unassigned prediction that overlaps an object
@@ -78,6 +81,7 @@ class YoloLoss:
         self.iou_threshold, self.ignore_threshold = iou_threshold, ignore_threshold
         self.box_weight, self.objectness_weight, self.class_weight = box_weight, objectness_weight, class_weight
         self.box, self.label_smoothing, self.class_weights = box, label_smoothing, class_weights
+        self.focal_gamma, self.focal_alpha, self.focal_parts = focal_gamma, focal_alpha, focal_parts
         focal = dict(gamma=focal_gamma, alpha=focal_alpha)
         self._focal = {part: focal if part in focal_parts else {} for part in FOCAL_PARTS}
 
@@ -86,14 +90,18 @@ class YoloLoss:
         """Return whether a detector with these `Anchors` has anchor boxes."""
         return not anchors.linear
 
-    def __call__(self, target, heads):
-        """Return the loss, a scalar: its parts summed over the batch, divided by the number of assigned predictions."""
+    def __call__(self, target, heads, sample_weight=None):
+        """Return the loss, a scalar: its parts summed over the batch, divided by the number of assigned predictions.
+
+        An image's `sample_weight` (N,) is a factor of its parts and of its number: of weight 2 it counts as two equal
+        images, of weight 0 as none.
+        """
         heads = [ops.cast(head, "float32") for head in heads]
         raw_boxes, raw_scores = flatten_heads(heads, self.classes)
         labels, truth, valid = objects(target, self.classes)
         index, positive = assign(from_corners(truth), valid, self.anchors, self.iou_threshold)
         assigned = ops.cast(positive, "float32")
-        count = ops.maximum(ops.sum(assigned), 1.0)
+        count = ops.maximum(ops.sum(weighted(assigned, sample_weight)), 1.0)
         weight = assigned * ops.take(self.class_weights, labels)[..., None]
 
         decoded = corners(decode_boxes(raw_boxes, self.anchors.grid()))
@@ -116,7 +124,7 @@ class YoloLoss:
             (self.objectness_weight, objectness_loss * counted),
             (self.class_weight, ops.sum(class_loss, axis=-1) * weight),
         )
-        return sum(factor * ops.sum(part) for factor, part in parts) / count
+        return sum(factor * ops.sum(weighted(part, sample_weight)) for factor, part in parts) / count
 
     def _squared_error(self, raw, index, truth):
         """Return Darknet's box loss of raw predictions (N, M, A, 4) at `index` (N, M, A): (N, M, A)."""

@@ -1,14 +1,17 @@
 """YOLOX's loss (arXiv 2107.08430): SimOTA, IoU for boxes, binary cross-entropy for objectness and classes."""
 
+import keras
 from keras import ops
 
 from ..boxes import corners, decode_boxes, flatten_heads, from_corners
 from ..overlaps import iou
+from .base import DetectionLoss
 from .simota import assign_by_cost
-from .targets import objects
+from .targets import objects, weighted
 
 
-class YoloXLoss:
+@keras.saving.register_keras_serializable("cspkeras")
+class YoloXLoss(DetectionLoss):
     """Loss of an anchor-free detector's raw heads against padded boxes and labels.
 
     `simota.assign_by_cost` assigns the predictions to objects. The target score of an object's class is the IoU of the
@@ -30,8 +33,8 @@ class YoloXLoss:
         """Return whether a detector with these `Anchors` is anchor-free."""
         return anchors.linear
 
-    def __call__(self, target, heads):
-        """Return the loss, a scalar: its parts summed over the batch, divided by the number of assigned predictions."""
+    def __call__(self, target, heads, sample_weight=None):
+        """Return the loss, a scalar, as `YoloLoss` does."""
         grid = self.anchors.grid()
         raw_boxes, raw_scores = flatten_heads([ops.cast(head, "float32") for head in heads], self.classes)
         decoded = decode_boxes(raw_boxes, grid)
@@ -42,7 +45,7 @@ class YoloXLoss:
 
         index, positive, overlap = assign_by_cost(decoded, raw_scores, from_corners(truth), labels, grid)
         weight = ops.cast(positive, "float32")
-        count = ops.maximum(ops.sum(weight), 1.0)
+        count = ops.maximum(ops.sum(weighted(weight, sample_weight)), 1.0)
         assigned = ops.take_along_axis(truth, index[..., None], axis=1)
         label = ops.take_along_axis(ops.maximum(labels, 0), index, axis=1)
 
@@ -51,14 +54,14 @@ class YoloXLoss:
         class_loss = ops.binary_crossentropy(wanted, raw_scores[..., 1:], from_logits=True) * weight[..., None]
         objectness_loss = ops.binary_crossentropy(weight, raw_scores[..., 0], from_logits=True)
         parts = [
-            self.box_weight * ops.sum(box_loss),
-            self.objectness_weight * ops.sum(objectness_loss),
-            self.class_weight * ops.sum(class_loss),
+            (self.box_weight, box_loss),
+            (self.objectness_weight, objectness_loss),
+            (self.class_weight, class_loss),
         ]
         if self.use_l1:
             distance = ops.abs(raw_boxes - _encode(from_corners(assigned), grid))
-            parts.append(ops.sum(distance * weight[..., None]))
-        return sum(parts) / count
+            parts.append((1.0, distance * weight[..., None]))
+        return sum(factor * ops.sum(weighted(part, sample_weight)) for factor, part in parts) / count
 
 
 def _encode(boxes, grid):

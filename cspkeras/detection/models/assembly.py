@@ -59,9 +59,16 @@ def documented(variants, arguments=ARGUMENTS):
     return documented_with(variants, arguments, "A `Detector`.", EXAMPLE)
 
 
+def fixed_size(input_shape):
+    """Return (height, width) of a detector's input; raise a ValueError where one of them is not fixed."""
+    if not isinstance(input_shape, (tuple, list)) or None in input_shape[:2]:
+        raise ValueError(f"a detector needs a fixed input size, (height, width, 3). Received: {input_shape=!r}")
+    return tuple(input_shape[:2])
+
+
 def build(spec, *, classes, input_shape, weights=None, anchors=None, activation, skip_mismatch, name, **neck_options):
     """Build a detector from its `DetectorSpec`; see `YOLOv4` for the arguments."""
-    size, pixels = tuple(input_shape[:2]), spec.anchors.pairs
+    size, pixels = fixed_size(input_shape), spec.anchors.pairs
     if weights is None or not is_darknet(weights):
         (height, width), (own_height, own_width) = size, spec.anchors.size
         pixels = pixels * [width, height] / [own_width, own_height]

@@ -65,13 +65,14 @@ def build(spec, *, classes, input_shape, weights=None, skip_mismatch=False, acti
     if input_shape is None:
         side = bundled.size if bundled else spec.published.size
         input_shape = (side, side, 3)
+    size = assembly.fixed_size(input_shape)
     options = dict(depthwise=spec.depthwise, activation=activation)
     backbone = yolox_darknet.build(spec.width, spec.depth, input_shape=input_shape, **options, name=f"{name}_backbone")
     model = Detector(
         backbone,
         "pafpn",
         classes,
-        anchors=Anchors.free(backbone.input_shape[1:3]),
+        anchors=Anchors.free(size),
         neck_options=dict(blocks=spec.depth, depthwise=spec.depthwise),
         head="decoupled",
         head_options=dict(width=4 * spec.width, **options),
