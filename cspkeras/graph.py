@@ -21,6 +21,28 @@ def sources(operation):
     return [operation_of(x) for x in inputs_of(operation)]
 
 
+def call_of(tensor):
+    """Return the call of an operation that gives a KerasTensor: with operation, input_tensors and output_tensors."""
+    history = tensor._keras_history
+    return history.operation._inbound_nodes[history.node_index]
+
+
+def call_again(call, tensors, operation=None):
+    """Do a call again on other tensors, in the order of its input_tensors, by its own operation or another one."""
+    args, kwargs = call.arguments.fill_in(dict(zip(map(id, call.input_tensors), tensors, strict=True)))
+    return (operation or call.operation)(*args, **kwargs)
+
+
+def unwrapped(operation):
+    """Return the layer inside a wrapper, or the operation itself."""
+    return getattr(operation, "layer", operation)
+
+
+def is_fake_quantization(operation):
+    """Whether a layer of `quantize_aware` rounds its input and does nothing else."""
+    return type(operation).__name__.startswith("FakeQuant")
+
+
 def followers(model):
     """Return {operation: the operations that take its output}, of a model in which each is called once."""
     found = {}
@@ -49,16 +71,38 @@ def run_graph(model, inputs, make):
     return model._run_through_graph(inputs, make)
 
 
-def rebuilt_graph(model, make, name=None):
-    """Build a functional model again, from inputs in float32, with what `make` gives; see `run_graph`."""
-    inputs = [keras.Input(batch_shape=x.shape, dtype="float32", name=x.name) for x in model.inputs]
-    outputs = run_graph(model, inputs, make)
-    return keras.Model(inputs[0] if len(inputs) == 1 else inputs, outputs, name=name or model.name)
+def fed(model, tensors):
+    """Return a flat list of tensors, one for each input, in the structure that a functional model takes."""
+    return keras.tree.pack_sequence_as(functional_graph(model)._inputs_struct, tensors)
+
+
+def rebuilt_graph(model, make, name=None, start=lambda x, y: y):
+    """Build a functional model again, from inputs in float32, with what `make` gives; see `run_graph`.
+
+    `start` is a function of an input and of the new one, whose result is used in place of the new one. Inputs of whole
+    numbers, other than pixels, keep their type.
+    """
+
+    def renewed(x):
+        floats = "float" in x.dtype or x.dtype == "uint8"
+        return keras.Input(batch_shape=x.shape, dtype="float32" if floats else x.dtype, name=x.name)
+
+    inputs = keras.tree.map_structure(renewed, model._inputs_struct)
+    starts = [start(x, y) for x, y in zip(model.inputs, keras.tree.flatten(inputs), strict=True)]
+    return keras.Model(inputs, run_graph(model, starts, make), name=name or model.name)
 
 
 def copied(operation, name, **changes):
     """Return a new operation like another one but for changes of its configuration, and the weights it is to get."""
-    made = type(operation).from_config({**operation.get_config(), **changes, "name": name})
+    config = {**operation.get_config(), **changes, "name": name}
+    if isinstance(operation, keras.layers.Lambda):  # Keras trusts no function that may come from a file
+        config |= {"function": operation.function, "output_shape": operation._output_shape, "mask": operation.mask}
+        made = type(operation)(**config)
+    else:
+        activation = getattr(operation, "activation", None)
+        if isinstance(config.get("activation"), dict) and not isinstance(activation, keras.Layer):
+            config |= {"activation": activation}  # a function of the user's, which has no name to be found by
+        made = type(operation).from_config(config)
     return made, getattr(operation, "weights", None) and operation.get_weights()
 
 
@@ -88,15 +132,6 @@ def activation_name(operation):
         return "softmax"
     activation = getattr(operation, "activation", None)
     return getattr(activation, "__name__", "linear")
-
-
-def keras_of(model):
-    """Return the Keras module that a model was built with: keras or tf_keras."""
-    if isinstance(model, keras.Model):
-        return keras
-    import tf_keras
-
-    return tf_keras
 
 
 def is_detector(model):

@@ -1,29 +1,31 @@
 """Networks in .keras files; a classifier's file may carry the names of its classes."""
 
 import os
+import re
 import zipfile
 from collections.abc import Callable, Iterable
 
 import keras
 
-from .detection.detector import Detector
-from .graph import activation_name
+from .detection.training import DetectorTraining
+from .graph import functional_graph
 from .precision import rebuilt
 from .registry import get_detector
 from .weights.bundled import BUNDLED
 
 LABELS = "labels.txt"  # in the file's archive, a class a line; Keras ignores it
+ELSEWHERE = "keras.saving.load_model it in Python{}, and call cspkeras.tflite.convert there"
 StrPath = os.PathLike[str] | str
 
 
-def load_detector(path: StrPath) -> Detector:
+def load_detector(path: StrPath) -> DetectorTraining:
     """Load a `Detector` from a .keras file, or by name one whose weights come with this package, such as "bccd".
 
     Args:
         path: the file, or the name.
 
     Returns:
-        The detector, not compiled.
+        The detector, not compiled: a `Detector`, or what `quantize_aware` made of one.
 
     Raises:
         FileNotFoundError: if the file is missing.
@@ -35,7 +37,7 @@ def load_detector(path: StrPath) -> Detector:
         ('Platelets', 'RBC', 'WBC')
     """
     model = load_model(path, "a detector")
-    if not isinstance(model, Detector):
+    if not isinstance(model, DetectorTraining):
         raise ValueError(f"{path}: holds {_called(model)}, expected a cspkeras Detector")
     return model
 
@@ -54,44 +56,75 @@ def load_network(path: StrPath) -> keras.Model:
         ValueError: if it can't be loaded, holds another model, or not as many names as classes.
     """
     model = load_model(path, "a detector or a classifier")
-    if isinstance(model, Detector):
-        return model
-    if not is_classifier(model):
+    if not isinstance(model, DetectorTraining) and not is_classifier(model):
         raise ValueError(
             f"{path}: holds {_called(model)}, expected a cspkeras Detector or a classifier, of images "
             "(N, height, width, 3) to (N, classes)"
         )
-    with zipfile.ZipFile(path) as archive:
-        found = archive.read(LABELS).decode().splitlines() if LABELS in archive.namelist() else None
-    if found is not None and len(found) != model.output_shape[-1]:
-        raise ValueError(f"{path}: has {len(found)} names for {model.output_shape[-1]} classes")
-    model.class_names = found and tuple(found)
     return model
 
 
 def load_model(path: StrPath, expected: str) -> keras.Model:
-    """Load any model from a .keras file, or a bundled detector by its name.
+    """Load any model from a .keras or .h5 file, or a bundled detector by its name.
 
     Args:
         path: the file, or the name of bundled weights.
         expected: what the file should hold, for errors.
 
     Returns:
-        The model, not compiled.
+        The model, not compiled; its `class_names` are those of its file, None if it has none.
 
     Raises:
         FileNotFoundError: if the file is missing.
-        ValueError: if it can't be loaded.
+        ValueError: if it can't be loaded, was never built, or has not as many names as classes.
     """
     if not os.path.isfile(path):
+        if os.path.isfile(os.path.join(path, "saved_model.pb")):
+            raise ValueError(
+                f"{path}: a SavedModel, which has no Keras layers; give what model.save(...) writes of the Keras model "
+                "that it comes from, a .keras file"
+            )
         if (bundled := BUNDLED.get(str(path))) is None:
             raise FileNotFoundError(f"{path}: missing; expected a .keras file with {expected}")
         return get_detector(bundled.detector, weights=str(path))
     try:
-        return keras.saving.load_model(path, compile=False)
+        model = keras.saving.load_model(path, compile=False)
     except Exception as e:  # Keras raises whatever its zip and HDF5 readers raise
-        reason = (str(e) or type(e).__name__).splitlines()[0]
-        raise ValueError(f"{path}: not a .keras file that can be loaded ({reason})") from e
+        raise ValueError(f"{path}: {_reason(str(e) or type(e).__name__)}") from e
+    if not model.built or (isinstance(model, keras.Sequential) and functional_graph(model) is None):
+        raise ValueError(
+            f"{path}: holds {_called(model)} that was never built, so it has no weights; begin it with "
+            "keras.Input((height, width, channels)), train it and save it again"
+        )
+    if not isinstance(model, DetectorTraining):
+        model.class_names = _class_names(path, model)
+    return model
+
+
+def _reason(message):
+    """Return why Keras does not load a file, and what helps."""
+    if "`Lambda` layer" in message:
+        there = ELSEWHERE.format(" with safe_mode=False, if you trust the file")
+        return f"has a Lambda layer, a piece of Python code, which Keras does not run from a file; {there}"
+    if found := re.search(r"Could not locate (?:class|function) '([^']+)'", message):
+        return f"does not hold the code of {found[1]!r}; {ELSEWHERE.format(f' where {found[1]!r} is imported')}"
+    if message.startswith("File not found"):  # Keras' words for a file of another format
+        message = "it is neither a zip archive of Keras' nor called .h5"
+    return f"not a .keras file that can be loaded ({message.splitlines()[0]})"
+
+
+def _class_names(path, model):
+    """Return the names of a classifier's classes that its file carries, or None."""
+    if not zipfile.is_zipfile(path):
+        return None
+    with zipfile.ZipFile(path) as archive:
+        found = archive.read(LABELS).decode().splitlines() if LABELS in archive.namelist() else None
+    if found is None:
+        return None
+    outputs = model.outputs[0].shape[-1]
+    if len(found) != outputs and (len(found), outputs) != (2, 1):  # one score is that of the second of two classes
+        raise ValueError(f"{path}: has {len(found)} names for {outputs} classes")
+    return tuple(found)
 
 
 def exporter(model: keras.Model, labels: Iterable[str] | None = None) -> Callable[[StrPath], None]:
@@ -118,21 +151,12 @@ def write_labels(path: StrPath, class_names: Iterable[str]) -> None:
 
 
 def is_classifier(model: keras.Model) -> bool:
-    """Return whether a model takes images of one size, (N, height, width, 3), and gives one output (N, classes)."""
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
+    """Return whether a model takes images of one size, in colours or grey, and gives one output (N, classes)."""
+    inputs, outputs = getattr(model, "inputs", None), getattr(model, "outputs", None)
+    if not inputs or not outputs or len(inputs) != 1 or len(outputs) != 1:
         return False
-    taken, given = tuple(model.inputs[0].shape), tuple(model.outputs[0].shape)
-    return len(taken) == 4 and taken[3] == 3 and None not in taken[1:] and len(given) == 2 and given[1] is not None
-
-
-def gives_logits(model) -> bool:
-    """Return whether a classifier, or what `quantize_aware` made of one, gives logits and not probabilities."""
-    last = model
-    while hasattr(last, "layers"):
-        last = last.layers[-1]
-    for wrapped in ("layer", "operation"):  # tfmot's wrapper, and the twin of a Keras 3 layer
-        last = getattr(last, wrapped, last)
-    return activation_name(last) != "softmax"
+    taken, given = tuple(inputs[0].shape), tuple(outputs[0].shape)
+    return len(taken) == 4 and taken[3] in (1, 3) and None not in taken[1:] and len(given) == 2 and given[1] is not None
 
 
 def _called(model):

@@ -9,7 +9,7 @@ import pytest
 from small_networks import small_detector
 
 from cspkeras import layers
-from cspkeras.saving import load_model
+from cspkeras.saving import exporter, load_model, load_network
 
 pytestmark = pytest.mark.integration
 
@@ -54,3 +54,16 @@ def test_a_file_loads_that_names_the_former_modules_of_the_layers(build, moved, 
     x = np.random.default_rng(0).random((1, *model.input_shape[1:]), "float32")
     for found, expected in zip(*map(keras.tree.flatten, (loaded(x), model(x))), strict=True):
         np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(("outputs", "names", "fits"), [(2, 2, True), (1, 1, True), (1, 2, True), (1, 3, False)])
+def test_the_names_of_the_classes_fit_the_scores_or_are_two_for_one(outputs, names, fits, tmp_path):
+    image = keras.Input((8, 8, 3))
+    model = keras.Model(image, keras.layers.Dense(outputs)(keras.layers.Flatten()(image)))
+    path = tmp_path / "classifier.keras"
+    exporter(model, "abc"[:names])(path)
+    if fits:
+        assert load_network(path).class_names == tuple("abc"[:names])
+    else:
+        with pytest.raises(ValueError, match="classifier.keras: has 3 names for 1 classes"):
+            load_network(path)

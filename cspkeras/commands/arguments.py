@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from ..tflite.device.command import numbers
 from ..training.data.reading import format_keys, known_formats
 
 DATA_HELP = f"data set: {known_formats()}"
@@ -104,6 +105,16 @@ def add_refine(parser, default, what="fitting"):
     """Add how long an int8 network is fitted to the float model."""
     about = f"steps of {what} to the float model [%(default)s]"
     parser.add_argument("--refine", type=number(int, 0), default=default, metavar="STEPS", help=about)
+
+
+def add_pixels(parser):
+    """Add the range in which a user's model takes pixels, and what its scores are, where its layers don't show it."""
+    about = "the input is (pixel - mean) * scale, pixels in 0..255; one number or one for each channel"
+    shown = "as the first layers show, or 0..1"
+    parser.add_argument("--mean", type=numbers, metavar="M", help=f"{about}, such as 127.5 or 124,116,104 [{shown}]")
+    parser.add_argument("--scale", type=numbers, metavar="S", help=f"see --mean; such as 1/127.5 [{shown}]")
+    kinds = ("softmax", "sigmoid", "logits")
+    parser.add_argument("--scores", choices=kinds, help="what a classifier returns [as its last layers show]")
 
 
 def add_json(parser):

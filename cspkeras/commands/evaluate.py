@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from .arguments import add_command, add_data, add_json, probability
-from .reading import read_boxes, read_labels
+from .arguments import add_command, add_data, add_json, add_pixels, probability
+from .reading import read_boxes, read_labels, read_pixels
 from .terminal import log, printable
 
 
@@ -21,6 +21,7 @@ def add(commands):
     parser.add_argument(
         "--iou", type=probability, default=0.5, help="least IoU of a match in the confusion matrix [%(default)s]"
     )
+    add_pixels(parser)
     add_json(parser)
 
 
@@ -55,15 +56,21 @@ def _measured(options):
     """Return what was measured, the function that writes its report, and the columns of its table of classes."""
     from ..saving import load_network
 
-    path, where = options.model, (options, options.split)
+    path, where, pixels = options.model, (options, options.split), None
     model = None if path.suffix == ".tflite" else load_network(path)
+    if model is not None:
+        pixels = read_pixels(options, model)
+    elif given := [f"--{name}" for name in ("mean", "scale", "scores") if getattr(options, name) is not None]:
+        raise ValueError(f"{path}: a .tflite file says that itself; leave {', '.join(given)} out")
     if _classifies(path, model):
         from ..training.evaluation.classification import answers_of, classify, load_answers
         from ..training.evaluation.classification_report import write_classification_report
 
-        answers = load_answers(path) if model is None else answers_of(model)
-        data = read_labels(*where, path.name, answers.classes, answers.class_names)
+        answers = load_answers(path) if model is None else answers_of(model, pixels, options.scores)
+        data = _labelled(where, path, answers)
         return classify(answers, data, report=log), write_classification_report, ("images", "precision", "recall")
+    if options.scores:
+        raise ValueError(f"--scores {options.scores}: says what a classifier returns, {path} holds a detector")
     from ..training.evaluation.detection import load_detect
     from ..training.evaluation.detection_report import write_detection_report
     from ..training.evaluation.mistakes import assess
@@ -72,6 +79,19 @@ def _measured(options):
     thresholds = dict(score_threshold=options.score, iou_threshold=options.iou)
     assessment = assess(detect, read_boxes(*where, class_names), **thresholds, report=log)
     return assessment, write_detection_report, ("objects", "AP", "AP50")
+
+
+def _labelled(where, path, answers):
+    """Return a classifier's data; where one score is that of the second of two classes, it must be called so."""
+    names = answers.class_names
+    single = names is not None and len(names) == 1 and answers.classes == 2
+    data = read_labels(*where, path.name, answers.classes, None if single else names)
+    if single and data.class_names[1] != names[0]:
+        raise ValueError(
+            f"{path}: its score is that of {names[0]!r}, which must be the second class of the data. Received: "
+            f"{', '.join(data.class_names)}"
+        )
+    return data
 
 
 def _classifies(path, model):

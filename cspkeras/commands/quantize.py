@@ -2,8 +2,17 @@
 
 from pathlib import Path
 
-from .arguments import add_command, add_recipe, add_refine, add_run_folder, add_training_data, rate, recipe_of
-from .reading import read_splits
+from .arguments import (
+    add_command,
+    add_pixels,
+    add_recipe,
+    add_refine,
+    add_run_folder,
+    add_training_data,
+    rate,
+    recipe_of,
+)
+from .reading import read_pixels, read_splits
 from .terminal import log
 
 CALIBRATION_IMAGES = 64
@@ -28,12 +37,14 @@ def add(commands):
         help="mAP, or top-1 accuracy, that may be lost without further training [%(default)s]",
     )
     add_refine(parser, 1000)
+    add_pixels(parser)
     add_recipe(parser, "quantization")
 
 
 def run(options):
     """Calibrate, fit to the float model, train on the labels; stop once the file loses no more than --loss."""
     from ..files import write_json
+    from ..graph import is_detector
     from ..saving import load_network
     from ..tflite.runtime import litert
     from ..training.quantization.aware import quantize_aware
@@ -43,12 +54,15 @@ def run(options):
     check_folder(options.folder, resume=options.resume, overwrite=options.overwrite)
     recipe = recipe_of(options)
     model = load_network(options.model)
+    if options.scores and is_detector(model):
+        raise ValueError(f"--scores {options.scores}: says what a classifier returns, {options.model} holds a detector")
+    taken = {"scores": options.scores, "pixels": read_pixels(options, model)}
     train, val = read_splits(options, model.class_names)
-    exact = task_of(model, train, val, recipe, log)
+    exact = task_of(model, train, val, recipe, log, **taken)
     model.class_names = train.class_names
     litert.require()
-    some = exact.calibration_images(model, train, EQUALIZATION_IMAGES)
-    quantized, rows = task_of(quantize_aware(model, some), train, val, recipe, log), {}
+    some = _images(exact, EQUALIZATION_IMAGES)
+    quantized, rows = task_of(quantize_aware(model, some), train, val, recipe, log, **taken), {}
     if options.resume or not _without_labels(quantized, exact, options, rows):
         _with_labels(quantized, options, rows)
     write_json(options.folder / RESULTS, rows)
@@ -58,10 +72,19 @@ def run(options):
     print(f"int8 file: {options.folder / FILE}")
 
 
-def _write(task, folder):
-    from ..tflite.export.convert import convert
+def _images(task, limit, report=print):
+    return task.calibration_images(task.model, task.train, limit, report, task.pixels)
 
-    return convert(task.model, folder / FILE, "int8")
+
+def _write(task, folder):
+    from ..graph import is_detector
+    from ..tflite.export.convert import convert
+    from ..tflite.export.settings import file_labels
+
+    how = {}
+    if not is_detector(task.model):
+        how = {**task.pixels._asdict(), "scores": task.scores, "labels": file_labels(task.model, task.labels)}
+    return convert(task.model, folder / FILE, "int8", **how)
 
 
 def _measure(name, task, rows, file=None):
@@ -82,8 +105,8 @@ def _without_labels(quantized, exact, options, rows):
     from ..training.quantization.refinement import refine
 
     wanted = _measure("floats", exact, rows) - options.loss
-    calibrate(quantized.model, exact.calibration_images(exact.model, exact.train, CALIBRATION_IMAGES, log))
-    some = exact.calibration_images(exact.model, exact.train, LAYER_ERROR_IMAGES)
+    calibrate(quantized.model, _images(exact, CALIBRATION_IMAGES, log))
+    some = _images(exact, LAYER_ERROR_IMAGES)
     _report_layers(layer_errors(quantized.model, exact.model, some), options.folder / LAYERS)
     reached = _measure("calibrated", quantized, rows, _write(quantized, options.folder))
     if reached < wanted and options.refine:

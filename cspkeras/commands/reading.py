@@ -1,4 +1,6 @@
-"""Read the data of a command, and log what was read and left out."""
+"""Read what a command gives to a network, and log what was read, left out and assumed."""
+
+import zipfile
 
 from .terminal import log
 
@@ -80,3 +82,30 @@ def read_splits(options, class_names):
     for line in [*unusable, *(unused if len(data_set.splits) == 2 else ())]:
         log(line)
     return train, val
+
+
+def read_pixels(options, model):
+    """Return the `Pixels` that a command's model takes, and log where its first layers show another range than 0..1."""
+    from ..graph import is_detector
+    from ..pixels import UNIT, pixels_of
+
+    given = options.mean is not None or options.scale is not None
+    if given and is_detector(model):
+        raise ValueError(f"{options.model}: a detector takes pixels in 0..1; leave --mean and --scale out")
+    pixels = pixels_of(model, options.mean, options.scale)
+    if not given and pixels != UNIT:
+        low, high = pixels.limits()
+        log(f"{options.model}: takes pixels in {low:g}..{high:g}, as its first layers show; or give --mean and --scale")
+    return pixels
+
+
+def read_arrays(file):
+    """Return the arrays of a .npz file by their names."""
+    import numpy as np
+
+    try:
+        with np.load(file) as arrays:
+            return dict(arrays)
+    except (AttributeError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        reason = f"not a .npz file of numbers ({error})" if isinstance(error, ValueError) else "not a .npz file"
+        raise ValueError(f"{file}: {reason}; write one with numpy.savez({str(file)!r}, NAME=array, ...)") from error

@@ -56,10 +56,33 @@ def test_evaluate_and_export_of_a_classifier(folder, tmp_path, capsys):
         assert measured["top1"] == 1 and list(measured["per_class"]) == list(COLOURS)
 
 
+@pytest.mark.integration
+def test_one_score_of_two_classes_on_pixels_of_0_to_255(folder, tmp_path, capsys):
+    for name in ("blue", "red"):
+        (tmp_path / "data" / "test").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "data" / "test" / name).symlink_to(folder / "data" / "test" / name)
+    image = keras.Input((SIDE, SIDE, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(image))
+    model = keras.Model(image, keras.layers.Dense(1, "sigmoid", name="is_red")(x), name="red")
+    model.get_layer("is_red").set_weights([np.float32([[8], [0], [-8]]), np.zeros(1)])
+    model.save(tmp_path / "red.keras")
+    evaluate = ("evaluate", "--model", tmp_path / "red.keras", "--data", tmp_path / "data")
+    status, out, err = command(capsys, *evaluate)
+    assert status == 0 and "top1         1.0000" in out and "red.keras: takes pixels in 0..255" in err
+    loss = float(re.search(r"^loss +([\d.]+)$", out, re.M)[1])
+    _, out, err = command(capsys, *evaluate, "--scale", "1/255")
+    assert float(re.search(r"^loss +([\d.]+)$", out, re.M)[1]) > loss + 0.5 and "takes pixels" not in err
+    status, _, err = command(capsys, *evaluate[:3], "--data", folder / "data")
+    assert status == 1 and err.splitlines()[-1] == "cspkeras: the model has 2 classes, the data has 3"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("export", "--model", "{bare}", "--output", "x.tflite"), "{bare}: does not name its classes; give --data, "),
+        (
+            ("evaluate", "--model", "x.tflite", "--data", "d", "--mean", "1", "--scores", "logits"),
+            "x.tflite: a .tflite file says that itself; leave --mean, --scores out",
+        ),
         (
             ("export", "--model", "{named}", "--android", "demo"),
             "--android: the application needs a detector, {named} holds a classifier",

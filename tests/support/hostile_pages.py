@@ -87,7 +87,7 @@ def _detector(folder, names, files):
 def _classifier(folder, names, files):
     scores = np.eye(len(names), dtype="float32")[[0] * len(names)]
     data = ClassificationData([LabelledImage(file, k) for k, file in enumerate(files)], names, list(names))
-    answers = Answers(lambda images: scores[: len(images)], (32, 32), False, len(names), names)
+    answers = Answers(lambda images: scores[: len(images)], (32, 32), "softmax", len(names), names)
     return write_classification_report(folder, classify(answers, data), "".join(names), names)
 
 

@@ -17,11 +17,11 @@ def data_of(labels, classes=6):
     return ClassificationData(examples, tuple(f"{EVIL}{k}" for k in range(classes)))
 
 
-def answering(scores, logits=False):
+def answering(scores, kind="softmax"):
     """`Answers` that give an image the row of `scores` of its number."""
     scores = np.asarray(scores, "float32")
     ask = lambda images: scores[np.rint(images[:, 0, 0, 0] * 255).astype(int)]  # noqa: E731
-    return Answers(ask, (SIDE, SIDE), logits, scores.shape[1], None)
+    return Answers(ask, (SIDE, SIDE), kind, scores.shape[1], None)
 
 
 SCORES = np.array(  # of the classes 0 to 5

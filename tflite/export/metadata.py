@@ -30,6 +30,10 @@ DETECTION_KEYS = ("model", "precision", "input", "boxes", "score_threshold", "io
 INPUT_KEYS = ("height", "width", "colors", "mean", "scale", "resize", "fill")
 
 
+class NoSettingsError(ValueError):
+    """A .tflite file carries no settings of cspkeras."""
+
+
 def attach(model: bytes, settings: dict, labels: Sequence[str]) -> bytes:
     """Append settings and class names to a .tflite file; earlier ones are replaced.
 
@@ -78,7 +82,8 @@ def read(path: str | os.PathLike) -> tuple[dict, list[str]]:
 
     Raises:
         OSError: the file can't be read.
-        ValueError: it is not a .tflite file, or carries no settings, or settings of another format.
+        NoSettingsError: it carries none.
+        ValueError: it is not a .tflite file, or its settings are damaged or of another format.
     """
     with open(path, "rb") as file:
         _check_tflite(file.read(8), path)
@@ -87,7 +92,8 @@ def read(path: str | os.PathLike) -> tuple[dict, list[str]]:
                 settings = dict(json.loads(archive.read(SETTINGS_ENTRY)))
                 labels = archive.read(LABELS_ENTRY).decode().splitlines()
         except (zipfile.BadZipFile, KeyError) as error:
-            raise ValueError(f"{path}: carries no cspkeras settings; export it with cspkeras.tflite.convert") from error
+            message = "carries no cspkeras settings; export it with cspkeras.tflite.convert"
+            raise NoSettingsError(f"{path}: {message}") from error
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path}: its cspkeras settings are damaged: {error}") from error
     if settings.get("format") != FORMAT:

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...saving import gives_logits
+from ...pixels import pixels_of
+from ...scores import LOGITS, SIGMOID, SOFTMAX, classes_of, in_two, score_kind
 from ..data.examples import ClassificationData, image_name
 from ..pipeline.classification import numbered_batches
 from .mistakes import precision_and_recall
@@ -18,23 +19,29 @@ MIN_PROBABILITY = 1e-7  # in the cross-entropy
 
 
 class Answers(NamedTuple):
-    """A classifier from a Keras model or a .tflite file."""
+    """A classifier from a Keras model or a .tflite file; one of a single score has two classes with a score each."""
 
     ask: Callable[[np.ndarray], np.ndarray]  # function of images (N, height, width, 3) in 0..1 to scores (N, classes)
     size: tuple[int, int]  # (height, width) of the images
-    logits: bool  # whether the scores are logits; otherwise probabilities
+    kind: str  # what the scores are, one of `SCORES`
     classes: int  # number of classes
-    class_names: tuple[str, ...] | None  # names of the classes, or None
+    class_names: tuple[str, ...] | None  # names of the model's scores or of the classes, or None
 
 
-def answers_of(model):
-    """Return the `Answers` of a classifier: a Keras 3 model, or what `quantize_aware` makes of one."""
+def answers_of(model, pixels=None, scores=None):
+    """Return the `Answers` of a classifier: a Keras 3 model, or what `quantize_aware` makes of one.
+
+    `pixels` is the range that it takes, `scores` what its outputs are; None: as the model shows.
+    """
+    pixels, kind = pixels or pixels_of(model), score_kind(model, scores)
+    channels, outputs = model.inputs[0].shape[-1], model.outputs[0].shape[-1]
 
     def ask(images):
-        return np.asarray(model.predict_on_batch(images))[: len(images)]  # each of several GPUs returns all scores
+        values = np.asarray(model.predict_on_batch(pixels.of_unit(images, channels)))
+        return np.asarray(in_two(values[: len(images)], kind)[0])  # each of several GPUs returns all scores
 
     size, names = tuple(model.inputs[0].shape[1:3]), getattr(model, "class_names", None)
-    return Answers(ask, size, gives_logits(model), model.outputs[0].shape[-1], names)
+    return Answers(ask, size, _kind_in_two(outputs, kind), classes_of(outputs, kind), names)
 
 
 def load_answers(path):
@@ -42,12 +49,19 @@ def load_answers(path):
     from ...tflite.device.classify import Classifier
 
     device = Classifier(path)
+    kind = SIGMOID if device.settings.get("scores") == SIGMOID else SOFTMAX
+    outputs = len(device.labels)
 
     def ask(images):
-        return np.stack([device.scores(np.rint(image * 255).astype("uint8")) for image in images])
+        scores = np.stack([device.scores(np.rint(image * 255).astype("uint8")) for image in images])
+        return np.asarray(in_two(scores, kind)[0])
 
     size = device.settings["input"]["height"], device.settings["input"]["width"]
-    return Answers(ask, size, False, len(device.labels), tuple(device.labels))
+    return Answers(ask, size, _kind_in_two(outputs, kind), classes_of(outputs, kind), tuple(device.labels))
+
+
+def _kind_in_two(outputs, kind):
+    return in_two(np.zeros((1, outputs), "float32"), kind)[1]
 
 
 @dataclass(frozen=True)
@@ -120,16 +134,20 @@ def classify(answers, data, batch_size=64, report=print):
         each = np.arange(len(labels))
         true = scores[each, labels][:, None]
         ranks = np.sum(~(scores < true), axis=-1) - 1  # a NaN counts as a score that is as high
-        logs = _log_probabilities(scores, answers.logits)
+        logs = _log_probabilities(scores, answers.kind)
+        losses = -logs[each, labels]
+        if answers.kind == SIGMOID:  # each score is an answer of its own
+            others = np.log(np.clip(1 - scores, MIN_PROBABILITY, 1))
+            losses = (losses - others.sum(axis=-1) + others[each, labels]) / scores.shape[-1]
         predicted = np.argmax(scores, axis=-1)
-        rows.append((np.asarray(numbers), labels, ranks, predicted, np.exp(logs[each, predicted]), -logs[each, labels]))
+        rows.append((np.asarray(numbers), labels, ranks, predicted, np.exp(logs[each, predicted]), losses))
     if not rows:
         raise ValueError(f"none of the {len(data.examples)} images can be read")
     return Classified(data, *(np.concatenate(parts) for parts in zip(*rows, strict=True)), problems)
 
 
-def _log_probabilities(scores, logits):
-    if not logits:
+def _log_probabilities(scores, kind):
+    if kind != LOGITS:
         return np.log(np.clip(scores, MIN_PROBABILITY, 1))
     scores = scores - scores.max(axis=-1, keepdims=True)
     return scores - np.log(np.exp(scores).sum(axis=-1, keepdims=True))

@@ -1,7 +1,6 @@
 """The exponential moving average of a model's weights, which often measures better than the weights of any step.
 
-Keras has `use_ema` and `SwapEMAWeights`. Unlike these, ours averages the norms' statistics too, warms up, and serves
-Keras 3 and tf-keras alike.
+Keras has `use_ema` and `SwapEMAWeights`. Unlike these, ours averages the norms' statistics too, and warms up.
 """
 
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""The callback that leads a run, for Keras 3's and tf-keras' `fit` alike."""
+"""The callback that leads a run."""
 
 import dataclasses
 import json
@@ -20,42 +20,19 @@ from .tensorboard import Board
 from .throughput import Throughput
 
 
-class Callback(keras.callbacks.Callback):
-    """A Keras 3 callback that tf-keras' `fit` takes too: it asks each callback what it implements."""
-
-    _supports_tf_logs = True  # what a step logs stays on the device
-
-    def _implements_train_batch_hooks(self):
-        return True
-
-    def _implements_test_batch_hooks(self):
-        return False
-
-    _implements_predict_batch_hooks = _implements_test_batch_hooks
-
-    def set_model(self, model):
-        self._model = model
-
-    @property
-    def model(self):
-        if hasattr(self._model, "jax_state_sync"):  # within an epoch, JAX's variables are older than the state
-            self._model.jax_state_sync()
-        return self._model
-
-
-class Run(Callback):
+class Run(keras.callbacks.Callback):
     """Lead a run: set each step's learning rate, average the weights, measure them, and keep the run's files.
 
     Keras has a callback for each of these: LearningRateScheduler, SwapEMAWeights, EarlyStopping, CSVLogger,
-    ModelCheckpoint and TensorBoard. This is one callback because tf-keras' `fit` must take it as Keras 3's does, and
-    because a run must resume to the bit: the state holds what each of them knows, and it is written after all of an
-    epoch's other files, so that a run killed between two of them repeats the epoch's end as it was.
+    ModelCheckpoint and TensorBoard. This is one callback because a run must resume to the bit: the state holds what
+    each of them knows, and it is written after all of an epoch's other files, so that a run killed between two of them
+    repeats the epoch's end as it was.
 
     The batch size of the task's recipe is a number; `export` is a function of a path that writes the best model to a
-    file, None for no such file.
+    file.
     """
 
-    def __init__(self, task, folder, export=None):
+    def __init__(self, task, folder, export):
         super().__init__()
         self.set_model(task.model)
         recipe = task.recipe
@@ -126,9 +103,8 @@ class Run(Callback):
         write_results(self.folder / RESULTS, self.progress.rows)
         if is_best:
             save_state(self.folder / BEST, model, {"epoch": row["epoch"]}, optimizer=False)
-            if self.export:
-                with replacing(self.folder / BEST_MODEL) as aside:
-                    self.export(aside)
+            with replacing(self.folder / BEST_MODEL) as aside:
+                self.export(aside)
         if self.board:
             self.board.write(row, self.task.report_images() if self.task.monitor in row else ())
 

@@ -1,4 +1,4 @@
-"""The whole state of a training run in one file, for Keras 3 and tf-keras models alike."""
+"""The whole state of a training run in one file."""
 
 import json
 import shutil
@@ -118,7 +118,7 @@ def _parts(model, optimizer):
 
 
 def _seeds(model):
-    """Return the states of a Keras 3 model's random generators, such as dropout's; tf-keras' networks have none."""
+    """Return the states of a model's random generators, such as dropout's."""
     weights = {id(weight) for weight in model.weights}
     return [variable for variable in model.variables if id(variable) not in weights]
 

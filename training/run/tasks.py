@@ -7,9 +7,11 @@ from PIL import Image
 
 from ...detection.losses import loss_class
 from ...graph import is_detector
-from ...saving import gives_logits, is_classifier
+from ...pixels import UNIT, pixels_of
+from ...saving import is_classifier
+from ...scores import LOGITS, SIGMOID, classes_of, in_two, score_kind
 from ...tflite.device.drawing import draw_detections
-from ..data.examples import ClassificationData, readable
+from ..data.examples import ClassificationData, LabelledImage, readable
 from ..distribution.service import served
 from ..distribution.workers import share
 from ..evaluation.classification import answers_of, classify, load_answers
@@ -23,18 +25,19 @@ REPORTED_IMAGES = 4  # of the validation data
 MAX_SIDE = 480  # of a reported image, in pixels
 
 
-def task_of(model, train, val, recipe, report=print, data_service=None):
+def task_of(model, train, val, recipe, report=print, data_service=None, pixels=None, scores=None):
     """Return the task of training a model on its data: a `Detection` or a `Classification`.
 
-    `data_service` is "host:port" of a `DataServer` that makes the training batches, or None. A ValueError says where
-    model, data and the recipe's options don't go together.
+    `data_service` is "host:port" of a `DataServer` that makes the training batches, or None. `pixels` and `scores` are
+    the `Pixels` that a classifier takes and what its outputs are, see `score_kind`; None: as the model shows. A
+    ValueError says where model, data and the recipe's options don't go together.
     """
     kind = kind_of(model)
     for data in (train, val):
         kind.check_data(model.name, data)
     if tuple(train.class_names) != tuple(val.class_names):
         raise ValueError(f"train and val must have the same classes. Received: {train.class_names}, {val.class_names}")
-    return kind(model, train, val, recipe, report, data_service)
+    return kind(model, train, val, recipe, report, data_service, pixels, scores)
 
 
 def kind_of(model):
@@ -57,8 +60,9 @@ class Task:
 
     labels = None
 
-    def __init__(self, model, train, val, recipe, report=print, data_service=None):
+    def __init__(self, model, train, val, recipe, report=print, data_service=None, pixels=None, scores=None):
         self.model, self.train, self.val, self.recipe = model, train, val, recipe
+        self.pixels = pixels or pixels_of(model)
         self._report, self._reported, self._data_service = report, set(), data_service
         check_classes(self.classes(), train)
 
@@ -73,8 +77,13 @@ class Task:
         """Return the training batches from a step of the run on; among several workers this one's part of each."""
         options = dict(seed=self.recipe.seed, start_step=start_step, augment=self.recipe.augment, share=share())
         if self._data_service:
-            return served(self._data_service, self.size, batch_size, **options)
-        return batches(self.train, self.size, batch_size, report=self.report, **options)
+            made = served(self._data_service, self.size, batch_size, **options)
+        else:
+            made = batches(self.train, self.size, batch_size, report=self.report, **options)
+        channels = self.model.inputs[0].shape[-1]
+        if (self.pixels, channels) == (UNIT, 3):
+            return made
+        return made.map(lambda images, targets: (self.pixels.of_unit(images, channels), targets))
 
     def report(self, line):
         """Pass a line on, such as that an image is broken, the first time it comes."""
@@ -114,7 +123,7 @@ class Detection(Task):
         return loss(self.model.anchors, self.classes(), **self.recipe.loss)
 
     @staticmethod
-    def calibration_images(model, data, limit, report=print):
+    def calibration_images(model, data, limit, report=print, pixels=UNIT):
         """Return up to `limit` of the data's images as input batches (1, height, width, 3), float32 in 0..1."""
         return letterboxed(data, model.anchors.size, limit, report)
 
@@ -138,17 +147,20 @@ class Detection(Task):
 
 
 class Classification(Task):
-    """A model whose only output are probabilities (N, classes), by a softmax, or their logits."""
+    """A model whose only output are scores (N, classes): probabilities, by a softmax or sigmoids, or logits.
+
+    Its one score (N, 1), but for a softmax's, is that of the second of two classes.
+    """
 
     noun, monitor = "classifier", "val_top1"
 
-    def __init__(self, model, *args):
+    def __init__(self, model, train, val, recipe, report=print, data_service=None, pixels=None, scores=None):
         if not is_classifier(model):
             shapes = f"{model.input_shape}, {model.output_shape}"
             raise ValueError(f"a classifier must map (N, height, width, 3) to (N, classes). Received: {shapes}")
-        super().__init__(model, *args)
-        self.size, self.labels = model.input_shape[1:3], self.train.class_names
-        self.logits = gives_logits(model)
+        self.scores = score_kind(model, scores)
+        super().__init__(model, train, val, recipe, report, data_service, pixels)
+        self.size, self.labels = model.input_shape[1:3], train.class_names
 
     @staticmethod
     def check_recipe(recipe):
@@ -163,7 +175,7 @@ class Classification(Task):
 
     def classes(self):
         """Return the number of classes."""
-        return self.model.output_shape[-1]
+        return classes_of(self.model.output_shape[-1], self.scores)
 
     def about(self):
         """Return what a run must have in common with the one it resumes."""
@@ -172,24 +184,26 @@ class Classification(Task):
     def loss(self):
         """Return the loss with the recipe's options; raise a ValueError for an unknown one."""
         check_options("loss", self.recipe.loss, cross_entropy)
-        return cross_entropy(self.classes(), self.logits, **self.recipe.loss)
+        return cross_entropy(self.classes(), self.scores, **self.recipe.loss)
 
     @staticmethod
-    def calibration_images(model, data, limit, report=print):
-        """Return images as `Detection.calibration_images`, spread over the data, which may be sorted by class."""
-        examples = data.examples[:: max(1, len(data.examples) // limit)][:limit]
-        chosen = ClassificationData(examples, data.class_names)
-        return (images.numpy() for images, _ in evaluation_batches(chosen, model.input_shape[1:3], 1, report=report))
+    def calibration_images(model, data, limit, report=print, pixels=UNIT):
+        """Return images as `Detection.calibration_images`, spread over the data, which may be sorted by class.
+
+        They have the channels that the model takes, and `pixels` is their range.
+        """
+        *size, channels = model.inputs[0].shape[1:]
+        return cropped_images(data, tuple(size), channels, limit, report, pixels)
 
     def measure(self, file=None):
         """Return top-1, top-5 and cross-entropy on the validation data, of the model or of a .tflite file."""
-        answers = load_answers(file) if file else answers_of(self.model)
+        answers = load_answers(file) if file else answers_of(self.model, self.pixels, self.scores)
         figures = classify(answers, self.val, report=self.report).figures()
         return {f"val_{name}": value for name, value in figures.items()}
 
     def report_images(self):
         """Return validation images and the classes predicted for them: (caption, uint8 RGB) pairs."""
-        pairs, ask = [], answers_of(self.model).ask
+        pairs, ask = [], answers_of(self.model, self.pixels, self.scores).ask
         batch = next(iter(evaluation_batches(self.val, self.size, REPORTED_IMAGES, report=self.report)))
         for image, one_hot in zip(*map(np.asarray, batch), strict=True):
             true, predicted = (self.val.class_names[int(np.argmax(x))] for x in (one_hot, ask(image[None])[0]))
@@ -198,11 +212,23 @@ class Classification(Task):
         return pairs
 
 
-def cross_entropy(classes, logits, label_smoothing=0.0, class_weights=None):
-    """Return a classifier's loss: a function of one-hot labels and scores, both (N, classes), to losses (N,).
+def cropped_images(data, size, channels, limit, report=print, pixels=UNIT):
+    """Return up to `limit` images of data of either kind as input batches (1, height, width, channels), float32.
 
-    The scores are `logits` or probabilities; `label_smoothing` is the share of each label that is spread over all
-    classes, 0 to 1; `class_weights` has a weight for each class, or is None for 1 each.
+    They are spread over the data, which may be sorted by class, and cut as a classifier's are; `pixels` is their range.
+    """
+    examples = data.examples[:: max(1, len(data.examples) // limit)][:limit]
+    chosen = ClassificationData([LabelledImage(example.image, 0) for example in examples], ("image",))
+    found = evaluation_batches(chosen, size, 1, report=report)
+    return (pixels.of_unit(images.numpy(), channels) for images, _ in found)
+
+
+def cross_entropy(classes, kind, label_smoothing=0.0, class_weights=None):
+    """Return a classifier's loss: a function of one-hot labels (N, classes) and scores to losses (N,).
+
+    The scores are of a kind, see `score_kind`; of sigmoids each is an answer of its own, but that of (N, 1), which is
+    the second of two classes'. `label_smoothing` is the share of each label that is spread over all classes, 0 to 1;
+    `class_weights` has a weight for each class, or is None for 1 each.
     """
     weights = np.ones(classes, "float32") if class_weights is None else np.float32(class_weights)
     if weights.shape != (classes,) or not (weights >= 0).all():
@@ -211,7 +237,10 @@ def cross_entropy(classes, logits, label_smoothing=0.0, class_weights=None):
         raise ValueError(f"label_smoothing must be in 0..1. Received: label_smoothing={label_smoothing}")
 
     def loss(labels, scores):
-        scores, options = ops.cast(scores, "float32"), dict(from_logits=logits, label_smoothing=label_smoothing)
-        return keras.losses.categorical_crossentropy(labels, scores, **options) * ops.sum(labels * weights, axis=-1)
+        scores, shown = in_two(ops.cast(scores, "float32"), kind)
+        several = shown == SIGMOID
+        entropy = keras.losses.binary_crossentropy if several else keras.losses.categorical_crossentropy
+        losses = entropy(labels, scores, from_logits=shown == LOGITS, label_smoothing=label_smoothing)
+        return losses * ops.sum(labels * weights, axis=-1)
 
     return loss

@@ -9,11 +9,12 @@ from pathlib import Path
 import keras
 
 from ...files import write_json
-from ...graph import keras_of
+from ...precision import PLAIN
 from ...saving import exporter
 from ..data.examples import ClassificationData, DetectionData, fingerprint
 from ..distribution.service import check_service, watched
 from ..distribution.workers import align
+from ..quantization.aware import is_quantized
 from ..recipes.freezing import frozen
 from ..recipes.optimizers import make_optimizer
 from ..recipes.recipe import AUTO, Recipe
@@ -40,8 +41,8 @@ def fit(
 ) -> list[dict[str, float]]:
     """Train `model` and leave it with the weights that measured best.
 
-    The folder gets results.csv, recipe.json, report.html, last.npz (the state to resume from), best.npz and, from a
-    Keras 3 model, best.keras. A run that is stopped at any moment, also by a kill, resumes after its last saved step.
+    The folder gets results.csv, recipe.json, report.html, last.npz (the state to resume from), best.npz and best.keras.
+    A run that is stopped at any moment, also by a kill, resumes after its last saved step.
 
     Args:
         model: a `Detector`, what `quantize_aware` makes of one, or a classifier, which maps images
@@ -84,7 +85,7 @@ def fit(
     if data_service:
         check_service(data_service, train)
     _check_model(model, recipe)
-    export = exporter(model, task.labels) if keras_of(model) is keras else None
+    export = exporter(model, task.labels)
     with frozen(model, recipe.freeze):
         _compile(task)
         if recipe.batch_size == AUTO:
@@ -109,11 +110,9 @@ def fit(
 
 
 def _check_model(model, recipe):
-    if keras_of(model) is not keras:
-        for name, off in (("freeze", 0), ("jit_compile", None), ("precision", "float32"), ("accumulate", 1)):
-            if (value := getattr(recipe, name)) != off:
-                raise ValueError(f"{name} {value}: not in quantization-aware training (tf-keras); leave it out")
-    elif (policy := model.dtype_policy.name) != recipe.precision:
+    if (policy := model.dtype_policy.name) != recipe.precision:
+        if is_quantized(model):
+            raise ValueError(f"precision {recipe.precision}: quantization-aware training has {PLAIN}; leave it out")
         raise ValueError(f"precision {recipe.precision}: the model was built under {policy}; build it under the same")
 
 
