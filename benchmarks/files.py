@@ -1,5 +1,7 @@
 """Every network as a .tflite file in five precisions: its size, and what LiteRT's CPU and GPU delegate make of it.
 
+One more file, of integers from one end to the other, is compiled for an NPU, Arm's Ethos-U65.
+
     pip install -e '.[all]'
     python benchmarks/files.py --size 64 --output docs/files.json
 
@@ -11,6 +13,7 @@ command resumes.
     float32, float16 (weights), dynamic (int8 weights)
     int8 PTQ    post-training quantization: calibrated on four images
     int8 QAT    the same model after two steps of quantization-aware training
+    integers    calibrated likewise, with integer inputs and outputs; a detector's boxes are decoded by its reader
 """
 
 import argparse
@@ -29,6 +32,7 @@ import numpy as np
 QAT = "int8 QAT"
 PRECISIONS = {"float32": "float32", "float16": "float16", "dynamic": "dynamic", "int8 PTQ": "int8", QAT: "int8"}
 IMAGES, STEPS, RATE = 4, 2, 1e-4
+NPU = "ethos-u65-256"
 PACKAGES = ("keras", "tensorflow", "tensorflow-model-optimization", "ai-edge-litert")
 
 
@@ -73,11 +77,11 @@ def prove(model, images, folder, kinds=tuple(PRECISIONS)):
 
 def train(quantized, images):
     """Train some quantization-aware steps on made-up labels; eagerly, which starts at once."""
-    import tf_keras
+    import keras
 
     from cspkeras.graph import is_detector
 
-    rng, optimizer = np.random.default_rng(1), tf_keras.optimizers.SGD(RATE)
+    rng, optimizer = np.random.default_rng(1), keras.optimizers.SGD(RATE)
     if is_detector(quantized):
         labels = rng.integers(0, len(quantized.class_names), (IMAGES, 2))
         boxes = np.tile(np.array([[0.1, 0.1, 0.5, 0.6], [0.4, 0.3, 0.9, 0.9]], "float32"), (IMAGES, 1, 1))
@@ -115,6 +119,24 @@ def measure(name, size):
     return row
 
 
+def measure_npu(name, size):
+    """Measure what an NPU takes of a network's file of integers."""
+    from cspkeras.graph import is_detector
+    from cspkeras.tflite import convert
+    from cspkeras.tflite.proof.npu import check_npu
+
+    start = time.perf_counter()
+    model, images = build(name, size)
+    with tempfile.TemporaryDirectory() as folder:
+        path, ends = Path(folder) / "integers.tflite", "host" if is_detector(model) else "file"
+        found = check_npu(convert(model, path, "int8", images[:, None], io="int8", decode=ends), NPU).to_json()
+    print(f"{name} integers: {found['share']:.1%} on {NPU}, {time.perf_counter() - start:.0f} s", flush=True)
+    return {"npu": found}
+
+
+PARTS = {"files": measure, "npu": measure_npu}  # what each adds to a network's row
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", metavar="NAME", help="[all]")
@@ -132,10 +154,11 @@ def main():
     if results["setting"] != setting:
         parser.error(f"{args.output}: measured with other settings, {results['setting']}. Received: {setting}")
     for name in args.models or names:
-        if name not in results["networks"]:
+        row = results["networks"].setdefault(name, {})
+        for part in [part for part in PARTS if part not in row]:
             # A process each: what TensorFlow keeps of one network would add up.
             with ProcessPoolExecutor(1, get_context("spawn")) as process:
-                results["networks"][name] = process.submit(measure, name, args.size).result()
+                row.update(process.submit(PARTS[part], name, args.size).result())
             write_json(args.output, results)
 
 

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import keras
+from file_tables import DOCS, agreement, files
 from keras import layers
 
 from cspkeras import get_detector, list_detectors, list_models
@@ -14,7 +15,6 @@ from cspkeras.analysis import complexity
 from cspkeras.layers import Maxout
 from cspkeras.registry import NETWORKS
 
-DOCS = Path(__file__).parent.parent
 PUBLISHED = tomllib.loads((Path(__file__).parent / "published.toml").read_text(encoding="utf-8"))
 FUSIONS = {"csp": "CSP", "fusion_first": "fusion first", "fusion_last": "fusion last"}
 
@@ -263,31 +263,6 @@ def gradients():
         accuracy = statistics.mean(run["accuracy"] for run in runs)
         last = f"{mean['rank of entering']:.1f}", f"{mean['layers']:.3f}", f"{accuracy:.3f}"
         yield FUSIONS.get(kind, kind), *correlations, *last
-
-
-def files():
-    known = json.loads((DOCS / "files.json").read_text())["networks"]
-    kinds = list(next(iter(known.values()))["files"])
-    yield "network", *(f"{kind}, MB" for kind in kinds), "of the floats' size", "all on the GPU", "norms left"
-    for name in (*list_models(), *list_detectors()):
-        if name not in known:
-            continue
-        files = known[name]["files"]
-        sizes = [files[kind]["bytes"] for kind in kinds]
-        ratios = ", ".join(f"{size / sizes[0]:.3f}" for size in sizes[1:])
-        refused = [kind for kind in kinds if not files[kind]["delegated"]]
-        whole = f"not {', '.join(refused)}" if refused else "yes"
-        yield name, *(f"{size / 1e6:.2f}" for size in sizes), ratios, whole, known[name]["lone_norms"]
-
-
-def agreement():
-    known = json.loads((DOCS / "files.json").read_text())["networks"]
-    kinds = list(next(iter(known.values()))["files"])
-    yield "network", *(f"{kind}: CPU to Keras, GPU to CPU" for kind in kinds)
-    for name in (*list_models(), *list_detectors()):
-        if name in known:
-            files = [known[name]["files"][kind] for kind in kinds]
-            yield name, *(f"{file['cpu_to_keras']['rms']:.0e}, {file['gpu_to_cpu']['rms']:.0e}" for file in files)
 
 
 SPEEDS = {"images_per_second": ".0f", "int8_ms": ".3f"}

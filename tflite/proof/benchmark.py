@@ -4,7 +4,6 @@ Each measurement runs in a process of its own.
 """
 
 import os
-import re
 import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -13,11 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from ..runtime import profiler
-from ..runtime.litert import LiteRTError, run_cpu, run_script
+from ..runtime.graph import WEIGHTED
+from ..runtime.graph import Operation as FileOperation
+from ..runtime.litert import CPURun, LiteRTError, run_cpu, run_script
+from ..runtime.worker import save_arrays
 
 PROFILED_RUNS = 20
-# Operations with weights: they come in the file's order in XNNPACK's profile too, by these kernels' names there.
-WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED")
+# Of the operations with weights, in XNNPACK's profile.
 KERNELS = ("Convolution", "Deconvolution", "Fully Connected")
 # XNNPACK has no name yet for the kernel it makes of 8-bit functions, such as swish's LOGISTIC and MUL.
 NAMES = {"Invalid Unary Op": "Unary function by table (X8)"}
@@ -64,7 +65,7 @@ class Benchmark:
     Attributes:
         path: the file.
         size_bytes: its size.
-        precision: "float32", "float16", "int8" (integer activations) or "dynamic" (integer weights alone).
+        precision: "float32", "float16", "dynamic" (integer weights alone), "int8" or "int16x8" (16-bit activations).
         arena_bytes: the memory between operations as TFLite plans it for its own kernels. XNNPACK plans its own.
         runs: timed runs for each latency.
         latencies: a `Latency` for each number of threads.
@@ -123,7 +124,7 @@ class Benchmark:
 def benchmark(
     path: os.PathLike[str] | str, threads: Iterable[int] | None = None, runs: int = 50, timeout: float = 600
 ) -> Benchmark:
-    """Measure a .tflite file of one input on LiteRT's CPU, on noise.
+    """Measure a .tflite file on LiteRT's CPU, on noise.
 
     Args:
         path: the file, not necessarily of this library.
@@ -147,40 +148,41 @@ def benchmark(
     threads = tuple(threads or sorted({1, os.cpu_count() or 1}))
     if min(threads) < 1 or runs < 1:
         raise ValueError(f"threads and runs: expected at least 1, received threads={threads}, runs={runs}")
-    precision = run_cpu(path, timeout=timeout).precision
-    reports = [_measure("latency", path, timeout, each, runs) for each in threads]
+    cpu = run_cpu(path, timeout=timeout)
+    reports = [_measure("latency", path, cpu, timeout, each, runs) for each in threads]
     latencies = []
     for each, report in zip(threads, reports, strict=True):
         median, p90 = np.percentile(report["times"], (50, 90)).tolist()
         latencies.append(Latency(each, median, p90, report["memory_bytes"]))
     try:
-        profiled = _measure("profile", path, timeout, threads[-1], min(runs, PROFILED_RUNS))["operations"]
+        profiled = _measure("profile", path, cpu, timeout, threads[-1], min(runs, PROFILED_RUNS))["operations"]
         note = ""
     except LiteRTError as error:
         profiled, note = [], f"no profile: {error}"
     return Benchmark(
         path=str(path),
         size_bytes=Path(path).stat().st_size,
-        precision=precision,
+        precision=cpu.precision,
         arena_bytes=reports[0]["arena_bytes"],
         runs=runs,
         latencies=latencies,
-        operations=_named(profiled, reports[0]["operations"]),
+        operations=_named(profiled, cpu.graph.operations),
         note=note,
     )
 
 
-def _measure(mode: str, path, timeout: float, *arguments) -> dict:
+def _measure(mode: str, path, cpu: CPURun, timeout: float, *arguments) -> dict:
     with tempfile.TemporaryDirectory() as folder:
+        save_arrays(f"{folder}/raw.npz", cpu.raw)
         report, _, end = run_script(mode, path, folder, os.environ, timeout, *arguments, script=profiler.__file__)
     if report is None or "error" in report:
         raise LiteRTError(f"{path}: LiteRT's {mode} failed ({report['error'] if report else end})")
     return report
 
 
-def _named(profiled: list, operations: list) -> list[Operation]:
+def _named(profiled: list, operations: Iterable[FileOperation]) -> list[Operation]:
     """Name the profile's operations by their layers, if those with weights are as many as in the file."""
-    layers = [_layer(tensor) for name, tensor in operations if name in WEIGHTED]
+    layers = [operation.layer for operation in operations if operation.kind in WEIGHTED]
     known = len(layers) == sum(kernel.startswith(KERNELS) for kernel, _, _ in profiled)
     rest, place, named = iter(layers), "", []
     for kernel, milliseconds, delegated in profiled:
@@ -189,9 +191,3 @@ def _named(profiled: list, operations: list) -> list[Operation]:
             layer = place = next(rest)
         named.append(Operation(NAMES.get(kernel, kernel), layer, milliseconds, delegated))
     return named
-
-
-def _layer(tensor: str) -> str:
-    """Return the layer's name in an output tensor's, which the converter names "network/layer/operation;…"."""
-    parts = re.split(r"[/;]", tensor)
-    return parts[1] if len(parts) > 1 else tensor

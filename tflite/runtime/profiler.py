@@ -1,7 +1,8 @@
 """Time a .tflite file on LiteRT's CPU, in a process of its own: `benchmark` starts this file as a script.
 
 `latency` times whole runs by LiteRT's Interpreter. `profile` asks LiteRT's C library how long each operation took: its
-Python API has no profiler. This file imports nothing of cspkeras, which would count as memory.
+Python API has no profiler. Both run on what `worker` saved as raw.npz in the folder. This file imports nothing of
+cspkeras, which would count as memory.
 """
 
 import ctypes
@@ -39,17 +40,20 @@ class _Event(ctypes.Structure):
     ]
 
 
-def latency(path: str, threads: str, runs: str) -> dict:
-    """Measure each run's milliseconds, the memory that the file takes in this process, and its arena and operations."""
+def latency(path: str, folder: str, threads: str, runs: str) -> dict:
+    """Measure each run's milliseconds, the memory that the file takes in this process, and its arena."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     before = _resident()
     interpreter = Interpreter(path, num_threads=int(threads))
     interpreter.allocate_tensors()
-    rng = np.random.default_rng(0)
-    for tensor in interpreter.get_input_details():
-        noise = rng.integers(0, 127, tensor["shape"]) if tensor["dtype"] != np.float32 else rng.random(tensor["shape"])
-        interpreter.set_tensor(tensor["index"], noise.astype(tensor["dtype"]))
+    signatures, given = interpreter.get_signature_list(), _inputs(folder)
+    if signatures:
+        taken = interpreter.get_signature_runner(next(iter(signatures))).get_input_details()
+    else:
+        taken = {tensor["name"]: tensor for tensor in interpreter.get_input_details()}
+    for name, values in given.items():
+        interpreter.set_tensor(taken[name]["index"], values)
     times = []
     for _ in range(WARM_UP + int(runs)):
         start = time.perf_counter()
@@ -58,13 +62,17 @@ def latency(path: str, threads: str, runs: str) -> dict:
     after = _resident("VmHWM")
     plain = Interpreter(path, experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
     plain.allocate_tensors()
-    operations, names = plain._get_ops_details(), {t["index"]: t["name"] for t in plain.get_tensor_details()}
     return {
         "times": times[WARM_UP:],
         "memory_bytes": after - before if before and after else None,
-        "arena_bytes": _arena(plain, operations),
-        "operations": [(o["op_name"], names.get(o["outputs"][0], "")) for o in operations],
+        "arena_bytes": _arena(plain, plain._get_ops_details()),
     }
+
+
+def _inputs(folder: str) -> dict[str, np.ndarray]:
+    """Return one run's inputs by their names."""
+    with np.load(f"{folder}/raw.npz") as file:
+        return {name: file[f"arr_{i}"][0] for i, name in enumerate(file["names"].tolist())}
 
 
 def _resident(field: str = "VmRSS") -> int | None:
@@ -89,7 +97,7 @@ def _arena(interpreter, operations: list[dict]) -> int:
     return max(end for _, end in spans) - min(start for start, _ in spans)
 
 
-def profile(path: str, threads: str, runs: str) -> dict:
+def profile(path: str, folder: str, threads: str, runs: str) -> dict:
     """Measure each operation: (kernel, milliseconds, whether a delegate's), in the order of execution."""
     _check_release()
     library = ctypes.CDLL(str(distribution("ai-edge-litert").locate_file("ai_edge_litert/libLiteRt.so")))
@@ -104,10 +112,10 @@ def profile(path: str, threads: str, runs: str) -> dict:
         call(name, *arguments, ctypes.byref(made))
         return made
 
-    def count(name, *arguments, kind=ctypes.c_size_t):
-        number = kind()
-        call(name, *arguments, ctypes.byref(number))
-        return number.value
+    def get(name, *arguments, kind=ctypes.c_size_t):
+        answer = kind()
+        call(name, *arguments, ctypes.byref(answer))
+        return answer.value
 
     first = ctypes.c_size_t(0)
     environment = new("LiteRtCreateEnvironment", 0, None)
@@ -124,7 +132,7 @@ def profile(path: str, threads: str, runs: str) -> dict:
 
     def buffers(kind):
         made = []
-        for i in map(ctypes.c_size_t, range(count(f"LiteRtGetNumSignature{kind}s", signature))):
+        for i in map(ctypes.c_size_t, range(get(f"LiteRtGetNumSignature{kind}s", signature))):
             tensor = new(f"LiteRtGetSignature{kind}TensorByIndex", signature, i)
             layout = ctypes.create_string_buffer(1024)
             call("LiteRtGetRankedTensorType", tensor, layout)
@@ -134,11 +142,17 @@ def profile(path: str, threads: str, runs: str) -> dict:
 
     inputs, given = buffers("Input")
     outputs, results = buffers("Output")
-    for buffer in inputs:
+    values = _inputs(folder)
+    names = [
+        get("LiteRtGetSignatureInputName", signature, ctypes.c_size_t(i), kind=ctypes.c_char_p)
+        for i in range(len(inputs))
+    ]
+    for i, buffer in enumerate(inputs):
+        # A file without a signature has other names here, in the same order.
+        content = values.get(names[i].decode(), list(values.values())[i]).tobytes()
         memory = ctypes.c_void_p()
         call("LiteRtLockTensorBuffer", buffer, ctypes.byref(memory), WRITE)
-        # This byte, repeated, is an ordinary number in every type: 0.186 in 32-bit floats.
-        ctypes.memset(memory, 0x3E, count("LiteRtGetTensorBufferSize", buffer))
+        ctypes.memmove(memory, content, min(len(content), get("LiteRtGetTensorBufferSize", buffer)))
         call("LiteRtUnlockTensorBuffer", buffer)
 
     def run(times):
@@ -154,7 +168,7 @@ def profile(path: str, threads: str, runs: str) -> dict:
         call("LiteRtStartProfiler", profiler)
         run(1)
         call("LiteRtStopProfiler", profiler)
-        events = (_Event * count("LiteRtGetNumProfilerEvents", profiler, kind=ctypes.c_int))()
+        events = (_Event * get("LiteRtGetNumProfilerEvents", profiler, kind=ctypes.c_int))()
         call("LiteRtGetProfilerEvents", profiler, len(events), events)
         rows.append(
             [(e.tag.decode(), e.microseconds, e.type == DELEGATED) for e in events if e.type in (OPERATION, DELEGATED)]
@@ -177,7 +191,7 @@ _FREE = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda memory: None)  # Python f
 
 def _main(mode: str, path: str, folder: str, *arguments: str) -> None:
     try:
-        report = {"latency": latency, "profile": profile}[mode](path, *arguments)
+        report = {"latency": latency, "profile": profile}[mode](path, folder, *arguments)
     except Exception as error:  # whatever LiteRT raises is a result
         report = {"error": " ".join(str(error).split())}
     Path(folder, f"{mode}.json").write_text(json.dumps(report))

@@ -11,8 +11,9 @@ from cspkeras.commands.main import main
 from cspkeras.reports.bar_chart import bar_chart
 from cspkeras.tflite import benchmark, convert
 from cspkeras.tflite.proof import benchmark as benchmark_file
-from cspkeras.tflite.proof.benchmark import WEIGHTED, _layer, _named
+from cspkeras.tflite.proof.benchmark import _named
 from cspkeras.tflite.runtime import profiler
+from cspkeras.tflite.runtime.graph import WEIGHTED, Operation, Tensor
 from cspkeras.tflite.runtime.litert import LiteRTError
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -49,12 +50,20 @@ def test_the_profile_has_every_operation(measured):
     assert [one.milliseconds for one, _ in slowest] == sorted(o.milliseconds for o in measured.operations)[:-4:-1]
 
 
+def made(kind, name):
+    return Operation(kind, (), (Tensor(0, name, "float32", (1,), False),))
+
+
 def test_operations_are_named_by_the_layers_with_weights():
     profiled = [("Convert (NC)", 1.0, True), ("Convolution (NHWC, QC8) IGEMM", 2.0, True), ("MAXIMUM", 3.0, False)]
-    file = [("QUANTIZE", "q"), ("CONV_2D", "model/stem_conv/Conv2D;model/stem_bn"), ("MAXIMUM", "model/sam/max")]
+    file = [
+        made("QUANTIZE", "q"),
+        made("CONV_2D", "model/stem_conv/Conv2D;model/stem_bn"),
+        made("MAXIMUM", "model/sam/max"),
+    ]
     assert [one.layer for one in _named(profiled, file)] == ["", "stem_conv", "after stem_conv"]
-    assert [one.layer for one in _named(profiled, [*file, ("FULLY_CONNECTED", "model/top/MatMul")])] == ["", "", ""]
-    assert _layer("plain") == "plain"
+    assert [one.layer for one in _named(profiled, [*file, made("FULLY_CONNECTED", "model/top/MatMul")])] == ["", "", ""]
+    assert made("ADD", "plain").layer == "plain"
 
 
 @pytest.mark.slow
@@ -114,7 +123,7 @@ def test_without_a_profile_the_note_says_why(cells, monkeypatch):
 def test_an_unknown_release_of_litert_is_not_profiled(cells, monkeypatch):
     monkeypatch.setattr(profiler, "version", lambda name: "2.9.1")
     with pytest.raises(RuntimeError, match=r"can be timed with ai-edge-litert 2\.3; installed is 2\.9\.1"):
-        profiler.profile(str(cells), "1", "1")
+        profiler.profile(str(cells), "", "1", "1")
 
 
 def test_numbers_that_cannot_be(cells):

@@ -13,7 +13,9 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from cspkeras.tflite.proof.check import BOUNDS, NO_VULKAN, Check, Difference, _difference, check
+from cspkeras.tflite.proof.check import NO_16_BITS, NO_VULKAN, Check, check
+from cspkeras.tflite.proof.differences import BOUNDS, Difference, _difference
+from cspkeras.tflite.proof.floats import Floats
 from cspkeras.tflite.runtime import litert
 
 SHAPE = (1, 16, 16, 3)
@@ -26,6 +28,9 @@ CONVERTERS = {
     "dynamic": QUANTIZED,
     "int8": INT8,
     "int8 in and out": INT8 | {"inference_input_type": tf.int8, "inference_output_type": tf.int8},
+}
+INT16 = INT8 | {
+    "target_spec": {"supported_ops": [tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8]}
 }
 
 
@@ -89,6 +94,15 @@ def test_every_precision(name, model, reference, vulkan, tmp_path):
     assert 0 < found.cpu_to_reference.mean <= found.cpu_difference < 0.1
     assert found.gpu_difference < 0.1
     assert json.loads(json.dumps(found.to_json(), allow_nan=False))["passed"] is True
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("ends", [{}, {"inference_input_type": tf.int16, "inference_output_type": tf.int16}])
+def test_sixteen_bits_are_for_the_cpu(ends, model, reference, tmp_path):
+    found = check(export(model, tmp_path / "model.tflite", INT16 | ends), reference, runs=1)
+    assert found.passed, found.table()
+    assert (found.precision, found.gpu_delegated, found.gpu_note) == ("int16x8", None, NO_16_BITS)
+    assert 0 < found.cpu_to_reference.rms < 0.1 and not found.floats.operations
 
 
 @pytest.mark.integration
@@ -173,6 +187,10 @@ def test_a_reference_may_answer_in_a_list(plain, reference):
             r"are \['boxes', 'scores'\].* gives \['boxes'\]",
         ),
         (
+            lambda outputs: [*outputs.values(), 0],
+            r"are \['boxes', 'scores'\].* gives \['another, 2', 'boxes', 'scores'\]",
+        ),
+        (
             lambda outputs: outputs | {"boxes": outputs["boxes"][0]},
             r"'boxes' has shape .*1, 4, 4, 4.*4, 4, 4",
         ),
@@ -250,7 +268,7 @@ def test_arguments_are_checked(plain, tmp_path):
         check(tmp_path / "absent.tflite")
     with pytest.raises(ValueError, match="received threads=2, runs=0"):
         check(plain, runs=0)
-    with pytest.raises(litert.LiteRTError, match=r"shape \(1, 16, 16, 3\), received .*\(2, 8, 8, 3\)"):
+    with pytest.raises(ValueError, match=r"shape \(1, 16, 16, 3\), .* received .*\(2, 8, 8, 3\)"):
         check(plain, images=np.zeros((2, 8, 8, 3), "float32"))
 
 
@@ -285,6 +303,7 @@ def test_the_table_is_readable_without_a_gpu():
         size_bytes=12345,
         precision="int8",
         operations={"ADD": 1, "CONV_2D": 3},
+        floats=Floats(1, 4, 50, 2000, [], []),
         threads=2,
         latency_ms=1.234,
         cpu_to_reference=Difference(0.1, 0.01, 0.02),
@@ -292,11 +311,13 @@ def test_the_table_is_readable_without_a_gpu():
         gpu_note=NO_VULKAN,
         rejected=[],
         gpu_to_cpu=None,
+        npu=None,
         bounds=BOUNDS["int8"],
         faults=[],
     )
     assert found.table().splitlines() == [
         "file              model.tflite, int8, 12,345 bytes",
+        "in floats         1 of 4 operations, 2.5% of 2,000 multiply-adds",
         "CPU               1.23 ms on 2 threads",
         "CPU to reference  largest 1.0e-01, mean 1.0e-02, rms 2.0e-02; bound: rms 0.3",
         "GPU               not run",

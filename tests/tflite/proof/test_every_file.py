@@ -34,6 +34,7 @@ SMALL = {
     "efm, spp": lambda: detector(build_kind("darknet tiny", include_top=False), "efm", width=32, sam=True, spp=True),
 }
 FIVE = *SMALL, "YOLOXNano"
+ON_NPU = "CSPPeleeNet", "CSPPeleeNetEFM", "YOLOXNano", "CSPMobileNetV2", "CSPResNet50"  # wholly, as files of integers
 
 
 def detector(backbone, neck, **options):
@@ -109,3 +110,5 @@ def test_the_files_of_the_docs_keep_their_bounds():
         for kind, file in found.items():
             assert file["delegated"], (name, kind)
             assert file["left_norms"] == 2 * network["lone_norms"], (name, kind)
+    for name in ON_NPU:
+        assert networks[name]["npu"]["left"] == [], name

@@ -1,0 +1,50 @@
+"""The tables on every network as a file, from files.json."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+from cspkeras import list_detectors, list_models
+
+DOCS = Path(__file__).parent.parent
+
+
+def files():
+    known = json.loads((DOCS / "files.json").read_text())["networks"]
+    kinds = list(next(iter(known.values()))["files"])
+    yield (
+        "network",
+        *(f"{kind}, MB" for kind in kinds),
+        "of the floats' size",
+        "all on the GPU",
+        "on Ethos-U65",
+        "norms left",
+    )
+    for name in (*list_models(), *list_detectors()):
+        if name not in known:
+            continue
+        files = known[name]["files"]
+        sizes = [files[kind]["bytes"] for kind in kinds]
+        ratios = ", ".join(f"{size / sizes[0]:.3f}" for size in sizes[1:])
+        refused = [kind for kind in kinds if not files[kind]["delegated"]]
+        whole = f"not {', '.join(refused)}" if refused else "yes"
+        row = ratios, whole, on_npu(known[name].get("npu")), known[name]["lone_norms"]
+        yield name, *(f"{size / 1e6:.2f}" for size in sizes), *row
+
+
+def on_npu(found):
+    """The share of a file's operations that an NPU takes, and what it leaves."""
+    if not found or not found["left"]:
+        return found and "100 %"
+    left = Counter(operation["kind"] for operation in found["left"])
+    return f"{1000 * found['share'] // 1 / 10} %, not {', '.join(f'{count} {kind}' for kind, count in left.items())}"
+
+
+def agreement():
+    known = json.loads((DOCS / "files.json").read_text())["networks"]
+    kinds = list(next(iter(known.values()))["files"])
+    yield "network", *(f"{kind}: CPU to Keras, GPU to CPU" for kind in kinds)
+    for name in (*list_models(), *list_detectors()):
+        if name in known:
+            files = [known[name]["files"][kind] for kind in kinds]
+            yield name, *(f"{file['cpu_to_keras']['rms']:.0e}, {file['gpu_to_cpu']['rms']:.0e}" for file in files)
