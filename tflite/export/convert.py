@@ -2,8 +2,9 @@
 
 A detector's file takes one image (1, H, W, 3), RGB in 0..1, and returns "boxes" (1, P, 4), centre y, centre x, height
 and width as fractions of the input, and "scores" (1, P, C) in 0..1: two tensors, since one would share one quantization
-scale. Boxes are decoded inside the file, in floats after the int8 network; suppression is left to the device, since GPU
-delegates don't support it. Any other model's file returns the model's outputs unchanged.
+scale. Boxes are decoded inside the file, in floats after the int8 network, or, with `decode="host"`, by what reads it;
+suppression is left to the device, since GPU delegates don't support it. Any other model's file returns the model's
+outputs unchanged.
 
 Detectors' files, and classifiers' with `labels`, carry the settings that the device's scripts and MediaPipe Tasks'
 ObjectDetector and ImageClassifier need.
@@ -13,38 +14,42 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
-import tensorflow as tf
-from keras import ops
 
-from ...backbones.imagenet import IMAGENET
-from ...backbones.timm_layout import LAYOUTS
-from ...detection.boxes import decode_boxes, decode_scores
-from ...detection.detector import Detector
-from ...detection.heads import RawHead
-from ...detection.images import FILL
 from ...files import replacing
-from ...graph import is_detector, keras_of
-from ...precision import plain
-from ...saving import gives_logits
-from ...training.quantization.flattening import flattened
+from ...graph import functional_graph, is_detector
+from ...training.quantization.aware import is_quantized
 from ..runtime import litert
 from . import mediapipe, metadata
+from .any_model import prepared
 from .flatbuffer import pack, shorten_names, unpack
+from .integers import check_calibrated, int8_file, wide_file
 from .merged_groups import merge_groups
-from .tensorflow_process import convert_saved_model
+from .other_backend import convert_elsewhere
+from .saved_model import to_flatbuffer
+from .serving import output_names, reference, serving
+from .settings import file_labels, file_settings
 
 if TYPE_CHECKING:
     import tf_keras
 
-PRECISIONS = ("float32", "float16", "dynamic", "int8")
+__all__ = ["convert", "reference"]
+
+# What inputs and outputs may be, by the file's precision.
+IO = {
+    "float32": ("float32",),
+    "float16": ("float32",),
+    "dynamic": ("float32",),
+    "int8": ("float32", "int8", "uint8"),
+    "int16x8": ("float32", "int16"),
+}
+PRECISIONS = tuple(IO)
+log = logging.getLogger("cspkeras")
 
 
 def convert(
@@ -55,27 +60,48 @@ def convert(
     refine_steps: int = 0,
     labels: Sequence[str] | None = None,
     layout: str = "darknet",
+    *,
+    io: str = "float32",
+    decode: str = "file",
+    size: tuple[int, int] | None = None,
+    mean: float | Sequence[float] | None = None,
+    scale: float | Sequence[float] | None = None,
+    scores: str | None = None,
+    strict: bool = False,
 ) -> Path:
     """Write a model as a .tflite file; it is loaded and run before it gets its name.
 
     Args:
-        model: a Keras 3 model with a fixed input size, possibly in mixed precision, or a model from `quantize_aware`
-            (int8 only).
+        model: a Keras 3 model of any number of inputs and outputs, possibly in mixed precision, or one from
+            `quantize_aware` (int8 only), or a tf-keras model.
         path: the file to write; an existing one is replaced.
-        precision: "float32", "float16" (weights), "dynamic" (int8 weights, floats between) or "int8".
-        calibration: for "int8" from a Keras 3 model: batches of the model's input, (N, H, W, 3) in 0..1 for networks of
-            this library, some dozens of real images; see `cspkeras.training.calibrate`.
+        precision: "float32", "float16" (weights), "dynamic" (int8 weights, floats between), "int8" or "int16x8" (int8
+            weights, 16 bits between).
+        calibration: for "int8" and "int16x8" from a model that was not made by `quantize_aware`: batches of the model's
+            input, (N, H, W, 3) in 0..1 for networks of this library, some dozens of real images; of several inputs,
+            lists of an array each, or dicts by their names.
         refine_steps: for "int8" from a Keras 3 model: steps of `cspkeras.training.refine` after the calibration, on the
             same images; some hundreds if calibration alone loses accuracy.
         labels: for a classifier: its class names; the file then carries them and its preprocessing. None: the names
             that `cspkeras train` wrote into the model, if any.
         layout: for a classifier, as in `preprocess_input`: "darknet", or "timm" for a normalized input.
+        io: the type of inputs and outputs: "float32", for "int8" also "int8" or "uint8", which takes pixels as they
+            are, for "int16x8" also "int16".
+        decode: for a detector: "file" ends in boxes and scores in floats, "host" in raw ones, in integers where `io`
+            says so, which detect.py, the Android demo and the browser page decode.
+        size: (height, width), for a model whose input has none.
+        mean: for a classifier with labels: its input is (pixel - mean) * scale, of pixels in 0..255; a number, or one
+            for each channel. None: as the model's first layers show, or 0..1.
+        scale: see mean.
+        scores: for a classifier with labels: "softmax", "sigmoid" or "logits"; None: as its last layers show.
+        strict: whether a layer that stays in floats in an "int8" file is an error, and not a line in the log.
 
     Returns:
         The path of the file.
 
     Raises:
-        ValueError: unknown precision, missing or wrong calibration, or a model without a fixed input size.
+        ValueError: unknown or contradicting options, missing or wrong calibration, a model without a known input size,
+            or, with `strict`, layers that stay in floats.
         RuntimeError: TensorFlow can't convert the model, or the written file does not run.
         ModuleNotFoundError: LiteRT is not installed.
 
@@ -85,134 +111,76 @@ def convert(
         PosixPath('detector.tflite')
     """
     path = Path(path)
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}. Received: precision={precision!r}")
-    if None in model.inputs[0].shape[1:]:
-        raise ValueError(f"a phone needs a fixed input size. Received: {model.name} with {model.inputs[0].shape}")
-    if isinstance(model, keras.Model) and precision == "int8" and calibration is None:
+    _check_options(precision, io)
+    if keras.backend.backend() != "tensorflow" and isinstance(model, keras.Model):
+        how = dict(precision=precision, refine_steps=refine_steps, labels=labels, layout=layout, io=io, decode=decode)
+        how |= dict(size=size, mean=mean, scale=scale, scores=scores, strict=strict)
+        return convert_elsewhere(model, path, calibration, **how)
+    named, model = model, prepared(model, size)
+    name, names = named.name, None if is_detector(model) else output_names(named if functional_graph(named) else model)
+    integers = precision in ("int8", "int16x8")
+    if is_quantized(model):
+        if precision != "int8":
+            raise ValueError(f"a quantization-aware model converts to int8. Received: precision={precision!r}")
+        check_calibrated(model)
+    elif integers and calibration is None and not _rounds_itself(model):
         raise ValueError(
-            "int8 needs a model from cspkeras.training.quantize_aware, or calibration images. Received: "
-            f"{model.name}, calibration=None"
+            f"{precision} needs a model from cspkeras.training.quantize_aware, or calibration images. Received: "
+            f"{name}, calibration=None"
         )
-    if not isinstance(model, keras.Model) and precision != "int8":
-        raise ValueError(f"a quantization-aware model converts to int8. Received: precision={precision!r}")
     if labels is None or is_detector(model):
         labels = getattr(model, "class_names", None)
-    about = _settings(model, precision, labels, layout)
+    labels = file_labels(model, labels)
+    if about := file_settings(model, precision, labels, layout, mean, scale, scores, decode):
+        about["model"] = name
     litert.require()
     with replacing(path) as aside:  # first, so that a folder that can't be written is reported before the work
-        if isinstance(model, keras.Model):
-            model = plain(model) if is_detector(model) else flattened(model)
-            if precision == "int8":
-                model = _quantized(model, calibration, refine_steps)
-        file = unpack(_to_flatbuffer(model, precision))
-        merge_groups(file)
-        shorten_names(file)
-        if about:
-            mediapipe.embed(file, about, labels)
-        content = pack(file)
-        if about:
-            content = metadata.attach(content, about, labels or ())
-        aside.write_bytes(content)
+        left = []
+        if precision == "int8":
+            content, left = int8_file(model, names, calibration, refine_steps, io, decode, about)
+        elif precision == "int16x8":
+            content = wide_file(model, names, calibration, io, decode)
+        else:
+            content = to_flatbuffer(serving(model, decode, names), name, precision)
+        if left:
+            _say(model, left, strict)
+        aside.write_bytes(_finished(content, about, labels, left))
         litert.run_cpu(aside)
     return path
 
 
-def _quantized(model, calibration, refine_steps):
-    from ...training.quantization.aware import calibrate, quantize_aware
-
-    calibration = list(calibration)
-    quantized = calibrate(quantize_aware(model, calibration), calibration)
-    if not refine_steps:
-        return quantized
-    from ...training.quantization.refinement import augmented, refine
-
-    return refine(quantized, model, augmented(calibration), refine_steps)
+def _check_options(precision, io):
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}. Received: precision={precision!r}")
+    if io not in IO[precision]:
+        takes = [name for name, known in IO.items() if io in known]
+        other = f'; io="{io}" is for {" and ".join(takes)}' if takes else ""
+        raise ValueError(f"io of {precision} must be one of {', '.join(IO[precision])}. Received: io={io!r}{other}")
 
 
-def reference(model):
-    """Return a function of a batch (1, H, W, 3) to {name: array}: the file's outputs, computed by Keras."""
-    serve = _exported(model)
-    return lambda x: {name: np.asarray(value) for name, value in serve(ops.convert_to_tensor(x, "float32")).items()}
+def _rounds_itself(model):
+    """Whether a tf-keras model was made by tensorflow-model-optimization's own quantization-aware training."""
+    layers = () if isinstance(model, keras.Model) else model.layers
+    return any(type(layer).__name__.startswith("Quantize") for layer in layers)
 
 
-def _exported(model):
-    """Return the function that the file computes: of a KerasTensor or tf.Tensor to {output's name: tensor}."""
-    if not is_detector(model):
-        names = [f"output_{i}" for i in range(len(model.outputs))]
-        return lambda x: dict(zip(names, keras.tree.flatten(model(x, training=False)), strict=True))
-    parts = [part for head in _raw_heads(model) for part in head.input]
-    network = keras_of(model).Model(model.inputs, parts)
-    grid = model.anchors.grid()
-
-    def serve(x):
-        parts = network(x, training=False)
-        boxes = ops.concatenate([ops.reshape(b, (1, -1, 4)) for b in parts[0::2]], axis=1)
-        depth = 1 + len(model.class_names)
-        scores = ops.concatenate([ops.reshape(s, (1, -1, depth)) for s in parts[1::2]], axis=1)
-        return {"boxes": decode_boxes(boxes, grid), "scores": decode_scores(scores)}
-
-    return serve
+def _say(model, left, strict):
+    """Tell which layers stay in floats and why."""
+    text = f"{model.name}: layers that stay in floats, as TFLite or this library has no int8 form of them: "
+    text += ", ".join(left)
+    if strict:
+        raise ValueError(f"{text}; replace them, or leave strict out")
+    log.warning(text)
 
 
-def _raw_heads(model):
-    if isinstance(model, Detector):
-        return [layer for layer in model.layers if isinstance(layer, RawHead)]
-    from ...training.quantization.aware import unwrap
-
-    return [layer for layer in model.layers if isinstance(getattr(unwrap(layer), "operation", None), RawHead)]
-
-
-def _to_flatbuffer(model, precision):
-    serve, shape = _exported(model), (1, *model.inputs[0].shape[1:])
-    signature = [tf.TensorSpec(shape, tf.float32, "image")]
-    module = tf.Module()
-    module.serve = tf.function(serve, input_signature=signature, autograph=False)
-    # What it reads alone: saving a tf-keras model would save every layer's functions and the training's variables too.
-    module.variables_read = module.serve.get_concrete_function().variables
-    with tempfile.TemporaryDirectory() as folder, _without_gradients():
-        # Each rounding of a quantized model has a custom gradient; tracing them takes minutes and none is used.
-        plain_save = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-        tf.saved_model.save(module, folder, signatures=module.serve, options=plain_save)
-        try:
-            return convert_saved_model(folder, precision)
-        except RuntimeError as e:
-            raise RuntimeError(f"TensorFlow can't convert {model.name} to {precision} ({e})") from e
-
-
-@contextmanager
-def _without_gradients():
-    """Silence TensorFlow's warning that gradients were not saved, which is expected here."""
-    logger = logging.getLogger("absl")
-    logger.addFilter(_is_other_warning)
-    try:
-        yield
-    finally:
-        logger.removeFilter(_is_other_warning)
-
-
-def _is_other_warning(record):
-    return "unsaved custom gradients" not in record.getMessage()
-
-
-def _settings(model, precision, labels, layout):
-    """Return the settings that the file carries; None for a model that is neither a detector nor has labels."""
-    height, width = model.inputs[0].shape[1:3]
-    how = {"height": height, "width": width, "colors": "RGB", "mean": 0.0, "scale": 1 / 255}
-    about = {"model": model.name, "precision": precision}
-    if is_detector(model):
-        how |= {"resize": "letterbox", "fill": FILL}
-        thresholds = {"score_threshold": 0.25, "iou_threshold": 0.5}
-        return {"task": "detection", **about, "input": how, "boxes": "cyxhw", **thresholds}
-    if labels is None:
-        return None
-    if len(model.outputs) != 1 or tuple(model.outputs[0].shape[1:]) != (len(labels),):
-        shapes = [tuple(output.shape) for output in model.outputs]
-        raise ValueError(f"labels name the classes of a classifier. Received: {len(labels)} labels, outputs {shapes}")
-    if layout not in LAYOUTS:
-        raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}. Received: layout={layout!r}")
-    if layout == "timm":
-        mean, deviation = np.array(IMAGENET)
-        how |= {"mean": (255 * mean).tolist(), "scale": (1 / (255 * deviation)).tolist()}
-    about |= {"scores": "logits" if gives_logits(model) else "probabilities", "score_threshold": 0.0}
-    return {"task": "classification", **about, "input": how | {"resize": "crop", "fill": 0}}
+def _finished(content, about, labels, left):
+    """The bytes of the converter's file, made ready for GPUs, small, and told what it is."""
+    file = unpack(content)
+    merge_groups(file)
+    shorten_names(file)
+    if about:
+        mediapipe.embed(file, about, labels)
+    content = pack(file)
+    if left:
+        about = {**(about or {"task": "other", "precision": "int8"}), "float_layers": left}
+    return metadata.attach(content, about, labels or ()) if about else content

@@ -10,6 +10,7 @@ again: a user's script without `if __name__ == "__main__":` would convert, and t
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -22,12 +23,15 @@ MODELS, PATIENCE = 8, 20  # models that a process converts, and seconds that it 
 _lock, _idle = threading.Lock(), None
 
 
-def convert_saved_model(folder, precision):
+def convert_saved_model(folder, precision, io=("float32", "float32"), calibration=None):
     """Convert a SavedModel to a .tflite file.
 
     Args:
         folder: the SavedModel.
-        precision: "float32", "float16", "dynamic" or, for a quantized model, "int8".
+        precision: "float32", "float16", "dynamic", "int8" or "int16x8".
+        io: the type of inputs and outputs that are numbers: (of inputs, of outputs).
+        calibration: None for a model that rounds itself, where the precision is of integers; otherwise an .npz file,
+            for each input, by its name, an array of samples, each of the input's shape.
 
     Returns:
         The bytes of the file.
@@ -40,7 +44,7 @@ def convert_saved_model(folder, precision):
     with _lock:
         for _ in range(TRIES):
             converter, _idle = _idle if _idle and _idle.waits() else _Converter(), None
-            reason = converter.ask(str(folder), precision, str(output))
+            reason = converter.ask(str(folder), precision, io, calibration and str(calibration), str(output))
             if reason is not None:
                 break
             reason = f"its process ended with status {converter.end()}"
@@ -86,7 +90,8 @@ class _Converter:
         return self._process.wait()
 
 
-def _convert(folder, precision, output):
+def _convert(folder, precision, io, calibration, output):
+    import numpy as np
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_saved_model(folder)
@@ -94,11 +99,29 @@ def _convert(folder, precision, output):
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if precision == "float16":
         converter.target_spec.supported_types = [tf.float16]
+    if precision == "int16x8":
+        wide = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        converter.target_spec.supported_ops = [wide, tf.lite.OpsSet.TFLITE_BUILTINS]
+    if calibration:
+        with np.load(calibration) as file:
+            arrays = dict(file)
+        count = min(map(len, arrays.values()))
+        converter.representative_dataset = lambda: ({n: a[i] for n, a in arrays.items()} for i in range(count))
+    converter.inference_input_type, converter.inference_output_type = (getattr(tf, name) for name in io)
     try:
         Path(output).write_bytes(converter.convert())
     except Exception as e:  # the converter's own errors are plain Exceptions of many lines
-        return (str(e) or type(e).__name__).splitlines()[0]
+        return _reason(e)
     return ""
+
+
+def _reason(error):
+    """The reason that an error of the converter gives, in one line."""
+    text = str(error) or type(error).__name__
+    missing = re.findall(r"'?(tf\.[A-Za-z0-9_]+)'? op is neither a custom op nor a flex op", text)
+    if missing:
+        return f"TFLite has no operation for {', '.join(sorted(set(missing)))}"
+    return text.splitlines()[0]
 
 
 def _main():

@@ -1,75 +1,52 @@
-"""Quantization-aware training with tensorflow-model-optimization (tfmot): a Keras 3 model in, a tf-keras model out.
+"""Quantization-aware training: a Keras 3 model in, one out that rounds as its int8 file will.
 
-tfmot takes functional tf-keras models alone, and of their layers only those that it knows. So the model is flattened
-and translated first, and every layer gets tfmot's wrapper here with a configuration of ours, by what becomes of it in
-an int8 file; `kinds` says it for each layer class:
-
-    a kernel        a scale per channel
-    an output       a scale of its own, except where a batch-norm or a fused activation follows a convolution; tensors
-                    that are concatenated share one
-    nothing         max-pooling, padding, slices, nearest resize: they keep their input's scale
+The model is flattened first. Then every kernel is rounded by channel (`quantizers.QuantizedLayer`), and outputs to the
+256 steps of a range (`quantizers.FakeQuant`), where `placement` says; `kinds` and `activations` say what is known of
+each layer. A layer that they don't know is computed in floats, its output rounded.
 """
 
 from collections.abc import Iterable
 
 import keras
 import numpy as np
-import tensorflow as tf
-import tensorflow_model_optimization as tfmot
-import tf_keras
 
-from ...detection.detector import Detector, detect
-from ...detection.heads import RawHead
-from ...detection.losses import default_loss
-from ...graph import activation_name, followers, inputs_of, operation_of
+from ...detection.anchors import Anchors
+from ...detection.detector import Detector
+from ...detection.heads import remembered
+from ...detection.training import DetectorTraining
+from ...graph import copied, fed, operation_of, rebuilt_graph, with_weights
+from ...precision import PLAIN, policy
+from .activations import ACTIVATIONS, SteppedActivation, activation_of
 from .calibration import checked
-from .equalization import Gated, equalized
+from .equalization import equalized
 from .flattening import flattened
-from .kinds import activation_of, kind_of
-from .quantizers import LayerQuantization, Range, RangeQuantizer, UnitQuantizer, output_quantizer
-from .translation import translate, twin_class
-
-SATURATED_LOGIT = 8.0  # a raw score beyond means 0 or 1, as far as 8 bits go
-EQUALIZED = (-1.0, 1.0)  # the range of a value that is multiplied by its gate
+from .kinds import kind_of
+from .placement import placed
+from .quantizers import FakeQuant, QuantizedLayer, register
 
 
-class QuantizedLayer(tfmot.quantization.keras.QuantizeWrapperV2):
-    """tfmot's wrapper without AutoGraph, which has nothing to rewrite in it and takes most of the time of tracing."""
+@register
+class QuantizedDetector(DetectorTraining, keras.Model):
+    """A `Detector` under quantization-aware training; it trains, is saved, cloned and detects as its original does.
 
-    call = tf.autograph.experimental.do_not_convert(tfmot.quantization.keras.QuantizeWrapperV2.call)
+    Args:
+        inputs: the image.
+        outputs: the raw heads, which remember the detector's anchors and classes.
+        name: the model's name.
+    """
 
-
-class QuantizedDetector(tf_keras.Model):
-    """A `Detector` under quantization-aware training; it trains and detects as its original does."""
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self._mean_loss = tf_keras.metrics.Mean("loss")
-
-    def compile(self, optimizer="adam", loss=None, **kwargs):
-        """Compile as `tf_keras.Model.compile` does; the default loss is `default_loss`."""
-        super().compile(optimizer=optimizer, **kwargs)
-        self._yolo_loss = loss or default_loss(self.anchors, len(self.class_names))
-
-    @property
-    def metrics(self):
-        return [self._mean_loss]
-
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None):
-        loss = self._yolo_loss(y, y_pred)
-        self._mean_loss.update_state(loss)
-        return loss
-
-    def compute_metrics(self, x, y, y_pred, sample_weight):
-        return self.get_metrics_result()
-
-    def detect(self, images, score_threshold=0.25, iou_threshold=0.5, **options):
-        """Find objects as `Detector.detect` does."""
-        return detect(self.predict_on_batch, self.anchors, images, score_threshold, iou_threshold, **options)
+    def __init__(self, inputs, outputs, name=None, **kwargs):
+        super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)
+        about = remembered(outputs)
+        self.anchors, self.class_names = Anchors.from_config(about["anchors"]), tuple(about["classes"])
 
 
-def quantize_aware(model: keras.Model, images: Iterable[np.ndarray] | None = None) -> tf_keras.Model:
-    """Build a tf-keras model that computes as the model's int8 file will, for training or `calibrate`.
+@policy(PLAIN)
+def quantize_aware(model: keras.Model, images: Iterable[np.ndarray] | None = None) -> keras.Model:
+    """Build a model that computes as the model's int8 file will, for training or `calibrate`.
+
+    It is a Keras 3 model like any other: compiled, fitted, saved, loaded and cloned. It computes in float32, also where
+    `model` has mixed precision: 16-bit floats have no room for steps of 8 bits.
 
     Args:
         model: a functional or sequential Keras 3 model, which may hold others; it is left as it is. A `Detector` gives
@@ -79,12 +56,11 @@ def quantize_aware(model: keras.Model, images: Iterable[np.ndarray] | None = Non
             scaled.
 
     Returns:
-        A functional tf-keras model with fake quantization and the weights of `model`. Its ranges are unset until it
-        has been trained or calibrated.
+        A functional Keras 3 model with the weights of `model`. Its ranges are unset until it has been trained or
+        calibrated.
 
     Raises:
-        ValueError: for a model that is not functional, and for a layer that can't be quantized, naming it and what to
-            use instead.
+        ValueError: for a model that is not functional, and for one that is quantization-aware already.
 
     Example:
         >>> import keras, numpy as np
@@ -97,36 +73,51 @@ def quantize_aware(model: keras.Model, images: Iterable[np.ndarray] | None = Non
         >>> quantized(images).shape
         TensorShape([8, 30, 30, 4])
     """
+    if is_quantized(model):
+        raise ValueError(f"{model.name}: quantize_aware made it already; train, calibrate or convert it as it is")
     flat = flattened(model)
     if images is not None:
         flat = equalized(flat, checked(images, model))
-    quantizers = _output_quantizers(flat)
+    places = placed(flat)
 
-    def annotate(layer, operation):
-        kind, activation = kind_of(operation), activation_of(operation)
-        if activation.twin and not kind.kernel:
-            layer = twin_class(activation.twin)(name=layer.name)
-        # What the translation adds, an input's layer and inner activations, are not operations of the model.
-        output = quantizers[operation] if operation in quantizers else _quantizer(operation, [], Range())
-        quantization = LayerQuantization(kind.kernel, kind.channel_axes, output)
-        return QuantizedLayer(layer, quantization)
+    def rounded(operation, y):
+        if operation not in places:
+            return y
+        quantizer, options = places[operation]
+        return keras.tree.map_structure(lambda x: quantizer(x, **options), y)
 
-    quantized = translate(flat, annotate)
+    def make(operation):
+        compute = _quantized(operation)
+        return lambda *args, **kwargs: rounded(operation, compute(*args, **kwargs))
+
+    quantized = rebuilt_graph(flat, make, start=lambda x, y: rounded(operation_of(x), y))
     if isinstance(model, Detector):
-        quantized = QuantizedDetector(quantized.inputs, quantized.outputs, name=model.name)
-        quantized.anchors = model.anchors
-    if hasattr(model, "class_names"):
+        quantized = QuantizedDetector(quantized.input, quantized.outputs, name=model.name)
+    elif hasattr(model, "class_names"):
         quantized.class_names = model.class_names
     return quantized
 
 
-def calibrate(quantized: tf_keras.Model, images: Iterable[np.ndarray]) -> tf_keras.Model:
+def _quantized(operation):
+    """A function that computes an operation as an int8 kernel does."""
+    kind, (activation, options) = kind_of(operation), activation_of(operation)
+    if kind.kernel:
+        made, weights = copied(operation, operation.name)
+        made.build(operation.input.shape)
+        return with_weights(QuantizedLayer(made, kind.kernel, kind.channel_axes), weights)
+    if ACTIVATIONS[activation].steps and not getattr(operation, "weights", None):
+        return SteppedActivation(activation, options, name=operation.name)
+    return with_weights(*copied(operation, operation.name))
+
+
+def calibrate(quantized: keras.Model, images: Iterable[np.ndarray]) -> keras.Model:
     """Set the ranges of a model from `quantize_aware` without training it: post-training quantization.
 
     Args:
         quantized: the model; its ranges are changed, its weights are not.
         images: input batches (N, height, width, channels), some dozens of real images, of the values that the model
-            takes: 0..1 for a detector; 0..1, or those of `preprocess_input`, for a backbone of cspkeras.
+            takes: 0..1 for a detector; 0..1, or those of `preprocess_input`, for a backbone of cspkeras. For a model of
+            several inputs, batches of what that takes.
 
     Returns:
         `quantized`.
@@ -139,113 +130,29 @@ def calibrate(quantized: tf_keras.Model, images: Iterable[np.ndarray]) -> tf_ker
         >>> quantized = calibrate(quantize_aware(detector), [images])  # doctest: +SKIP
         >>> quantized.detect(images)  # doctest: +SKIP
     """
-    norms = [layer for layer in quantized.layers if isinstance(unwrap(layer), tf_keras.layers.BatchNormalization)]
-    trainable = [norm.trainable for norm in norms]
-    ranges = {quantizer.range for quantizer in range_quantizers(quantized)}
-    step = tf.function(lambda x: quantized(x, training=True), reduce_retracing=True, autograph=False)
+    quantizers = quantizers_of(quantized)
     try:
-        for norm in norms:
-            norm.trainable = False
-        for range_ in ranges:
-            range_.widens = True
+        for quantizer in quantizers:
+            quantizer.calibrates = quantizer.moves
         for batch in checked(images, quantized):
-            step(tf.convert_to_tensor(batch, "float32"))
+            quantized(fed(quantized, keras.tree.flatten(batch)), training=False)
     finally:
-        for norm, before in zip(norms, trainable, strict=True):
-            norm.trainable = before
-        for range_ in ranges:
-            range_.widens = False
+        for quantizer in quantizers:
+            quantizer.calibrates = False
     return quantized
 
 
-def range_quantizers(quantized):
-    """Return the `RangeQuantizer`s of the layers' outputs."""
-    found = map(output_quantizer, quantized.layers)
-    return [quantizer for quantizer in found if isinstance(quantizer, RangeQuantizer)]
-
-
-def unwrap(layer):
-    """Return the layer inside tfmot's wrapper, or the layer itself."""
-    return layer.layer if isinstance(layer, QuantizedLayer) else layer
-
-
-def _output_quantizers(model):
-    """{operation: the quantizer of its output, or None}."""
-    after_each = followers(model)
-    heads = [operation for operation in model.operations if isinstance(operation, RawHead)]
-    ranges = {scores: Range(SATURATED_LOGIT) for head in heads for scores in _origins(inputs_of(head)[1])}
-    leaders = _share_ranges(model, after_each, ranges)
-    answers = {origin for x in model.outputs for origin in _origins(x)}
-    quantizers = {}
-    for operation in model.operations:
-        range_ = ranges.setdefault(operation, Range())
-        after = after_each.get(operation, [])
-        options = {}
-        if len(after) == 1:
-            value = isinstance(after[0], Gated) and activation_name(operation) == "linear"
-            options["limits"] = EQUALIZED if value else activation_of(after[0]).limits
-            if kind_of(after[0]).leaky:
-                options["leaky"] = ranges.setdefault(after[0], Range())
-        if operation in answers:
-            options["tail"] = 0  # the few far values may be the objects
-        leads = leaders.get(range_, operation) is operation
-        quantizers[operation] = _quantizer(operation, after, range_, leads, **options)
-    return quantizers
-
-
-def _quantizer(operation, following, range_, leads=True, **options):
-    """The quantizer of an operation's output, or None where it has no numbers of its own."""
-    kind, activation = kind_of(operation), activation_of(operation)
-    if kind.passes:
-        return None
-    if not kind.kernel and not kind.folds:
-        return UnitQuantizer() if activation.unit else RangeQuantizer(range_, leads, **options)
-    linear = activation_name(operation) == "linear"
-    if activation.fused or (linear and len(following) == 1 and _fuses(kind, following[0])):
-        return None
-    return RangeQuantizer(range_, leads, **options)
-
-
-def _origins(x):
-    """The operations whose numbers a tensor holds."""
-    operation = operation_of(x)
-    if not kind_of(operation).passes:
-        return [operation]
-    return [origin for y in inputs_of(operation) for origin in _origins(y)]
-
-
-def _share_ranges(model, followers, ranges):
-    """Give tensors that are concatenated one `Range` in `ranges`; return {`Range`: the operation that moves it}.
-
-    An input of only one concatenation takes the range of that; in a dense block all take that of the last one.
-    """
-    leaders = {}
-    for operation in reversed(model.operations):
-        if not kind_of(operation).joins:
-            continue
-        range_ = ranges.setdefault(operation, Range())
-        leaders.setdefault(range_, operation)
-        for x in inputs_of(operation):
-            for origin in _origins(x):
-                if len(_concatenations(origin, followers)) == 1:
-                    ranges[origin] = range_
-    return leaders
-
-
-def _concatenations(operation, followers):
-    """The concatenations that take an operation's output as it is."""
-    found = set()
-    for follower in followers.get(operation, []):
-        if kind_of(follower).joins:
-            found.add(follower)
-        elif kind_of(follower).passes:
-            found |= _concatenations(follower, followers)
+def quantizers_of(quantized):
+    """Return all `FakeQuant` layers of a quantization-aware model, those inside of activations too."""
+    found = []
+    for layer in quantized.layers:
+        if isinstance(layer, SteppedActivation):
+            found += layer.quantizers
+        elif isinstance(layer, FakeQuant):
+            found.append(layer)
     return found
 
 
-def _fuses(kind, follower):
-    """Whether an int8 kernel computes a layer of a `Kind` and its follower in one step."""
-    following = kind_of(follower)
-    if following.folds:
-        return bool(kind.kernel)
-    return not following.kernel and activation_of(follower).fused
+def is_quantized(model):
+    """Whether a model comes from `quantize_aware`."""
+    return isinstance(model, keras.Model) and any(isinstance(layer, FakeQuant) for layer in model.layers)

@@ -86,7 +86,7 @@ def _splittable(model):
         found = []
         for follower in after.get(operation, []):
             padded = isinstance(follower, keras.layers.ZeroPadding2D)
-            plain = kind_of(follower).channel_axes and getattr(follower, "groups", 1) == 1
+            plain = -1 in kind_of(follower).channel_axes and getattr(follower, "groups", 1) == 1
             those = convolutions(follower) if padded else [follower] if plain else None
             if those is None:
                 return None
@@ -133,7 +133,7 @@ def _scales(following, model, images, max_noise):
 
 def _noise(conv, step, count, total, squares):
     """Noise over signal in a convolution's median channel, of rounding its input to steps twice."""
-    summed = tuple(range(4 - kind_of(conv).channel_axes))
+    summed = tuple(range(4 - len(kind_of(conv).channel_axes)))
     noise = 2 * step**2 / 12 * np.square(keras.ops.convert_to_numpy(conv.kernel)).sum(summed).ravel()
     signal = squares / count - (total / count) ** 2
     return float(np.median(np.sqrt(noise / np.maximum(signal, 1e-12))))

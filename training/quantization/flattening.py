@@ -1,20 +1,24 @@
-"""A user's functional model as the flat graph of plain layers that `aware` and `translation` work on."""
+"""A functional Keras 3 model as one graph of plain layers: what `aware` works on."""
 
+import re
 from collections import Counter
 
 import keras
 
 from ...graph import copied, functional_graph, is_shared, rebuilt_graph, run_graph, with_weights
-from ...precision import plain
-from .kinds import kind_of
+from ...precision import PLAIN, plain, policy
+from .kinds import KINDS, kind_of
 
 
+@policy(PLAIN)
 def flattened(model):
     """Return the same computation without models inside the model, shared layers, and layers made of others.
 
     Layers that do something in training alone (dropout, noise, random images) are left out, a separable convolution
-    becomes its two, `Normalization` a `Rescaling`, `UpSampling2D` an `Upsample`, mixed precision float32. A layer that
-    is called twice becomes two of equal weights, which further training may tell apart.
+    becomes its two, `Normalization` a `Rescaling`, `UpSampling2D` an `Upsample`, mixed precision float32, an activation
+    inside of a convolution or dense layer a layer of its own, `{name}_activation`, and a layer of the user's that is
+    made of other layers those. A layer that is called twice becomes two of equal weights, which further training may
+    tell apart.
 
     Args:
         model: a functional or sequential `keras.Model`.
@@ -29,28 +33,81 @@ def flattened(model):
     _graph(model)  # here, since a model of another kind has no configuration either
     model = plain(model)
     graph = _graph(model)
-    if graph is model and not any(map(_changes, model.operations)):
+    name = plain_name(model.name)
+    if graph is model and name == model.name and not any(map(_changes, model.operations)):
         return model
-    return rebuilt_graph(graph, _maker(Counter(x.name for x in graph.inputs)), model.name)
+    return rebuilt_graph(graph, _maker(Counter(x.name for x in graph.inputs)), name)
+
+
+def plain_name(name):
+    """Return a name in letters that TensorFlow takes, which are those of ASCII."""
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
+    return name if name[0].isalnum() else f"layer{name}"
 
 
 def _graph(model):
     """The functional model that a model is or holds."""
     if (graph := functional_graph(model)) is None:
         raise ValueError(
-            f"only functional models can be quantized. Received: {type(model).__name__} {model.name!r}; build it as "
-            "keras.Model(inputs, outputs), and call it inside others on their tensors"
+            f"only functional models can be quantized layer by layer. Received: {type(model).__name__} {model.name!r}; "
+            "build it as keras.Model(inputs, outputs), and call it inside others on their tensors"
         )
     return graph
 
 
 def _changes(operation):
     kind = kind_of(operation)
-    return isinstance(operation, keras.Model) or kind.training_only or kind.rewrite or is_shared(operation)
+    changes = isinstance(operation, keras.Model) or kind.training_only or kind.rewrite or is_shared(operation)
+    changes = changes or plain_name(operation.name) != operation.name
+    return changes or _activates_inside(operation) or _is_made_of_layers(operation)
+
+
+def _activates_inside(operation):
+    """Whether a layer ends in an activation that is to be a layer of its own."""
+    if not any(weight.name.endswith("kernel") for weight in getattr(operation, "weights", ())):
+        return False
+    return getattr(getattr(operation, "activation", None), "__name__", "linear") != "linear"
+
+
+def _is_made_of_layers(operation):
+    """Whether a layer is none of Keras' or ours, and all its weights are those of layers that it holds."""
+    inside = getattr(operation, "_layers", None)
+    if not inside or type(operation).__module__.startswith("keras.src.layers") or type(operation) in KINDS:
+        return type(operation) is keras.layers.MultiHeadAttention
+    own = {id(v) for v in operation.variables} - {id(v) for layer in inside for v in layer.variables}
+    return not own
+
+
+def _inside(operation):
+    """The graph of a layer that is made of others; None where it can't be seen, as it depends on the values."""
+    try:
+        inputs = keras.tree.map_structure(
+            lambda x: keras.Input(batch_shape=x.shape, dtype=x.dtype), _arguments(operation)
+        )
+        outputs = operation.call(*inputs)
+        return keras.Model(keras.tree.flatten(inputs), outputs, name=operation.name)
+    except Exception:  # whatever a user's layer raises on tensors without values
+        return None
+
+
+def _arguments(operation):
+    (node,) = operation._inbound_nodes
+    if node.arguments.kwargs and any(keras.tree.flatten(list(node.arguments.kwargs.values()))):
+        raise ValueError("called with arguments by name")
+    return node.arguments.args
 
 
 def _maker(taken, prefix=""):
     """A function for `run_graph` that makes a new layer for each call; `taken` counts the names that are used."""
+
+    def renamed(name):
+        name = plain_name(name)
+        name = name if name not in taken else f"{prefix}{name}"
+        taken[name] += 1
+        if taken[name] > 1:
+            name = f"{name}_{taken[name]}"
+            taken[name] += 1
+        return name
 
     def make(operation):
         kind = kind_of(operation)
@@ -59,11 +116,16 @@ def _maker(taken, prefix=""):
         if isinstance(operation, keras.Model):
             inside = _graph(operation)
             return lambda *args, **_: run_graph(inside, args, _maker(taken, f"{operation.name}_"))
-        name = operation.name if operation.name not in taken else f"{prefix}{operation.name}"
-        taken[name] += 1
-        if taken[name] > 1:
-            name = f"{name}_{taken[name]}"
-            taken[name] += 1
-        return kind.rewrite(operation, name) if kind.rewrite else with_weights(*copied(operation, name))
+        if _is_made_of_layers(operation) and (inside := _inside(operation)):
+            return lambda *args, **_: run_graph(inside, args, _maker(taken, f"{operation.name}_"))
+        name = renamed(operation.name)
+        if not _activates_inside(operation):
+            return kind.rewrite(operation, name) if kind.rewrite else with_weights(*copied(operation, name))
+        if kind.rewrite:
+            linear = kind.rewrite(operation, name)
+        else:
+            linear = with_weights(*copied(operation, name, activation="linear"))
+        activation = keras.layers.Activation(operation.activation, name=renamed(f"{operation.name}_activation"))
+        return lambda *args, **kwargs: activation(linear(*args, **kwargs))
 
     return make

@@ -1,14 +1,12 @@
 """Find where a quantized model loses accuracy: each layer's output in 8 bits against that in floats."""
 
-import math
-
 import keras
 import numpy as np
-import tensorflow as tf
-import tf_keras
+from keras import ops
 
+from ...graph import operation_of
 from .flattening import flattened
-from .quantizers import RangeQuantizer, output_quantizer
+from .quantizers import FakeQuant
 
 
 def layer_errors(quantized, model, images):
@@ -28,22 +26,24 @@ def layer_errors(quantized, model, images):
         ValueError: where there are no images.
     """
     model = flattened(model)
-    outputs = {operation.name: operation.output for operation in model.operations if not _several(operation)}
-    measured = {}
-    for layer in quantized.layers:
-        quantizer = output_quantizer(layer)
-        name = layer.name.removeprefix("quant_").removesuffix("_activation")
-        if quantizer and name in outputs:
-            measured[name] = layer, quantizer  # of a convolution and its activation the latter, which comes later
-    exact = keras.Model(model.inputs, [outputs[name] for name in measured])
-    rounded = tf_keras.Model(quantized.inputs, [layer.output for layer, _ in measured.values()])
+    exact_of = {operation.name: operation.output for operation in model.operations if not _several(operation)}
+    measured = {}  # name: the quantizer, how it is called, its output
+    for quantizer in (layer for layer in quantized.layers if isinstance(layer, FakeQuant)):
+        for options, taken, given in _calls(quantizer):
+            name = operation_of(taken).name
+            if name in exact_of:
+                # Of a convolution and its activation the latter, which comes later.
+                measured[name.removesuffix("_activation")] = quantizer, options, exact_of[name], given
+    exact = keras.Model(model.inputs, [wanted for _, _, wanted, _ in measured.values()])
+    rounded = keras.Model(quantized.inputs, [given for *_, given in measured.values()])
     sums = np.zeros((len(measured), 3))
     for batch in images:
-        answers = zip(exact([batch], training=False), rounded(batch, training=False), measured.values(), strict=True)
-        for row, (wanted, answered, (_, quantizer)) in zip(sums, answers, strict=True):
-            wanted = _clipped(wanted, quantizer)
-            own = quantizer(wanted, False, {})
-            row += [np.square(np.float64(x)).sum() for x in (own - wanted, answered - wanted, wanted)]
+        taken = keras.tree.flatten(batch)
+        answers = zip(exact(taken, training=False), rounded(taken, training=False), measured.values(), strict=True)
+        for row, (wanted, answered, (quantizer, options, *_)) in zip(sums, answers, strict=True):
+            wanted = _clipped(wanted, quantizer, options)
+            own = quantizer(wanted, **options)
+            row += [float(ops.sum(ops.square(x))) for x in (own - wanted, answered - wanted, wanted)]
     if not sums.any():
         raise ValueError("a report of the layers' errors needs at least one batch of images; received none")
     added, arriving, _ = np.sqrt(sums / np.maximum(sums[:, 2:], 1e-12)).T
@@ -54,12 +54,19 @@ def layer_errors(quantized, model, images):
     return sorted(rows, key=lambda row: -row["added"])
 
 
-def _clipped(x, quantizer):
+def _calls(quantizer):
+    """Yield each call of a quantizer in its model: the options, the tensor that it takes and that which it gives."""
+    for node in quantizer._inbound_nodes:
+        yield node.arguments.kwargs, node.input_tensors[0], node.output_tensors[0]
+
+
+def _clipped(x, quantizer, options):
     """Clip values to the range that later layers can distinguish."""
-    if not isinstance(quantizer, RangeQuantizer):
-        return x
-    fixed = quantizer.range.fixed or math.inf
-    return tf.clip_by_value(tf.clip_by_value(x, *quantizer.limits), -fixed, fixed)
+    low, high = (options.get(end) for end in ("low", "high"))
+    if quantizer.fixed:
+        low, high = quantizer.fixed
+    low, high = -np.inf if low is None else low, np.inf if high is None else high
+    return ops.clip(x, low, high)
 
 
 def _several(operation):

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 import keras
 import numpy as np
 import tensorflow as tf
-import tf_keras
 from keras import ops
 
 from ...detection.boxes import flatten_heads
 from ...graph import is_detector
 from ..data.examples import DetectionData, Example
-from .aware import SATURATED_LOGIT, range_quantizers
+from .aware import quantizers_of
+from .placement import SATURATED_LOGIT
 
 RANGE_RATE = 0.01  # share of itself by which a range's end moves in the first steps, at most
 SLOPE_DECAY, SQUARE_DECAY = 0.9, 0.99  # of the moving averages of the ranges' slopes and of their squares
@@ -21,12 +21,12 @@ BACKGROUND = 0.02  # weight of a prediction that finds nothing, against 1 for a 
 
 
 def refine(
-    quantized: tf_keras.Model,
+    quantized: keras.Model,
     model: keras.Model,
     batches: Iterable[np.ndarray],
     steps: int = 200,
     learning_rate: float = 5e-5,
-) -> tf_keras.Model:
+) -> keras.Model:
     """Train a calibrated model on the answers of the model that it comes from; no labels are needed.
 
     The weights of small networks can make up for some of the accuracy that 8 bits cost. Afterwards the ranges are
@@ -53,19 +53,20 @@ def refine(
         >>> quantized = refine(quantized, detector, batches, steps=200)  # doctest: +SKIP
     """
     distance = _detector_distance(model) if is_detector(model) else _distance
-    cosine = tf_keras.optimizers.schedules.CosineDecay
-    optimizer, range_rate = tf_keras.optimizers.Adam(cosine(learning_rate, steps)), cosine(RANGE_RATE, steps)
-    weights, ranges = quantized.trainable_weights, _ranges(quantized)
+    cosine = keras.optimizers.schedules.CosineDecay
+    optimizer, range_rate = keras.optimizers.Adam(cosine(learning_rate, steps)), cosine(RANGE_RATE, steps)
+    weights = quantized.trainable_weights
     optimizer.build(weights)  # in its first step TensorFlow would trace it twice
-    ends = [end for range_ in ranges for end in range_.variables(None)[:2]]
+    variables = [weight.value for weight in weights]
+    ends = [end.value for quantizer in quantizers_of(quantized) for end in quantizer.ends]
     slope, square = tf.Variable(tf.zeros(len(ends))), tf.Variable(tf.zeros(len(ends)))
 
     @tf.function(reduce_retracing=True, autograph=False)
     def step(batch, wanted):
         with tf.GradientTape() as tape:
             tape.watch(ends)
-            loss = distance(wanted, tf.nest.flatten(quantized(batch, training=False)))
-        gradients, slopes = tape.gradient(loss, (weights, ends), unconnected_gradients="zero")
+            loss = distance(wanted, keras.tree.flatten(quantized(batch, training=False)))
+        gradients, slopes = tape.gradient(loss, (variables, ends), unconnected_gradients="zero")
         # Ranges differ by powers of ten: each moves by a share of itself, where the slopes of many steps agree.
         slopes = tf.stack(slopes) * tf.stack(ends)
         slope.assign(SLOPE_DECAY * slope + (1 - SLOPE_DECAY) * slopes)
@@ -73,10 +74,10 @@ def refine(
         shares = range_rate(optimizer.iterations) * slope / (tf.sqrt(square) + 1e-9)
         for end, share in zip(ends, tf.unstack(shares), strict=True):
             end.assign(end * (1 - share))
-        optimizer.apply_gradients(zip(gradients, weights, strict=True))
+        optimizer.apply(gradients, weights)
 
     for batch in itertools.islice(batches, steps):
-        step(tf.constant(batch), tf.nest.flatten(model.predict_on_batch(batch)))
+        step(tf.constant(batch), keras.tree.flatten(model.predict_on_batch(batch)))
     if (done := int(optimizer.iterations)) < steps:
         raise ValueError(f"refinement needs a batch of images for each of {steps} steps; received {done}")
     return fix_ranges(quantized)
@@ -88,8 +89,8 @@ def fix_ranges(quantized):
     Returns:
         The model.
     """
-    for range_ in _ranges(quantized):
-        range_.moves = False
+    for quantizer in quantizers_of(quantized):
+        quantizer.moves = False
     return quantized
 
 
@@ -121,11 +122,6 @@ def augmented(images, seed=0):
     )
     for batch, _ in training_batches(data, shape[:2], min(BATCH, len(samples)), seed=seed):
         yield batch.numpy() * 255 / to_bytes + low
-
-
-def _ranges(quantized):
-    """The ranges that still move."""
-    return list(dict.fromkeys(q.range for q in range_quantizers(quantized) if q.range.moves))
 
 
 def _distance(wanted, answered):

@@ -1,13 +1,13 @@
-"""The optimizer of a recipe, for Keras 3's and tf-keras' models alike."""
+"""The optimizer of a recipe."""
 
-from ...graph import keras_of
+from keras import optimizers
 
 
 def make_optimizer(model, recipe):
     """Return the recipe's optimizer; its learning rate is a variable that a callback sets, see `schedules`."""
-    optimizers, options = keras_of(model).optimizers, {}
+    options = {}
     if recipe.accumulate > 1:
-        options["gradient_accumulation_steps"] = recipe.accumulate  # Keras 3 only
+        options["gradient_accumulation_steps"] = recipe.accumulate
     if recipe.clip_norm:
         # Each of TensorFlow's replicas clips its own gradients, before they are added up.
         strategy = getattr(model, "distribute_strategy", None)

@@ -1,20 +1,22 @@
-"""Translation to tf-keras, fake quantization, calibration."""
+"""Quantization-aware models: fake quantization, calibration, refinement."""
 
-import math
 import re
 
 import keras
 import numpy as np
 import pytest
+from every_layer import lively, noise
 from keras import layers
 from small_networks import small_detector
 
 import cspkeras
-from cspkeras.training.quantization.aware import calibrate, quantize_aware, unwrap
+from cspkeras.graph import followers
+from cspkeras.training.quantization.aware import QuantizedDetector, calibrate, is_quantized, quantize_aware
+from cspkeras.training.quantization.deployed import deployed
 from cspkeras.training.quantization.flattening import flattened
-from cspkeras.training.quantization.quantizers import UNLIMITED
+from cspkeras.training.quantization.kinds import kind_of
+from cspkeras.training.quantization.quantizers import FakeQuant, QuantizedLayer
 from cspkeras.training.quantization.refinement import augmented, refine
-from cspkeras.training.quantization.translation import translate
 
 IMAGES = np.random.default_rng(0).uniform(0, 1, (4, 64, 64, 3)).astype("float32")
 
@@ -39,65 +41,69 @@ def ordinary_layers():
     return keras.Model(image, layers.Dense(5, activation="softmax")(x), name="ordinary")
 
 
-def randomized(model):
-    """Batch-norms that are not the identity, so that a mistake in their weights shows."""
-    rng = np.random.default_rng(1)
-    for variable in model.weights:
-        if variable.path.rsplit("/")[-1] in ("gamma", "beta", "moving_mean", "moving_variance"):
-            variable.assign(rng.uniform(0.5, 1.5, variable.shape))
-    return model
+@pytest.fixture(scope="module")
+def lively_detector():
+    return lively(small_detector())
 
 
 @pytest.fixture(scope="module")
-def randomized_detector():
-    return randomized(small_detector())
-
-
-@pytest.fixture(scope="module")
-def quantized_detector(randomized_detector):
+def quantized_detector(lively_detector):
     """The quantization-aware detector; a test may change its ranges alone."""
-    return quantize_aware(randomized_detector)
+    return quantize_aware(lively_detector)
 
 
 @pytest.mark.integration
-def test_a_detector_translates_exactly(randomized_detector):
-    for theirs, ours in zip(outputs(translate(randomized_detector)), outputs(randomized_detector), strict=True):
+def test_a_detector_is_flattened_exactly(lively_detector):
+    for theirs, ours in zip(outputs(flattened(lively_detector)), outputs(lively_detector), strict=True):
         assert np.abs(theirs - ours).max() <= 1e-5 * max(1, np.abs(ours).max())
 
 
-def test_a_users_model_translates_exactly():
-    model = randomized(ordinary_layers())
+def test_a_users_model_is_flattened_exactly():
+    model = lively(ordinary_layers())
     images = IMAGES[:, :32, :32]
-    assert np.abs(outputs(translate(flattened(model)), images)[0] - outputs(model, images)[0]).max() < 1e-5
+    assert np.abs(outputs(flattened(model), images)[0] - outputs(model, images)[0]).max() < 1e-5
 
 
-@pytest.mark.parametrize("build", [cspkeras.CSPResNeXt50, cspkeras.CSPDarknet53Elastic, cspkeras.MobileNetV2])
+@pytest.mark.parametrize("build", [cspkeras.CSPResNeXt50, cspkeras.MobileNetV2])
 @pytest.mark.slow
-def test_backbones_translate_exactly(build):
+def test_backbones_are_flattened_exactly_and_deployed_as_they_are_quantized(build):
     model = build(include_top=False, input_shape=(64, 64, 3))
-    (theirs,), (ours,) = outputs(translate(flattened(model))), outputs(model)
+    (theirs,), (ours,) = outputs(flattened(model)), outputs(model)
     assert np.abs(theirs - ours).max() <= 1e-5 * np.abs(ours).max()
+    quantized = calibrate(quantize_aware(model), [IMAGES])
+    (rounded,), (in_the_file,) = outputs(quantized), outputs(lambda x: deployed(quantized)([x]))
+    assert noise(in_the_file, rounded) < 0.5 * noise(rounded, ours)
 
 
 @pytest.mark.integration
-def test_every_layer_is_wrapped(randomized_detector, quantized_detector):
-    inner = [layer for layer in quantized_detector.layers if not layer.name.startswith("quant_")]
-    assert [layer.name for layer in inner] == ["image"]
-    wrapped = {unwrap(layer).name for layer in quantized_detector.layers}
-    assert wrapped >= {layer.name for layer in randomized_detector.layers}
+def test_every_layer_is_there_and_every_kernel_is_rounded(lively_detector, quantized_detector):
+    assert isinstance(quantized_detector, QuantizedDetector)
+    assert is_quantized(quantized_detector) and not is_quantized(lively_detector)
+    found = {layer.name: layer for layer in quantized_detector.layers}
+    assert set(found) >= {layer.name for layer in lively_detector.layers}
+    with_kernel = {layer.name for layer in lively_detector.layers if kind_of(layer).kernel}
+    assert {name for name, layer in found.items() if isinstance(layer, QuantizedLayer)} == with_kernel
+    after = followers(quantized_detector)
+    assert all(isinstance(layer, FakeQuant) for layer in after[found["image"]])
 
 
 @pytest.mark.integration
-def test_calibration_sets_ranges_and_leaves_weights(randomized_detector, quantized_detector):
+def test_calibration_sets_ranges_and_leaves_weights(lively_detector, quantized_detector):
     def kept():
-        return {w.name: w.numpy() for w in quantized_detector.weights if "moving" in w.name or "kernel:" in w.name}
+        names = "kernel", "bias", "gamma", "beta", "moving_mean", "moving_variance"
+        return {w.path: np.array(w) for w in quantized_detector.weights if w.name in names}
 
     before = kept()
     calibrate(quantized_detector, [IMAGES[:2], IMAGES[2:]])
+    assert len(before) > 50
     for name, value in kept().items():
         np.testing.assert_array_equal(value, before[name], err_msg=name)
-    for ours, exact in zip(outputs(quantized_detector), outputs(randomized_detector), strict=True):
+    rounded = outputs(quantized_detector)
+    for ours, exact in zip(rounded, outputs(lively_detector), strict=True):
         assert 0 < np.abs(ours - exact).mean() < 0.05 * np.ptp(exact)
+    in_the_file = keras.tree.flatten(deployed(quantized_detector)([IMAGES]))
+    for found, ours in zip(in_the_file, rounded, strict=True):
+        assert np.abs(found - ours).mean() < 0.01 * np.ptp(ours), "batch-norms are part of the kernels there"
 
 
 NAN = np.where(np.arange(64)[:, None] == 5, np.float32(np.nan), IMAGES[:1])
@@ -131,56 +137,13 @@ def test_what_cannot_calibrate_is_told(case, uncalibrated):
     batches, message = WRONG[case]
     with pytest.raises(ValueError, match=re.escape(message)):
         calibrate(uncalibrated, batches)
-    assert all(layer.trainable for layer in uncalibrated.layers)
+    quantizers = [layer for layer in uncalibrated.layers if isinstance(layer, FakeQuant)]
+    assert quantizers and not any(quantizer.calibrates for quantizer in quantizers)
 
 
 def test_a_normalized_input_is_a_backbones_too_and_any_a_users(uncalibrated):
     calibrate(uncalibrated, [cspkeras.preprocess_input(IMAGES * 255, layout="timm")])
     calibrate(one_layer("mine"), [IMAGES * 255])
-
-
-@pytest.mark.slow
-def test_a_quantized_detector_trains_and_detects(make_detector):
-    quantized = quantize_aware(make_detector())
-    quantized.compile("adam")
-    boxes = np.tile(np.float32([[0.1, 0.2, 0.5, 0.6], [0, 0, 0, 0]]), (4, 1, 1))
-    target = {"boxes": boxes, "labels": np.tile(np.int32([1, -1]), (4, 1))}
-    losses = quantized.fit(IMAGES, target, batch_size=4, epochs=8, verbose=0).history["loss"]
-    assert losses[-1] < losses[0]
-    (found,) = quantized.detect([(IMAGES[0] * 255).astype("uint8")], score_threshold=0.0)
-    assert found["boxes"].shape[1] == 4 and len(found["boxes"]) == len(found["scores"]) > 0
-
-
-def test_an_operation_with_settings_is_named():
-    image = layers.Input((32, 32, 3))
-    with pytest.raises(ValueError, match="more than tensors"):
-        quantize_aware(keras.Model(image, image[..., :2]))
-
-
-@pytest.mark.integration
-def test_what_is_concatenated_shares_one_range(quantized_detector):
-    def range_of(name):
-        return quantized_detector.get_layer(f"quant_{name}").quantize_config.output.range
-
-    shared = ["stage3_fuse", "stage3_part1_act", "stage3_part2_transition_act", "neck_p4_concat"]
-    assert len({range_of(name) for name in shared}) == 1
-    assert range_of("stage3_block1_concat") is range_of("stage3_block2_near_conv2_act")
-    assert range_of("stage3_block1_concat") is not range_of("stage3_fuse")
-
-
-@pytest.mark.slow
-def test_raw_scores_have_a_range_of_their_own_and_values_before_a_swish_a_floor():
-    model = cspkeras.YOLOXNano(classes=2, input_shape=(32, 32, 3))
-    quantized = quantize_aware(model)
-
-    def output(name):
-        return quantized.get_layer(f"quant_{name}").quantize_config.output
-
-    for level in ("p3", "p4", "p5"):
-        assert {output(f"head_{level}_{part}").range.fixed for part in ("scores", "objectness", "classes")} == {8.0}
-        assert output(f"head_{level}_boxes").tail == 0
-    assert output("stem_conv_bn").limits == (-8, math.inf)
-    assert output("stem_conv_act").limits == UNLIMITED
 
 
 def test_a_model_that_gives_zeros_is_calibrated():
@@ -189,6 +152,17 @@ def test_a_model_that_gives_zeros_is_calibrated():
     x = layers.Concatenate()([x, layers.Conv2D(4, 1, kernel_initializer="zeros")(image)])
     (found,) = outputs(calibrate(quantize_aware(keras.Model(image, x)), [IMAGES[:, :8, :8]]), IMAGES[:, :8, :8])
     assert np.abs(found).max() < 1e-6
+
+
+def test_a_folded_norms_zero_channel_does_not_lose_its_bias():
+    image = layers.Input((8, 8, 3))
+    norm = layers.BatchNormalization()
+    model = keras.Model(image, norm(layers.Conv2D(4, 1)(image)))
+    norm.gamma.assign([0, 0, 1, 1])
+    norm.beta.assign([3, -2, 0, 1])
+    quantized = calibrate(quantize_aware(model), [IMAGES[:, :8, :8]])
+    in_the_file = np.asarray(deployed(quantized)([IMAGES[:, :8, :8]]))
+    assert np.abs(in_the_file[..., :2] - [3, -2]).max() < 0.05
 
 
 @pytest.mark.integration

@@ -3,8 +3,10 @@
 import keras
 import numpy as np
 import pytest
+from every_layer import Block, lively
 from keras import layers
 
+from cspkeras.graph import is_shared
 from cspkeras.precision import policy
 from cspkeras.tflite import check, convert
 from cspkeras.tflite.export.convert import reference
@@ -54,6 +56,46 @@ def test_flattening_changes_no_answer(model):
     names = [layer.name for layer in flat.layers]
     assert {"conv", "inner_conv", "inner_conv_2", "apart_depthwise", "apart", "shared", "shared_2"} <= set(names)
     assert flattened(flat) is flat
+    assert not any(is_shared(operation) for operation in flat.operations)
+
+
+def test_a_layer_made_of_others_becomes_them_and_keeps_its_answers():
+    keras.utils.set_random_seed(0)
+    image = layers.Input(IMAGES.shape[1:], name="image")
+    x = layers.Conv2D(8, 3, name="conv")(image)
+    model = lively(keras.Model(image, Block(name="block")(Block(name="other")(x))))
+    flat = flattened(model)
+    assert not any(isinstance(layer, Block) for layer in flat.layers)
+    kinds = [type(layer).__name__ for layer in flat.layers]
+    assert kinds.count("Conv2D") == 3 and kinds.count("BatchNormalization") == 2
+    assert np.abs(answers(flat) - answers(model)).max() < 1e-6
+
+
+def test_a_layer_whose_code_depends_on_values_stays_whole():
+    class Odd(layers.Layer):
+        def __init__(self, **options):
+            super().__init__(**options)
+            self.inner = layers.Dense(3)
+
+        def call(self, x):
+            y = self.inner(x)
+            return y if isinstance(x, keras.KerasTensor) and x.shape[0] == 7 else y * float(np.ndim(x))
+
+        def compute_output_shape(self, shape):
+            return (*shape[:-1], 3)
+
+    image = layers.Input(IMAGES.shape[1:])
+    model = keras.Model(image, layers.ReLU()(layers.RandomFlip()(Odd(name="odd")(image))))
+    flat = flattened(model)
+    assert isinstance(flat.get_layer("odd"), Odd)
+    assert np.abs(answers(flat) - answers(model)).max() < 1e-6
+
+
+def test_names_in_any_letters_become_ones_that_tensorflow_takes_each_once():
+    image = layers.Input((4, 4, 3), name="снимок")
+    x = layers.Conv2D(2, 1, name="слой")(layers.Conv2D(2, 1, name="свой")(image))
+    names = [layer.name for layer in flattened(keras.Model(image, x, name="модель")).layers[1:]]
+    assert len(set(names)) == 2 and all(name.isascii() and name[0].isalnum() for name in names)
 
 
 @pytest.mark.integration

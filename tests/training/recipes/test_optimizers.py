@@ -5,19 +5,14 @@ import pytest
 import tensorflow as tf
 from tiny_classifier import fit_tiny, tiny
 
-from cspkeras.training import Recipe
+from cspkeras.training import Recipe, quantize_aware
 from cspkeras.training.recipes.optimizers import make_optimizer
 
 
-@pytest.mark.parametrize("kind", ("keras", "tf_keras"))
+@pytest.mark.parametrize("prepared", (lambda model: model, quantize_aware), ids=("floats", "quantized"))
 @pytest.mark.parametrize("name", ("adamw", "sgd"))
-def test_norms_and_biases_do_not_decay(name, kind):
-    if kind == "keras":
-        model = tiny()
-    else:
-        tf_keras = pytest.importorskip("tf_keras")
-        layers = [tf_keras.layers.Conv2D(2, 3, input_shape=(8, 8, 3)), tf_keras.layers.BatchNormalization()]
-        model = tf_keras.Sequential(layers)
+def test_norms_and_biases_do_not_decay(name, prepared):
+    model = prepared(tiny())
     weights = model.trainable_variables
     for weight in weights:
         weight.assign(np.ones(weight.shape))

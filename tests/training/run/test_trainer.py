@@ -15,9 +15,11 @@ import h5py
 import numpy as np
 import pytest
 from small_data import small_voc
+from small_networks import build_kind
 
-from cspkeras.saving import load_detector
-from cspkeras.training import Recipe, fit, read_voc
+from cspkeras.saving import load_detector, load_network
+from cspkeras.training import ClassificationData, LabelledImage, Recipe, fit, quantize_aware, read_voc
+from cspkeras.training.quantization.aware import QuantizedDetector
 
 RECIPE = Recipe(epochs=2, batch_size=2, learning_rate=1e-3, warmup_epochs=1)
 FILES = {"best.keras", "best.npz", "last.npz", "recipe.json", "report.html", "results.csv"}
@@ -162,17 +164,34 @@ def test_a_changed_recipe_is_reported(run, data, make_detector):
 
 @pytest.mark.slow
 def test_quantization_aware_training_by_the_same_code(data, make_detector, tmp_path):
-    from cspkeras.training import quantize_aware  # here: slow to import
-
     reports, recipe = [], dataclasses.replace(RECIPE, epochs=1, ema=0.9)
     first = fit(quantize_aware(make_detector()), *data, tmp_path, recipe)
-    assert {path.name for path in tmp_path.iterdir()} == FILES - {"best.keras"}
+    assert {path.name for path in tmp_path.iterdir()} == FILES
+    best = load_detector(tmp_path / "best.keras")
+    assert type(best) is QuantizedDetector and best.class_names == make_detector().class_names
     resumed, recipe = quantize_aware(make_detector()), dataclasses.replace(recipe, epochs=2)
     both = fit(resumed, *data, tmp_path, recipe, resume=True, report=reports.append)
     assert both[:1] == first and [row["epoch"] for row in both] == [1, 2]
     assert reports[:2] == ["resuming with epochs 2, up to now 1", "resuming after epoch 1 of 2"]
     with np.load(tmp_path / "last.npz") as state:
         assert state["optimizer0"] == 4
+    with pytest.raises(ValueError, match="^precision mixed_float16: quantization-aware training has float32; leave"):
+        fit(resumed, *data, tmp_path / "b", dataclasses.replace(recipe, precision="mixed_float16"))
+
+
+@pytest.mark.slow
+def test_quantization_aware_training_takes_all_options_of_a_recipe(tmp_path):
+    rng, model = np.random.default_rng(0), quantize_aware(build_kind("pelee", classes=3))
+    images = [LabelledImage(rng.integers(256, size=(64, 64, 3), dtype="uint8"), i % 3) for i in range(8)]
+    data = ClassificationData(images, tuple("abc"))
+    before = {weight.path: np.array(weight) for weight in model.weights}
+    options = dict(freeze=1, accumulate=2, jit_compile=False, optimizer="sgd", tensorboard=True, ema=0.5)
+    fit(model, data, data, tmp_path, Recipe(epochs=1, batch_size=2, warmup_epochs=0, **options))
+    moved = {weight.path for weight in model.weights if not np.array_equal(weight, before[weight.path])}
+    frozen = {path for path in before if path.startswith(("stem", "stage1", "transition1"))}
+    assert frozen and not frozen & moved
+    assert moved > {path for path in before if path.endswith("kernel")} - frozen
+    assert load_network(tmp_path / "best.keras").class_names == ("a", "b", "c")
 
 
 COMMAND = """

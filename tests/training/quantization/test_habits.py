@@ -1,0 +1,135 @@
+"""What a Keras user does with a model, done with a quantization-aware one."""
+
+import keras
+import numpy as np
+import pytest
+from every_layer import IMAGES, known, lively, model_of
+from keras import layers
+from small_networks import shallow_detector
+
+from cspkeras.precision import policy
+from cspkeras.saving import load_model
+from cspkeras.tflite import convert
+from cspkeras.tflite.runtime import litert
+from cspkeras.training import calibrate, quantize_aware
+from cspkeras.training.quantization.aware import QuantizedDetector, is_quantized, quantizers_of
+
+LABELS = np.arange(len(IMAGES)) % 3
+
+
+def classifier():
+    keras.utils.set_random_seed(0)
+    image = layers.Input(IMAGES.shape[1:], name="image")
+    x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(8, 3, strides=2)(image)))
+    x = layers.Dropout(0.1)(layers.GlobalAveragePooling2D()(layers.Activation("mish")(layers.Conv2D(8, 3)(x))))
+    return keras.Model(image, layers.Dense(3, activation="softmax", name="kinds")(x), name="mine")
+
+
+def answers(model):
+    return keras.ops.convert_to_numpy(model(IMAGES, training=False))
+
+
+@pytest.mark.integration
+def test_it_trains_with_callbacks_and_comes_back_from_its_file(tmp_path):
+    quantized = quantize_aware(classifier())
+    schedule = keras.optimizers.schedules.CosineDecay(0.01, 30)
+    quantized.compile(keras.optimizers.Adam(schedule), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    kept = tmp_path / "last.keras"
+    callbacks = [
+        keras.callbacks.ModelCheckpoint(kept),
+        keras.callbacks.EarlyStopping("loss", patience=2, min_delta=10.0),
+        keras.callbacks.TerminateOnNaN(),
+        keras.callbacks.CSVLogger(tmp_path / "log.csv"),
+    ]
+    history = quantized.fit(IMAGES, LABELS, batch_size=4, epochs=9, verbose=0, callbacks=callbacks).history
+    assert len(history["loss"]) == 3, "it stops early"
+    loaded = keras.saving.load_model(kept)
+    assert is_quantized(loaded) and loaded.optimizer.iterations > 0
+    np.testing.assert_array_equal(answers(loaded), answers(quantized))
+    again = keras.saving.load_model(kept).fit(IMAGES, LABELS, batch_size=4, epochs=1, verbose=0)
+    assert np.isfinite(again.history["loss"]).all()
+    run = litert.run_cpu(convert(loaded, tmp_path / "x.tflite", "int8", strict=True), IMAGES)
+    assert np.abs(run.outputs["kinds"][:, 0] - answers(loaded)).max() < 4 / 255
+
+
+@pytest.mark.integration
+def test_training_moves_ranges_and_weights_and_evaluation_none():
+    quantized = quantize_aware(classifier())
+    quantized.compile("sgd", "sparse_categorical_crossentropy")
+
+    def state():
+        return [np.array(weight) for weight in quantized.weights], [q.steps() for q in quantizers_of(quantized)]
+
+    before = state()
+    quantized.evaluate(IMAGES, LABELS, batch_size=4, verbose=0)
+    assert state()[1] == before[1]
+    quantized.fit(IMAGES, LABELS, batch_size=4, verbose=0)
+    weights, ranges = state()
+    moving = [i for i, quantizer in enumerate(quantizers_of(quantized)) if not quantizer.fixed]
+    assert all(ranges[i] != before[1][i] for i in moving) and len(moving) > 5
+    assert all(quantizer.seen for quantizer in quantizers_of(quantized))
+    kernels = [i for i, weight in enumerate(quantized.weights) if weight.name == "kernel"]
+    assert all(np.any(weights[i] != before[0][i]) for i in kernels)
+
+
+@pytest.fixture(scope="module")
+def all_layers():
+    return calibrate(quantize_aware(model_of(known)), [IMAGES])
+
+
+def same_answers(model, other):
+    found, wanted = model(IMAGES[:2]), other(IMAGES[:2])
+    for name, value in wanted.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+@pytest.mark.integration
+def test_every_known_layer_comes_back_from_its_file(all_layers, tmp_path):
+    all_layers.save(tmp_path / "all.keras")
+    loaded = keras.saving.load_model(tmp_path / "all.keras")
+    same_answers(loaded, all_layers)
+
+
+@pytest.mark.integration
+def test_it_is_cloned_and_summarized(all_layers):
+    cloned = keras.models.clone_model(all_layers)
+    cloned.set_weights(all_layers.get_weights())
+    same_answers(cloned, all_layers)
+    lines = []
+    all_layers.summary(print_fn=lines.append)
+    assert "FakeQuant" in "".join(lines)
+
+
+@pytest.mark.integration
+def test_weights_alone_are_saved_and_loaded(tmp_path):
+    quantized = calibrate(quantize_aware(classifier()), [IMAGES])
+    quantized.save_weights(tmp_path / "x.weights.h5")
+    other = quantize_aware(classifier())
+    other.load_weights(tmp_path / "x.weights.h5")
+    np.testing.assert_array_equal(answers(other), answers(quantized))
+
+
+@pytest.mark.parametrize("trained_in", ["mixed_float16", "mixed_bfloat16", "float64"])
+def test_a_model_of_another_precision_is_quantized_in_float32(trained_in):
+    with policy(trained_in):
+        model = lively(classifier())
+    quantized = calibrate(quantize_aware(model), [IMAGES])
+    assert {layer.compute_dtype for layer in quantized.layers} == {"float32"}
+    assert 0 < np.abs(answers(quantized) - answers(model)).max() < 0.03
+
+
+@pytest.mark.slow
+def test_a_quantized_detector_trains_detects_and_comes_back(tmp_path):
+    quantized = quantize_aware(shallow_detector())
+    quantized.compile("adam")
+    images = np.random.default_rng(0).uniform(0, 1, (4, 64, 64, 3)).astype("float32")
+    boxes = np.tile(np.float32([[0.1, 0.2, 0.5, 0.6], [0, 0, 0, 0]]), (4, 1, 1))
+    target = {"boxes": boxes, "labels": np.tile(np.int32([1, -1]), (4, 1))}
+    losses = quantized.fit(images, target, batch_size=4, epochs=8, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    quantized.save(tmp_path / "q.keras")
+    picture = (images[0] * 255).astype("uint8")
+    for model in (quantized, load_model(tmp_path / "q.keras", "the model")):
+        assert isinstance(model, QuantizedDetector) and model.class_names == quantized.class_names
+        (found,) = model.detect([picture], score_threshold=0.0)
+        assert found["boxes"].shape[1] == 4 and len(found["boxes"]) == len(found["scores"]) > 0
