@@ -11,8 +11,13 @@ The settings of a detector:
                "resize": "letterbox", "fill": 114},
      "boxes": "cyxhw", "score_threshold": 0.25, "iou_threshold": 0.5}
 
+A detector whose boxes are "raw" says in "decode" how its reader makes boxes of them: whether centres are "linear", and of each
+level "stride", "scale_xy" and "anchors".
+
 A classifier's task is "classification", its "resize" is "crop", the middle of the image, and in place of boxes and
-overlap it says what its "scores" are, "probabilities" or "logits".
+overlap it says what its "scores" are, "softmax" (in older files "probabilities"), "sigmoid" or "logits". Grey images
+have the colors "gray". "float_layers" are the layers that stay in floats in a file of integers; a model of any other
+task has that alone.
 
 The network's input is (pixel - mean) * scale. `attach` adds `"format": 1`, the version of this layout.
 """
