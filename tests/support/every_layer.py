@@ -176,6 +176,13 @@ def activations():
     return {name: chain(layers.Conv2D(MAP[-1], 1), function) for name, function in functions.items()}
 
 
+def rare():
+    """New functions of a map, by name: all activations of this Keras that are in no other table."""
+    others_ = {*activations(), *floating(), "linear", "threshold", "serialize", "deserialize", "get"}
+    names = [name for name in dir(keras.activations) if not name.startswith("_") and name not in others_]
+    return {name: chain(layers.Conv2D(MAP[-1], 1), layers.Activation(name)) for name in names}
+
+
 def chain(*layers_):
     """A function that calls layers one after another."""
 

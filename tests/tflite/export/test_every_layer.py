@@ -70,6 +70,15 @@ def test_what_stays_in_floats_is_told_and_all_else_has_integers(floating, tmp_pa
     assert len(checked.floats.said) == len(told)
 
 
+def test_rare_activations_arrive_too(tmp_path):
+    model = model_of(every_layer.rare)
+    run = litert.run_cpu(convert(model, tmp_path / "rare.tflite", "int8", [IMAGES]), IMAGES)
+    exact = model(IMAGES)
+    assert len(exact) >= 8
+    noises = {name: noise(run.outputs[name][:, 0], exact[name]) for name in exact}
+    assert {n: value for n, value in noises.items() if not 0 < value < 0.2} == {}, "some of them jump"
+
+
 def test_strict_makes_it_an_error_and_leaves_no_file(floating, tmp_path):
     with pytest.raises(ValueError, match=r"stay in floats.*\(Lambda\).*replace them, or leave strict out"):
         convert(floating, tmp_path / "x.tflite", "int8", [IMAGES], strict=True)

@@ -10,6 +10,7 @@ from cspkeras.tflite.export import tensorflow_process
 
 pytestmark = pytest.mark.integration
 
+NO_OPERATION = r"^TensorFlow can't convert small to float32 \(TFLite has no operation for tf\.Betainc\)$"
 DIES_ONCE = """#!/bin/sh
 [ -e {marker} ] && exec {python} "$@"
 touch {marker}
@@ -38,7 +39,7 @@ def test_what_cannot_be_converted_is_one_line_and_leaves_no_file(tmp_path):
 
             return tf.raw_ops.Betainc(a=x, b=x, x=x)
 
-    with pytest.raises(RuntimeError, match=r"^TensorFlow can't convert small to float32 \(.+\)$"):
+    with pytest.raises(RuntimeError, match=NO_OPERATION):
         convert(small(Unknown()), tmp_path / "x.tflite")
     assert not list(tmp_path.iterdir())
 

@@ -79,7 +79,7 @@ def test_a_layer_whose_code_depends_on_values_stays_whole():
 
         def call(self, x):
             y = self.inner(x)
-            return y if isinstance(x, keras.KerasTensor) and x.shape[0] == 7 else y * float(np.ndim(x))
+            return y * 2.0 if float(keras.ops.max(y)) < 1e9 else y
 
         def compute_output_shape(self, shape):
             return (*shape[:-1], 3)

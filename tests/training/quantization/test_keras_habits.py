@@ -51,8 +51,9 @@ def calibrated(kind):
 
 
 def compiled(kind, model=None, optimizer="sgd", **options):
+    """A compiled one; the detector's few steps are done without a graph, which takes longer to make."""
     model = model or quantized(kind)
-    model.compile(optimizer, **{**KINDS[kind][2], **options})
+    model.compile(optimizer, run_eagerly=kind == "detector", **{**KINDS[kind][2], **options})
     return model
 
 
@@ -115,10 +116,10 @@ def test_a_saved_one_continues_where_it_was(kind, tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert_same(kind, loaded, model)
-    assert fit(kind, loaded, shuffle=False)["loss"] == pytest.approx(fit(kind, model, shuffle=False)["loss"], rel=0.05)
-    for one, two in zip(loaded.optimizer.variables, model.optimizer.variables, strict=True):
-        assert one.shape == two.shape
+    assert fit(kind, loaded, shuffle=False)["loss"] == pytest.approx(fit(kind, model, shuffle=False)["loss"], rel=1e-5)
     assert int(loaded.optimizer.iterations) == 4
+    for one, two in zip(loaded.optimizer.variables, model.optimizer.variables, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-3, atol=1e-6)
 
 
 FRESH = """
@@ -129,7 +130,8 @@ import cspkeras
 model, folder = keras.saving.load_model(sys.argv[1] + "/model.keras"), sys.argv[1]
 for i, x in enumerate(keras.tree.flatten(model(np.load(folder + "/images.npy")))):
     np.save(f"{folder}/{i}.npy", x)
-cspkeras.tflite.convert(model, folder + "/fresh.tflite", "int8")
+from cspkeras.tflite import convert
+convert(model, folder + "/fresh.tflite", "int8")
 """
 
 
