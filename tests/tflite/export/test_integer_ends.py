@@ -1,7 +1,5 @@
 """Files that begin and end in integers, 16-bit activations, detectors that the host decodes, and wrong options."""
 
-import itertools
-import logging
 import re
 
 import keras
@@ -190,14 +188,6 @@ def test_wrong_options_are_one_line_and_leave_no_file(case, tmp_path):
         convert(build(), tmp_path / "x.tflite", **options)
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.integration
-def test_images_that_never_end_are_taken_to_a_number_that_is_told(model, tmp_path, caplog):
-    batches = itertools.repeat(np.repeat(IMAGES, 16, axis=0))
-    with caplog.at_level(logging.WARNING, "cspkeras"):
-        convert(model, tmp_path / "x.tflite", "int8", batches)
-    assert "calibration took 8 batches, 1024 inputs, of what may have no end" in caplog.text
 
 
 @pytest.mark.integration
