@@ -73,7 +73,9 @@ def test_backbones_are_flattened_exactly_and_deployed_as_they_are_quantized(buil
     assert np.abs(theirs - ours).max() <= 1e-5 * np.abs(ours).max()
     quantized = calibrate(quantize_aware(model), [IMAGES])
     (rounded,), (in_the_file,) = outputs(quantized), outputs(lambda x: deployed(quantized)([x]))
-    assert noise(in_the_file, rounded) < 0.5 * noise(rounded, ours)
+    # After dozens of random layers a step that rounds the other way is a difference of its own.
+    assert noise(in_the_file, rounded) < noise(rounded, ours) < 0.3
+    assert noise(in_the_file, ours) < 1.1 * noise(rounded, ours)
 
 
 @pytest.mark.integration
