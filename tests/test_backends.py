@@ -8,11 +8,13 @@ from functools import cache
 import keras
 import numpy as np
 import pytest
-from one_step import DETECTOR, build, outputs, train
+from one_step import DETECTOR, DETECTORS, QUANTIZED, build, images, outputs, train
 from quick_xla import XLA_FLAGS
 from small_networks import SMALL
 
-each = pytest.mark.parametrize("name", [*SMALL, DETECTOR])
+from cspkeras.training import calibrate
+
+each = pytest.mark.parametrize("name", [*SMALL, *DETECTORS])
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -31,7 +33,7 @@ def network(name):
     for weight in model.weights:
         if len(weight.shape) == 1:
             weight.assign(weight + rng.uniform(-0.3, 0.3, weight.shape))
-    return model
+    return calibrate(model, [images()]) if name == QUANTIZED else model
 
 
 def assert_close(found, expected):
@@ -43,7 +45,7 @@ def assert_close(found, expected):
 def under_jax(tmp_path_factory):
     """The folder that `jax_side` filled, in a process that can't import TensorFlow."""
     folder = tmp_path_factory.mktemp("jax")
-    for name in (*SMALL, DETECTOR):
+    for name in (*SMALL, *DETECTORS):
         network(name).save_weights(folder / f"{name}.weights.h5")
     code = "import sys; sys.modules['tensorflow'] = None; from one_step import jax_side; jax_side(sys.argv[1])"
     quick = {"JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}

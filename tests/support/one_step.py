@@ -4,17 +4,20 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from small_networks import SMALL, small_backbone, small_detector
+from small_networks import SMALL, shallow_detector, small_backbone, small_detector
 
-DETECTOR = "Detector"
+from cspkeras.training import quantize_aware
+
+DETECTOR, QUANTIZED = "Detector", "QuantizedDetector"
+DETECTORS = DETECTOR, QUANTIZED
 BOXES = [[[0.1, 0.1, 0.5, 0.6], [0.4, 0.3, 0.9, 0.9]], [[0.3, 0.3, 0.36, 0.38], [0, 0, 0, 0]]]
 TARGETS = {"boxes": np.array(BOXES, "float32"), "labels": np.array([[0, 1], [2, -1]], "int32")}
 
 
 def build(name):
     """A classifier that gives logits of 3 classes, or a detector of as many."""
-    if name == DETECTOR:
-        return small_detector()
+    if name in DETECTORS:
+        return small_detector() if name == DETECTOR else quantize_aware(shallow_detector())
     return small_backbone(name, classifier_activation=None)
 
 
@@ -31,7 +34,7 @@ def outputs(function):
 def train(model, name, optimizer, **options):
     """The loss and the weights' changes, as one array, of a training step on `images`."""
     target, loss = np.array([0, 2]), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    if name == DETECTOR:
+    if name in DETECTORS:
         target, loss = TARGETS, None
     optimizer.build(model.trainable_weights)  # now, or the step would be traced twice
     model.compile(optimizer, loss, **options)
@@ -45,7 +48,7 @@ def jax_side(folder):
     """Write what `test_jax_gives_and_learns_the_same` compares with, as {network's name}.npz."""
     # The weights come from files; random ones first would be compiled anew for each shape.
     keras.initializers.VarianceScaling.__call__ = lambda self, shape, dtype=None, **_: np.zeros(shape, dtype)
-    for name in (*SMALL, DETECTOR):
+    for name in (*SMALL, *DETECTORS):
         model = build(name)
         model.load_weights(Path(folder, f"{name}.weights.h5"))
         given = outputs(model.predict_on_batch)

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import logging
+import re
 import tempfile
 from pathlib import Path
 
@@ -10,6 +11,13 @@ import numpy as np
 import tensorflow as tf
 
 from .tensorflow_process import convert_saved_model
+
+INSTEAD = {  # of TensorFlow's operations that TFLite lacks: what Keras has in place of them
+    "AvgPool3D": "AveragePooling2D",
+    "Erf": "gelu(x, approximate=True)",
+    "Erfc": "gelu(x, approximate=True)",
+    "MaxPool3D": "MaxPooling2D",
+}
 
 
 def to_flatbuffer(serve, name, precision, io=("float32", "float32"), calibration=None):
@@ -43,7 +51,18 @@ def to_flatbuffer(serve, name, precision, io=("float32", "float32"), calibration
         try:
             return convert_saved_model(folder, precision, io, samples)
         except RuntimeError as e:
-            raise RuntimeError(f"TensorFlow can't convert {name} to {precision} ({e})") from e
+            reason = f"{e}{_where(str(e), module.serve.get_concrete_function().graph)}"
+            raise RuntimeError(f"TensorFlow can't convert {name} to {precision} ({reason})") from e
+
+
+def _where(reason, graph):
+    """Which layers an error of the converter is about, and what would do in place of them."""
+    kinds = set(re.findall(r"tf\.(\w+)", reason))
+    # An operation's name is "model/layer/operation".
+    layers = {o.name.split("/")[:-1][-1] for o in graph.get_operations() if o.type in kinds and "/" in o.name}
+    text = f" of layer {', '.join(sorted(layers))}" if layers else ""
+    instead = sorted({INSTEAD[kind] for kind in kinds if kind in INSTEAD})
+    return f"{text}; use {', '.join(instead)} instead" if instead else text
 
 
 def _save_samples(path, inputs, batches):
