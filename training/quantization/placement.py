@@ -33,7 +33,7 @@ class _Range:
 
 
 def placed(model):
-    """Return {operation: (its output's `FakeQuant`, the options of its call)} of the operations that have one.
+    """Return {operation: its output's `FakeQuant`s, each with the options of its call} of the operations that have one.
 
     `model` is a functional model, as `flattened` gives it.
     """
@@ -49,6 +49,7 @@ def placed(model):
         after = after_each.get(operation, [])
         if not _has_numbers(operation) or _computed_with(operation, after):
             continue
+        shared = ranges.get(operation) if activation_of(operation)[0] == "relu_to" else None
         if fixed := _fixed(operation):
             ranges[operation] = _Range(operation.name, fixed)
         range_ = ranges.setdefault(operation, _Range(operation.name))
@@ -61,14 +62,16 @@ def placed(model):
                 range_.leaky.append(operation)
         if operation in answers:
             options["tail"] = 0  # the few far values may be the objects
-        rows[operation] = range_, options
+        rows[operation] = [(range_, options)]
+        if shared:  # its own range cuts it off, then it takes that of what it is concatenated with
+            rows[operation].append((shared, {"leads": False}))
     taken = set()
-    for range_ in dict.fromkeys(range_ for range_, _ in rows.values()):
+    for range_ in dict.fromkeys(range_ for row in rows.values() for range_, _ in row):
         range_.name = plain_name(range_.name)
         while range_.name in taken:  # names in other letters may be equally long
             range_.name += "_"
         taken.add(range_.name)
-    return {operation: (range_.quantizer, options) for operation, (range_, options) in rows.items()}
+    return {operation: [(range_.quantizer, options) for range_, options in row] for operation, row in rows.items()}
 
 
 def _fixed(operation):

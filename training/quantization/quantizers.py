@@ -23,13 +23,30 @@ UNIT, SYMMETRIC = (0.0, 255 / 256), (-1.0, 127 / 128)  # the fixed ranges that i
 register = keras.saving.register_keras_serializable("cspkeras")
 
 
-def extremes(x, tail):
+def extremes(x, tail, weighs=False):
     """Return a tensor's smallest and largest value but for `tail` of them at each end, with zero between them.
 
-    An int8 range must hold zero.
+    An int8 range must hold zero. Where `weighs`, all values are within but where clipping costs the tensor less than
+    the finer steps for all others save it.
     """
+    if tail and not weighs:
+        return _but_for(x, tail)
+    low, high = ops.minimum(ops.min(x), 0.0), ops.maximum(ops.max(x), 0.0)
     if not tail:
-        return ops.minimum(ops.min(x), 0.0), ops.maximum(ops.max(x), 0.0)
+        return low, high
+    least, most = _but_for(x, tail)
+    clipping = ops.mean(ops.square(x - ops.clip(x, least, most)))
+    worth = clipping + _rounding(least, most) < _rounding(low, high)
+    return ops.where(worth, least, low), ops.where(worth, most, high)
+
+
+def _rounding(low, high):
+    """The mean squared error of rounding to 256 steps."""
+    return ops.square((high - low) / 255) / 12
+
+
+def _but_for(x, tail):
+    """A tensor's smallest and largest value but for `tail` of them at each end, with zero between them."""
     if len(x.shape) == 4 and None not in x.shape[1:]:  # of a map some pixels, all of their channels
         stride = math.ceil(math.sqrt(max(1, math.prod(x.shape[1:]) * (x.shape[0] or 1) / SAMPLE)))
         x = x[:, ::stride, ::stride]
@@ -78,11 +95,13 @@ class FakeQuant(keras.layers.Layer):
 
     Attributes:
         calibrates: whether the range widens to what it sees, outside of training too.
+        weighs: whether it then leaves out values at its ends only where that is worth it, see `extremes`.
     """
 
     def __init__(self, fixed=None, leaky=0, moves=True, **kwargs):
         super().__init__(**kwargs)
-        self.fixed, self.leaky, self.moves, self.calibrates = fixed and tuple(fixed), leaky, moves, False
+        self.fixed, self.leaky, self.moves = fixed and tuple(fixed), leaky, moves
+        self.calibrates = self.weighs = False
 
     def build(self, input_shape):
         self._ranges = [] if self.fixed else [self._range(part) for part in ("", *map(str, range(self.leaky)))]
@@ -104,6 +123,11 @@ class FakeQuant(keras.layers.Layer):
         """Whether the range has met values, or needs none."""
         return bool(self.fixed) or float(self._ranges[0][2]) > 0
 
+    def forget(self):
+        """Begin the ranges anew with the next values."""
+        for *_, seen in () if self.fixed else self._ranges:
+            seen.assign(0.0)
+
     def call(self, x, training=False, leads=True, before=None, low=None, high=None, tail=TAIL):
         """Round a tensor.
 
@@ -121,7 +145,7 @@ class FakeQuant(keras.layers.Layer):
         own = self._ranges[0 if before is None else before + 1]
         least = most = None
         if self.calibrates or (training and self.moves and self.trainable):
-            least, most = extremes(x, tail)
+            least, most = extremes(x, tail, self.weighs)
             if leads:
                 self._follow(own, least, most, tail * math.prod(x.shape[1:]) if None not in x.shape[1:] else 1)
         ends = ops.convert_to_tensor(own[0]), ops.convert_to_tensor(own[1])
@@ -133,7 +157,7 @@ class FakeQuant(keras.layers.Layer):
     def _follow(self, own, least, most, tail_of_an_image):
         low, high, seen = own
         # Where an image's tail is less than one value, the images' mean end is not the end of all their values.
-        if self.calibrates and tail_of_an_image < 1:
+        if self.calibrates and (self.weighs or tail_of_an_image < 1):
             begun = ops.minimum(seen, 1.0)
             low.assign(ops.minimum(low * begun, least))
             high.assign(ops.maximum(high * begun, most))

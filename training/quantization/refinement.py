@@ -44,7 +44,7 @@ def refine(
         `quantized`.
 
     Raises:
-        ValueError: where there are fewer batches than steps.
+        ValueError: where there are fewer batches than steps, and where Keras runs on another backend than TensorFlow.
 
     Example:
         >>> from cspkeras.training import calibrate, quantize_aware, refine, training_batches
@@ -52,6 +52,8 @@ def refine(
         >>> batches = (batch.numpy() for batch, _ in training_batches(data, (416, 416), 4))  # doctest: +SKIP
         >>> quantized = refine(quantized, detector, batches, steps=200)  # doctest: +SKIP
     """
+    if (backend := keras.backend.backend()) != "tensorflow":
+        raise ValueError(f"refine needs the variable KERAS_BACKEND=tensorflow. Received: backend {backend!r}")
     distance = _detector_distance(model) if is_detector(model) else _distance
     cosine = keras.optimizers.schedules.CosineDecay
     optimizer, range_rate = keras.optimizers.Adam(cosine(learning_rate, steps)), cosine(RANGE_RATE, steps)

@@ -12,7 +12,13 @@ from untrained import calibrate_norms
 
 import cspkeras
 from cspkeras.graph import followers
-from cspkeras.training.quantization.aware import QuantizedDetector, calibrate, is_quantized, quantize_aware
+from cspkeras.training.quantization.aware import (
+    QuantizedDetector,
+    calibrate,
+    is_quantized,
+    quantize_aware,
+    quantizers_of,
+)
 from cspkeras.training.quantization.deployed import deployed
 from cspkeras.training.quantization.flattening import flattened
 from cspkeras.training.quantization.kinds import kind_of
@@ -65,6 +71,19 @@ def test_a_users_model_is_flattened_exactly():
     assert np.abs(outputs(flattened(model), images)[0] - outputs(model, images)[0]).max() < 1e-5
 
 
+def test_calibration_begins_anew_and_bad_images_change_nothing():
+    image = keras.Input((8, 8, 3))
+    model = keras.Model(image, keras.layers.ReLU()(keras.layers.Conv2D(4, 3)(image)))
+    images = np.random.default_rng(0).random((4, 8, 8, 3), "float32")
+    again, fresh = (calibrate(quantize_aware(model), [part]) for part in (10 * images, images))
+    wide = [quantizer.steps() for quantizer in quantizers_of(again)]
+    with pytest.raises(ValueError, match="finite numbers"):
+        calibrate(again, [images, images + np.nan])
+    assert [quantizer.steps() for quantizer in quantizers_of(again)] == wide
+    calibrate(again, [images])
+    assert [q.steps() for q in quantizers_of(again)] == [q.steps() for q in quantizers_of(fresh)] != wide
+
+
 @pytest.mark.parametrize("build", [cspkeras.CSPResNeXt50, cspkeras.MobileNetV2])
 @pytest.mark.slow
 def test_backbones_are_flattened_exactly_and_deployed_as_they_are_quantized(build):
@@ -74,7 +93,7 @@ def test_backbones_are_flattened_exactly_and_deployed_as_they_are_quantized(buil
     quantized = calibrate(quantize_aware(model), [IMAGES])
     (rounded,), (in_the_file,) = outputs(quantized), outputs(lambda x: deployed(quantized)([x]))
     # After dozens of random layers a step that rounds the other way is a difference of its own.
-    assert noise(in_the_file, rounded) < noise(rounded, ours) < 0.3
+    assert noise(in_the_file, rounded) < 1.2 * noise(rounded, ours) < 0.3
     assert noise(in_the_file, ours) < 1.1 * noise(rounded, ours)
 
 

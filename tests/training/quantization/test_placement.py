@@ -12,12 +12,12 @@ from cspkeras.training.quantization.placement import placed
 
 @pytest.fixture(scope="module")
 def places():
-    """{layer's name: (its `FakeQuant`, the options of its call)} of a detector."""
+    """{layer's name: (its first `FakeQuant`, the options of its call)} of a detector."""
     return by_name(small_detector())
 
 
 def by_name(model):
-    return {operation.name: place for operation, place in placed(flattened(model)).items()}
+    return {operation.name: row[0] for operation, row in placed(flattened(model)).items()}
 
 
 def test_what_is_concatenated_shares_one_range(places):
@@ -91,6 +91,16 @@ GRAPHS = {  # what is built on an image: the ranges, {layer: options that differ
         {"image": {}, "scaled": {}, "conv": {"tail": 0}},
     ),
 }
+
+
+def test_what_is_cut_off_before_a_concatenation_is_rounded_to_both_ranges():
+    image = layers.Input((8, 8, 4))
+    x = conv(image)
+    cut, whole = layers.ReLU(0.7, name="cut")(x), layers.ReLU(name="whole")(x)
+    rows = placed(keras.Model(image, conv(layers.Concatenate(name="both")([cut, whole]), "end")))
+    rows = {operation.name: row for operation, row in rows.items()}
+    (both, _), (own, _), (shared, how) = *rows["both"], *rows["cut"]
+    assert own.fixed == (0.0, 0.7) and shared is both is rows["whole"][0][0] and how == {"leads": False}
 
 
 @pytest.mark.parametrize("graph", GRAPHS)

@@ -45,6 +45,15 @@ def test_the_tail_is_left_out_and_zero_is_within(shape):
     assert high < 2.001 if values.size * TAIL > 1 else high == 1000, "of a small tensor no value is far"
 
 
+@pytest.mark.parametrize(("far", "share", "left_out"), [(3.5, 1e-6, True), (30.0, 1e-6, True), (30.0, 1e-4, False)])
+def test_the_tail_is_left_out_where_finer_steps_are_worth_it(far, share, left_out):
+    values = np.random.default_rng(0).uniform(-1, 1, 1_000_000).astype("float32")
+    values[:: round(1 / share)] = far
+    for weighs in (False, True):
+        high = float(extremes(values, 5 * TAIL, weighs)[1])
+        assert high == (far if weighs and not left_out else pytest.approx(1, abs=1e-3))
+
+
 def test_a_tail_of_all_channels_is_found():
     values = np.zeros((4, 300, 300, 16), "float32")
     values[..., 5] = 7  # where some channels alone were looked at, these might be missed

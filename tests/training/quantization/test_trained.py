@@ -11,7 +11,8 @@ from cspkeras.precision import policy
 from cspkeras.saving import load_model
 from cspkeras.tflite import convert
 from cspkeras.tflite.runtime import litert
-from cspkeras.training import calibrate, quantize_aware
+from cspkeras.training import calibrate, quantize_aware, refine
+from cspkeras.training.quantization import aware
 from cspkeras.training.quantization.aware import QuantizedDetector, quantizers_of
 
 LABELS = np.arange(len(IMAGES)) % 3
@@ -107,3 +108,18 @@ def test_a_quantized_detector_trains_detects_and_comes_back(tmp_path):
         assert isinstance(model, QuantizedDetector) and model.class_names == quantized.class_names
         (found,) = model.detect([picture], score_threshold=0.0)
         assert found["boxes"].shape[1] == 4 and len(found["boxes"]) == len(found["scores"]) > 0
+
+
+def test_calibration_finds_the_same_ranges_with_a_graph_and_without(monkeypatch):
+    found = []
+    for untraced in (0, len(IMAGES)):
+        monkeypatch.setattr(aware, "UNTRACED", untraced)
+        quantized = calibrate(quantize_aware(classifier()), IMAGES[:, None])
+        found.append([quantizer.steps() for quantizer in quantizers_of(quantized)])
+    np.testing.assert_allclose(*found, rtol=1e-6)
+
+
+def test_refinement_on_another_backend(monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(ValueError, match="^refine needs .* KERAS_BACKEND=tensorflow. Received: backend 'jax'$"):
+        refine(None, None, [])
