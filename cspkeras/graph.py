@@ -92,8 +92,24 @@ def rebuilt_graph(model, make, name=None, start=lambda x, y: y):
     return keras.Model(inputs, run_graph(model, starts, make), name=name or model.name)
 
 
+class Uncopied(ValueError):
+    """A layer that can't be made again from its configuration."""
+
+
 def copied(operation, name, **changes):
-    """Return a new operation like another one but for changes of its configuration, and the weights it is to get."""
+    """Return a new operation like another one but for changes of its configuration, and the weights it is to get.
+
+    Raises:
+        Uncopied: it can't be made again.
+    """
+    try:
+        return _copied(operation, name, changes)
+    except (NotImplementedError, TypeError) as e:
+        way = "give it get_config, and let its __init__ hand **kwargs to super().__init__"
+        raise Uncopied(f"layer {operation.name!r}, a {type(operation).__name__}, can't be made again; {way}") from e
+
+
+def _copied(operation, name, changes):
     config = {**operation.get_config(), **changes, "name": name}
     if isinstance(operation, keras.layers.Lambda):  # Keras trusts no function that may come from a file
         config |= {"function": operation.function, "output_shape": operation._output_shape, "mask": operation.mask}

@@ -2,7 +2,7 @@
 
 import keras
 
-from ...graph import functional_graph, is_detector
+from ...graph import Uncopied, functional_graph, is_detector
 from ...precision import plain
 from ...training.quantization.aware import is_quantized
 from ...training.quantization.flattening import flattened
@@ -34,7 +34,12 @@ def prepared(model, size=None):
         return model
     if is_detector(model):
         return plain(model)
-    return _kept_names(flattened(model), model) if _is_functional(model) else model
+    if not _is_functional(model):
+        return model
+    try:
+        return _kept_names(flattened(model), model)
+    except Uncopied:
+        return model
 
 
 def _is_functional(model):

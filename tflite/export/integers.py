@@ -1,22 +1,25 @@
 """Files of integers: by quantization-aware layers, or by the converter's own calibration, whichever loses less."""
 
+import logging
 import re
 import tempfile
 from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from ...detection.heads import RawHead
-from ...graph import followers, functional_graph, inputs_of, is_detector, operation_of, sources
+from ...graph import Uncopied, followers, functional_graph, inputs_of, is_detector, operation_of, sources
 from ...training.quantization.aware import calibrate, is_quantized, quantize_aware
 from ...training.quantization.calibration import checked
 from ...training.quantization.deployed import deployed
 from ...training.quantization.quantizers import FakeQuant
 from ..runtime import litert
 from .saved_model import to_flatbuffer
-from .serving import input_specs, reference, serving
+from .serving import input_specs, serving
 
+log = logging.getLogger("cspkeras")
 COMPARED = 12  # inputs by which two files of a model are compared
 
 
@@ -51,17 +54,22 @@ def int8_file(model, names, calibration, refine_steps, io, decode, about):
         batches = list(checked(calibration, model))
     if functional_graph(model) is None or not _is_whole(model):
         content = _by_converter(model, names, batches, types)
-        return content, _run(content, model, names, None)[1]
-    quantized = model if is_quantized(model) else _quantized(model, batches, refine_steps)
-    content = _by_layers(quantized, names, types, decode, about)
-    if is_quantized(model) or is_detector(model):
-        return content, _run(content, model, names, None)[1]
-    noise, left = _run(content, model, names, batches)
-    if left:
+        return content, _left(content, model)
+    try:
+        quantized = model if is_quantized(model) else _quantized(model, batches, refine_steps)
+        content = _by_layers(quantized, names, types, decode, about)
+    except (RuntimeError, Uncopied) as e:  # what layers of this library can't do, the converter may
+        if is_quantized(model) or is_detector(model) or refine_steps:
+            raise
+        log.info("%s: quantized by TensorFlow's own calibration, since %s", model.name, e)
+        content = _by_converter(model, names, batches, types)
+        return content, _left(content, model)
+    left = _left(content, model)
+    if left and not is_quantized(model) and not is_detector(model):
         other = _by_converter(model, names, batches, types)
-        other_noise, other_left = _run(other, model, names, batches)
+        noise, other_noise = _noises((content, other), model, names, batches)
         if other_noise < noise:
-            return other, other_left
+            return other, _left(other, model)
     return content, left
 
 
@@ -131,33 +139,39 @@ def _quantizer_before(operation):
     return operation
 
 
-def _run(content, model, names, batches):
-    """Run a file; return its noise over signal on some inputs, None without any, and its layers that stay in floats."""
-    specs, inputs = input_specs(model), None
-    if batches is not None:
-        columns = [np.concatenate(parts) for parts in zip(*map(keras.tree.flatten, batches), strict=True)]
-        size = specs[0].shape[0]
-        count = max(1, min(COMPARED, len(columns[0])) // size)
-        inputs = {spec.name: column[: count * size] for spec, column in zip(specs, columns, strict=True)}
+def _noises(contents, model, names, batches):
+    """Run files on some inputs; return the noise over signal of each, that of its noisiest output."""
+    serve = serving(model, names=names)
+    columns = [np.concatenate(parts) for parts in zip(*map(keras.tree.flatten, batches), strict=True)]
+    size = serve.inputs[0].shape[0]
+    count = max(1, min(COMPARED, len(columns[0])) // size)
+    inputs = {spec.name: column[: count * size] for spec, column in zip(serve.inputs, columns, strict=True)}
+    parts = ([array[i * size : (i + 1) * size] for array in inputs.values()] for i in range(count))
+    compute, wanted = serve.function(), []
+    for part in parts:
+        found = compute(*(tf.cast(array, spec.dtype) for array, spec in zip(part, serve.inputs, strict=True)))
+        wanted.append({name: value.numpy().astype("float64") for name, value in found.items()})
+    noises = []
+    for content in contents:
+        noises.append(0.0)
+        for name, values in _run(content, inputs).outputs.items():
+            exact = np.stack([row[name] for row in wanted])
+            noise = np.sqrt(np.mean((values - exact) ** 2)) / max(exact.std(), 1e-9)
+            noises[-1] = max(noises[-1], noise)
+    return noises
+
+
+def _run(content, inputs=None):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "int8.tflite")
         path.write_bytes(content)
-        run = litert.run_cpu(path, inputs)
-    left = _left(run.graph, {one.name: type(one).__name__ for one in _operations(model)})
-    if inputs is None:
-        return None, left
-    compute, noises = reference(model, names=names), []
-    parts = ([array[i * size : (i + 1) * size] for array in inputs.values()] for i in range(count))
-    wanted = list(map(compute, parts))
-    for name, values in run.outputs.items():
-        exact = np.stack([row[name] for row in wanted]).astype("float64")
-        noises.append(np.sqrt(np.mean((values - exact) ** 2)) / max(exact.std(), 1e-9))
-    return max(noises), left
+        return litert.run_cpu(path, inputs)
 
 
-def _left(graph, layers):
+def _left(content, model):
     """What stays in floats: layers with their classes, and operations inside that belong to none."""
-    inside, end = graph.float_operations()
+    layers = {one.name: type(one).__name__ for one in _operations(model)}
+    inside, end = _run(content).graph.float_operations()
     left = {}
     for operation in [*inside, *end]:
         name = operation.outputs[0].name

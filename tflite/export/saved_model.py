@@ -37,13 +37,13 @@ def to_flatbuffer(serve, name, precision, io=("float32", "float32"), calibration
     Raises:
         RuntimeError: TensorFlow can't convert it.
     """
-    module = tf.Module()
-    module.serve = serve.function()
+    module, compute = tf.Module(), serve.function().get_concrete_function()  # traced once: saving would trace it anew
     # What it reads alone: a model's other variables, such as seeds and metrics, are not of the file.
-    module.variables_read = module.serve.get_concrete_function().variables
+    module.variables_read = compute.variables
     with tempfile.TemporaryDirectory() as folder:
         with _quiet():
-            tf.saved_model.save(module, folder, signatures=module.serve)
+            how = tf.saved_model.SaveOptions(experimental_skip_saver=not module.variables_read)
+            tf.saved_model.save(module, folder, signatures=compute, options=how)
         samples = None
         if calibration is not None:
             samples = Path(folder, "calibration.npz")
@@ -51,7 +51,7 @@ def to_flatbuffer(serve, name, precision, io=("float32", "float32"), calibration
         try:
             return convert_saved_model(folder, precision, io, samples)
         except RuntimeError as e:
-            reason = f"{e}{_where(str(e), module.serve.get_concrete_function().graph)}"
+            reason = f"{e}{_where(str(e), compute.graph)}"
             raise RuntimeError(f"TensorFlow can't convert {name} to {precision} ({reason})") from e
 
 

@@ -156,7 +156,9 @@ def activation_of(operation):
     if kind.lower() in ("elu", "celu"):
         return "elu", (1.0, float(operation.alpha), float(operation.alpha) if kind == "Celu" else 1.0)
     if isinstance(operation, keras.Layer):
-        name = "softmax" if kind == "Softmax" else getattr(getattr(operation, "activation", None), "__name__", "linear")
+        known = type(operation).__module__.startswith(("keras.", "cspkeras."))  # a user's may do more than activate
+        activation = getattr(operation, "activation", None) if known else None
+        name = "softmax" if kind == "Softmax" else getattr(activation, "__name__", "linear")
     else:
         name = OPERATIONS.get(kind, "linear")
     options = {"elu": (1.0, 1.0, 1.0), "celu": (1.0, 1.0, 1.0), "selu": (*SELU, 1.0)}

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 
 import keras
+import numpy as np
 
 from ...graph import copied, functional_graph, is_shared, rebuilt_graph, run_graph, with_weights
 from ...precision import PLAIN, plain, policy
@@ -16,9 +17,9 @@ def flattened(model):
 
     Layers that do something in training alone (dropout, noise, random images) are left out, a separable convolution
     becomes its two, `Normalization` a `Rescaling`, `UpSampling2D` an `Upsample`, mixed precision float32, an activation
-    inside of a convolution or dense layer a layer of its own, `{name}_activation`, and a layer of the user's that is
-    made of other layers those. A layer that is called twice becomes two of equal weights, which further training may
-    tell apart.
+    inside of a convolution or dense layer a layer of its own, `{name}_activation`, and a layer of the user's without
+    weights of its own what it calls. A layer that is called twice becomes two of equal weights, which further training
+    may tell apart.
 
     Args:
         model: a functional or sequential `keras.Model`.
@@ -59,42 +60,55 @@ def _changes(operation):
     kind = kind_of(operation)
     changes = isinstance(operation, keras.Model) or kind.training_only or kind.rewrite or is_shared(operation)
     changes = changes or plain_name(operation.name) != operation.name
-    return changes or _activates_inside(operation) or _is_made_of_layers(operation)
+    return changes or _activates_inside(operation) or _is_made_of_others(operation)
 
 
 def _activates_inside(operation):
     """Whether a layer ends in an activation that is to be a layer of its own."""
-    if not any(weight.name.endswith("kernel") for weight in getattr(operation, "weights", ())):
-        return False
+    if type(operation) not in KINDS or not any(weight.name.endswith("kernel") for weight in operation.weights):
+        return False  # a recurrent layer's activation, or a user's, is not the end of it
     return getattr(getattr(operation, "activation", None), "__name__", "linear") != "linear"
 
 
-def _is_made_of_layers(operation):
-    """Whether a layer is none of Keras' or ours, and all its weights are those of layers that it holds."""
-    inside = getattr(operation, "_layers", None)
-    if not inside or type(operation).__module__.startswith("keras.src.layers") or type(operation) in KINDS:
+def _is_made_of_others(operation):
+    """Whether a layer is none of Keras' or ours, and has no weights but those of layers that it holds."""
+    known = type(operation) in KINDS or type(operation).__module__.startswith("keras.src.layers")
+    if known or not isinstance(operation, keras.Layer):
         return type(operation) is keras.layers.MultiHeadAttention
-    own = {id(v) for v in operation.variables} - {id(v) for layer in inside for v in layer.variables}
-    return not own
+    held = {id(v) for layer in operation._layers for v in layer.variables}
+    return held.issuperset(map(id, operation.variables))
 
 
 def _inside(operation):
-    """The graph of a layer that is made of others; None where it can't be seen, as it depends on the values."""
+    """The graph of what a layer calls; None where it can't be seen, as it depends on the values or on the batch."""
     try:
+        (node,) = operation._inbound_nodes
+        options = node.arguments.kwargs
+        if any(isinstance(x, keras.KerasTensor) for x in keras.tree.flatten(options)):
+            return None
         inputs = keras.tree.map_structure(
-            lambda x: keras.Input(batch_shape=x.shape, dtype=x.dtype), _arguments(operation)
+            lambda x: keras.Input(batch_shape=x.shape, dtype=x.dtype), node.arguments.args
         )
-        outputs = operation.call(*inputs)
-        return keras.Model(keras.tree.flatten(inputs), outputs, name=operation.name)
+        made = keras.Model(keras.tree.flatten(inputs), operation.call(*inputs, **options), name=operation.name)
+        return made if _computes_the_same(made, operation, node.arguments.args, options) else None
     except Exception:  # whatever a user's layer raises on tensors without values
         return None
 
 
-def _arguments(operation):
-    (node,) = operation._inbound_nodes
-    if node.arguments.kwargs and any(keras.tree.flatten(list(node.arguments.kwargs.values()))):
-        raise ValueError("called with arguments by name")
-    return node.arguments.args
+def _computes_the_same(made, operation, arguments, options):
+    """Whether a graph gives a layer's answers on an input of noise."""
+    rng = np.random.default_rng(0)
+
+    def noise(x):
+        shape = [side or 1 for side in x.shape]
+        values = rng.normal(size=shape) if "float" in x.dtype else rng.integers(0, 2, shape)
+        return keras.ops.convert_to_tensor(values, x.dtype)
+
+    inputs = keras.tree.map_structure(noise, arguments)
+    wanted = keras.tree.flatten(operation(*inputs, **options))
+    found = keras.tree.flatten(made(keras.tree.flatten(inputs)))
+    pairs = [tuple(map(keras.ops.convert_to_numpy, pair)) for pair in zip(wanted, found, strict=True)]
+    return all(a.shape == b.shape and np.allclose(a, b, rtol=1e-4, atol=1e-4) for a, b in pairs)
 
 
 def _maker(taken, prefix=""):
@@ -116,7 +130,7 @@ def _maker(taken, prefix=""):
         if isinstance(operation, keras.Model):
             inside = _graph(operation)
             return lambda *args, **_: run_graph(inside, args, _maker(taken, f"{operation.name}_"))
-        if _is_made_of_layers(operation) and (inside := _inside(operation)):
+        if _is_made_of_others(operation) and (inside := _inside(operation)):
             return lambda *args, **_: run_graph(inside, args, _maker(taken, f"{operation.name}_"))
         name = renamed(operation.name)
         if not _activates_inside(operation):

@@ -12,7 +12,6 @@ import numpy as np
 from keras import layers
 
 from ...detection.heads import RawHead
-from ...graph import row_of
 from ...layers import BatchNormalization, ChannelSlice, GroupedConv2D, Maxout, Upsample
 from . import rewrites
 
@@ -118,14 +117,15 @@ OPERATIONS = {
 
 
 def kind_of(operation):
-    """Return the `Kind` of an operation's class; a class without a row has that of the class that it inherits from."""
+    """Return the `Kind` of an operation's class; a class without a row has that of the class whose code it runs."""
     if not isinstance(operation, keras.Layer):
         return OPERATIONS.get(type(operation).__name__, PLAIN)
     if type(operation) in PAIRED and len(operation.input) > 2:
         return IN_PAIRS
-    kind = row_of(operation, KINDS, PLAIN)
+    known = next((cls for cls in type(operation).__mro__ if cls in KINDS), None)
+    kind = KINDS[known] if known and _runs_code_of(type(operation), known) else PLAIN
     # What inherits from a layer with weights may compute something else with them.
-    if (kind.kernel or kind.folds) and type(operation) not in KINDS:
+    if (kind.kernel or kind.folds) and type(operation) is not known:
         return PLAIN
     return PLAIN if "channels_first" in (getattr(operation, "data_format", None),) and kind.kernel else kind
 
@@ -135,3 +135,9 @@ def by_channel(operation):
     if isinstance(operation, layers.Rescaling):
         return max(np.ndim(operation.scale), np.ndim(operation.offset)) < 2
     return operation.axis in (-1, len(operation.input.shape) - 1)
+
+
+def _runs_code_of(cls, known):
+    """Whether a class has no methods of its own that change what the one that it inherits from computes."""
+    own = {name for one in cls.__mro__[: cls.__mro__.index(known)] for name, x in vars(one).items() if callable(x)}
+    return own <= {"__init__", "build", "compute_output_shape", "compute_output_spec", "get_config"}

@@ -6,7 +6,7 @@ import pytest
 from every_layer import Block, lively
 from keras import layers
 
-from cspkeras.graph import is_shared
+from cspkeras.graph import Uncopied, is_shared
 from cspkeras.precision import policy
 from cspkeras.tflite import check, convert
 from cspkeras.tflite.export.convert import reference
@@ -69,6 +69,70 @@ def test_a_layer_made_of_others_becomes_them_and_keeps_its_answers():
     kinds = [type(layer).__name__ for layer in flat.layers]
     assert kinds.count("Conv2D") == 3 and kinds.count("BatchNormalization") == 2
     assert np.abs(answers(flat) - answers(model)).max() < 1e-6
+
+
+def test_a_layer_without_weights_becomes_what_it_calls():
+    class ScaledSum(layers.Layer):
+        def call(self, inputs, training=None):
+            return inputs[0] + (0.5 if training else 0.2) * inputs[1]
+
+    class AsItIs(layers.Layer):
+        def call(self, x):
+            return x
+
+    image = layers.Input(IMAGES.shape[1:])
+    model = keras.Model(image, AsItIs()(ScaledSum()([layers.Conv2D(4, 3)(image), layers.Conv2D(4, 3)(image)])))
+    flat = flattened(model)
+    assert not [layer for layer in flat.layers if isinstance(layer, ScaledSum | AsItIs)]
+    assert {"Add", "Multiply"} <= {type(operation).__name__ for operation in flat.operations}
+    assert np.abs(answers(flat) - answers(model)).max() < 1e-6
+
+
+class Opposite(layers.Dense):
+    def call(self, x):
+        return x - super().call(x)
+
+
+class Scaled(layers.Layer):
+    def call(self, x, scale=2.0, shift=1.0):
+        return x * scale + shift
+
+
+class Rows(layers.Layer):
+    def call(self, x):
+        return keras.ops.reshape(x, (keras.ops.shape(x)[0], 32, 3))
+
+
+# What was taken apart wrongly, or could not be.
+OWN = {
+    "lstm": lambda x: layers.LSTM(4)(layers.Reshape((32, 3))(x)),
+    "subclass": lambda x: Opposite(3, activation="relu")(x),
+    "shift of zero": lambda x: Scaled()(x, shift=0.0),
+    "batch size": lambda x: layers.Flatten()(Rows()(x)),
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_what_a_layer_computes_stays(name):
+    image = layers.Input((8, 4, 3))
+    model = keras.Model(image, layers.Dense(2)(OWN[name](layers.Conv2D(3, 1, activation="relu")(image))))
+    images = IMAGES[:, :8, :4]
+    assert np.abs(flattened(model).predict(images, verbose=0) - model.predict(images, verbose=0)).max() < 1e-5
+
+
+def test_a_layer_that_can_not_be_made_again_is_named():
+    class Position(layers.Layer):
+        def __init__(self, size):
+            super().__init__()
+            self.offset = self.add_weight(shape=(size,), name="offset")
+
+        def call(self, x):
+            return x + self.offset
+
+    image = layers.Input((8, 8, 3))
+    model = keras.Model(image, layers.Conv2D(3, 1, activation="relu")(Position(3)(image)))
+    with pytest.raises(Uncopied, match="^layer 'position', a Position, can't be made again; give it get_config"):
+        flattened(model)
 
 
 def test_a_layer_whose_code_depends_on_values_stays_whole():

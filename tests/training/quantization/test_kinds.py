@@ -71,6 +71,18 @@ class Own(layers.Conv2D):
     pass
 
 
+class Tripled(layers.Dropout):
+    def call(self, x, training=None):
+        return x * 3.0
+
+
+class Gate(layers.Layer):
+    activation = staticmethod(keras.activations.silu)
+
+    def call(self, x):
+        return self.activation(x) * 2.0
+
+
 def test_what_inherits_from_a_layer_without_weights_is_of_its_kind_and_else_plain():
     x = layers.Input((8, 8, 2))
     model = keras.Model(x, Own(2, 1, name="own")(Pooling(2, name="pool")(x)))
@@ -79,6 +91,13 @@ def test_what_inherits_from_a_layer_without_weights_is_of_its_kind_and_else_plai
     assert kinds.kind_of(own) is kinds.PLAIN
     names = [layer.name for layer in quantize_aware(model).layers]
     assert "pool_range" not in names and "own_range" in names
+
+
+def test_a_users_own_code_is_not_taken_for_that_of_keras():
+    x = layers.Input((8, 8, 2))
+    tripled, gate = Tripled(0.5), Gate()
+    keras.Model(x, gate(tripled(x)))
+    assert kinds.kind_of(tripled) is kinds.PLAIN and activation_of(gate)[0] == "linear"
 
 
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
