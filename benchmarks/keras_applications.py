@@ -1,13 +1,14 @@
 """int8 files of keras.applications' networks: by this library, and by TensorFlow's own calibration alone.
 
-    python benchmarks/keras_applications.py [--only NAME ...] [--side 96] [--json docs/keras_applications.json]
+    python benchmarks/keras_applications.py --json docs/keras_applications.json
 
-Untrained networks, made lively: random norms with the statistics of the images, so that signals neither die nor grow.
-Both files are calibrated on the same twelve images and compared with Keras' floats on them. The table has
+Untrained networks, made lively: norms of random scales with the statistics of the images (untrained.py), so that
+signals neither die nor grow. Both files are calibrated on the same twelve images and compared with Keras' floats on
+them. The table has
 
     noise       of the logits, root mean square, over their standard deviation (of a softmax it would say nothing)
     floats      operations that compute in floats
-    seconds     to convert, calibration included; the ratio counts
+    seconds     to convert, calibration included, after a tiny model that starts what both run in; the ratio counts
 
 Each network is measured in a process of its own.
 """
@@ -41,32 +42,25 @@ FAMILIES = {  # one network of each: the range of its images
 IMAGES, CLASSES = 12, 100
 
 
-def built(name, side):
+def built(name, side, seed):
     """Return the network, made lively, and its images."""
     import keras
     import numpy as np
+    from untrained import calibrate_norms
 
-    keras.utils.set_random_seed(0)
-    rng = np.random.default_rng(0)
+    keras.utils.set_random_seed(seed)
+    rng = np.random.default_rng(seed)
     options = dict(weights=None, input_shape=(side, side, 3), classes=CLASSES, classifier_activation=None)
     model = getattr(keras.applications, name)(**options)
     low, high = FAMILIES[name]
     small = rng.uniform(low, high, (IMAGES, side // 4, side // 4, 3)).astype("float32")
     images = keras.ops.convert_to_numpy(keras.ops.image.resize(small, (side, side)))
-    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    momentum = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.momentum = 0.0
     for weight in model.weights:
-        part = weight.path.rsplit("/")[-1]
-        if part == "gamma":
+        if weight.path.endswith("gamma"):
             weight.assign(rng.uniform(0.5, 1.5, weight.shape))
-        elif part in ("beta", "bias"):
+        elif weight.path.endswith("bias"):
             weight.assign(rng.normal(0, 0.3, weight.shape))
-    model(images, training=True)
-    for norm, before in zip(norms, momentum, strict=True):
-        norm.momentum = before
-    return model, images
+    return calibrate_norms(model, images), images
 
 
 def by_converter(model, images):
@@ -86,23 +80,30 @@ def by_converter(model, images):
         return converter.convert()
 
 
-def measure(name, side):
+def ours(model, images):
+    """Return the bytes of this library's int8 file."""
+    from cspkeras.tflite import convert
+
+    with tempfile.TemporaryDirectory() as folder:
+        return convert(model, Path(folder, "x.tflite"), "int8", [images]).read_bytes()
+
+
+def measure(name, side, seed):
     """Return a row of the table."""
+    import keras
     import numpy as np
 
-    from cspkeras.tflite import convert
     from cspkeras.tflite.runtime import litert
 
-    model, images = built(name, side)
+    tiny = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 3)])
+    model, images = built(name, side, seed)
     exact = model.predict(images, verbose=0)
-    row = {"network": name}
+    row = {"network": name, "seed": seed}
     with tempfile.TemporaryDirectory() as folder:
-        for who in ("ours", "alone"):
+        for who, make in ("ours", ours), ("alone", by_converter):
+            make(tiny, images[:, :8, :8])
             path, start = Path(folder, f"{who}.tflite"), time.perf_counter()
-            if who == "ours":
-                convert(model, path, "int8", [images])
-            else:
-                path.write_bytes(by_converter(model, images))
+            path.write_bytes(make(model, images))
             seconds = time.perf_counter() - start
             run = litert.run_cpu(path, images)
             (found,) = run.outputs.values()
@@ -136,15 +137,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=FAMILIES, default=list(FAMILIES), metavar="NAME")
     parser.add_argument("--side", type=int, default=96, help="of the images, in pixels [%(default)s]")
+    parser.add_argument("--seed", type=int, default=0, help="of weights and images [%(default)s]")
     parser.add_argument("--json", type=Path, help="file to write the rows to")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        print(json.dumps(measure(options.one, options.side)))
+        print(json.dumps(measure(options.one, options.side, options.seed)))
         return
     rows = []
     for name in options.only:
-        command = [sys.executable, __file__, "--one", name, "--side", str(options.side)]
+        command = [sys.executable, __file__, "--one", name, "--side", str(options.side), "--seed", str(options.seed)]
         answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()[-1]
         rows.append(json.loads(answer))
         print(table(rows) if len(rows) == 1 else table(rows).splitlines()[-1], flush=True)

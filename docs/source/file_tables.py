@@ -1,4 +1,4 @@
-"""The tables on every network as a file, from files.json."""
+"""The tables on networks as files, from files.json and keras_applications.json."""
 
 import json
 from collections import Counter
@@ -48,3 +48,25 @@ def agreement():
         if name in known:
             files = [known[name]["files"][kind] for kind in kinds]
             yield name, *(f"{file['cpu_to_keras']['rms']:.0e}, {file['gpu_to_cpu']['rms']:.0e}" for file in files)
+
+
+def applications():
+    yield (
+        "network",
+        "noise",
+        "alone",
+        "MB",
+        "alone",
+        "in floats",
+        "alone",
+        "seconds, over the converter's",
+    )
+    for row in json.loads((DOCS / "keras_applications.json").read_text()):
+        ours, alone = row["ours"], row["alone"]
+        yield (
+            row["network"],
+            *(f"{one['noise']:.4f}" for one in (ours, alone)),
+            *(f"{one['megabytes']:.1f}" for one in (ours, alone)),
+            *(one["floats"] for one in (ours, alone)),
+            f"{ours['seconds'] / alone['seconds']:.1f}",
+        )

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import keras
-from file_tables import DOCS, agreement, files
+from file_tables import DOCS, agreement, applications, files
 from keras import layers
 
 from cspkeras import get_detector, list_detectors, list_models
@@ -282,6 +282,7 @@ TABLES = {
         learning,
         setting,
         gradients,
+        applications,
         files,
         agreement,
     )
