@@ -51,6 +51,8 @@ def run(options):
         kind = "classifier" if classifies else "model that is none"
         raise ValueError(f"--android: the application needs a detector, {path} holds a {kind}")
     output = options.output or _asset(options.android, f"{path.stem}_{options.precision}.tflite")
+    if output.exists() and path.exists() and output.samefile(path):
+        raise ValueError(f"--output {output}: is the model itself, which it would replace; give another name")
     calibrates = options.precision in INTEGERS and not _is_quantized(model)
     if calibrates and not (options.data or options.calibration):
         raise ValueError(

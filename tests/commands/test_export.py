@@ -1,5 +1,7 @@
 """`cspkeras export` of any model: how it is loaded, calibrated and told apart."""
 
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -103,7 +105,9 @@ ARRAYS = (*INT8, "--calibration")
 REFUSED = {
     ("lambda.keras",): "has a Lambda layer, a piece of Python code, which Keras does not run from a file; ",
     ("custom.keras",): CODE,
-    ("unbuilt.keras",): "holds a Sequential called 'sequential' that was never built, so it has no weights; begin it ",
+    (
+        "unbuilt.keras",
+    ): "' that was never built, so it has no weights; begin it with keras.Input((height, width, channels)), ",
     ("exported",): "a SavedModel, which has no Keras layers; give what model.save(...) writes ",
     ("two_inputs.keras", *INT8): "--precision int8 needs --data, the images that calibrate it, or --calibration",
     ("two_inputs.keras", *INT8, *DATA): "no images; give --calibration FILE.npz, an array for each",
@@ -120,6 +124,15 @@ REFUSED = {
     ("softmax.keras", "--io", "uint8"): 'io="uint8" is for int8',
     ("quantized.keras", "--labels", "{folder}/names.txt"): "Keras' own quantize() changed its dense",
 }
+
+
+@pytest.mark.integration
+def test_a_model_is_not_replaced_by_its_file(folder, tmp_path, capsys):
+    model = tmp_path / "model.keras"
+    shutil.copy(folder / "two_inputs.keras", model)
+    assert main(["export", "--model", str(model), "--output", str(tmp_path / "." / "model.keras")]) == 1
+    assert "is the model itself, which it would replace" in capsys.readouterr().err
+    assert model.read_bytes() == (folder / "two_inputs.keras").read_bytes()
 
 
 @pytest.mark.integration

@@ -36,6 +36,14 @@ def numbers(text):
     return values
 
 
+def factors(text):
+    """Parse --scale: `numbers`, none of them 0."""
+    values = numbers(text)
+    if not all(values):
+        raise argparse.ArgumentTypeError(f"needs other numbers than 0, not {text!r}")
+    return values
+
+
 def make_parser(about):
     """Make a parser of the arguments that each of the device's scripts has."""
     parser = argparse.ArgumentParser(description=about.splitlines()[0])
@@ -53,7 +61,7 @@ def make_parser(about):
         "--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="the input's size, if MODEL leaves it open"
     )
     parser.add_argument("--mean", type=numbers, help="MODEL's input is (pixel - mean) * scale [as MODEL says]")
-    parser.add_argument("--scale", type=numbers, help="likewise; one number, or of red,green,blue [as MODEL says]")
+    parser.add_argument("--scale", type=factors, help="likewise; one number, or of red,green,blue [as MODEL says]")
     return parser
 
 

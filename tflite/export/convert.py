@@ -111,7 +111,7 @@ def convert(
         PosixPath('detector.tflite')
     """
     path = Path(path)
-    _check_options(precision, io)
+    _check_options(precision, io, refine_steps, labels)
     if keras.backend.backend() != "tensorflow" and isinstance(model, keras.Model):
         how = dict(precision=precision, refine_steps=refine_steps, labels=labels, layout=layout, io=io, decode=decode)
         how |= dict(size=size, mean=mean, scale=scale, scores=scores, strict=strict)
@@ -149,7 +149,11 @@ def convert(
     return path
 
 
-def _check_options(precision, io):
+def _check_options(precision, io, refine_steps, labels):
+    if refine_steps < 0:
+        raise ValueError(f"refine_steps must not be negative. Received: refine_steps={refine_steps}")
+    if isinstance(labels, str):
+        raise ValueError(f"labels must be a list of class names. Received: labels={labels!r}")
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}. Received: precision={precision!r}")
     if io not in IO[precision]:

@@ -83,6 +83,9 @@ def reference(model, decode="file", names=None):
                 raise ValueError(f"{model.name}: its inputs are {', '.join(names)}. Received: {', '.join(x)}")
             x = [x[name] for name in names]
         arrays = x if isinstance(x, list | tuple) else [x]
+        if len(arrays) != len(serve.inputs):
+            names = ", ".join(spec.name for spec in serve.inputs)
+            raise ValueError(f"{model.name}: takes {len(serve.inputs)} inputs, {names}. Received: {len(arrays)}")
         tensors = [ops.convert_to_tensor(a, spec.dtype.name) for a, spec in zip(arrays, serve.inputs, strict=True)]
         return {name: np.asarray(value) for name, value in serve.compute(tensors).items()}
 
