@@ -16,7 +16,7 @@ from cspkeras.registry import NETWORKS
 from cspkeras.tflite import convert
 
 ROOT = Path(__file__).parents[3]
-IMAGES = np.random.default_rng(0).random((4, 64, 64, 3), "float32")
+SIDE = 64
 KINDS = "float32", "float16", "dynamic", "int8 PTQ", "int8 QAT"
 RATIOS = {"float16": 0.51, "int8 PTQ": 0.27, "int8 QAT": 0.27}  # of the float32 file's bytes, at most
 SMALL_FILE = 5e6  # bytes; of less, names, operations and each channel's scale are a larger share
@@ -26,7 +26,8 @@ RELU6 = "CSPPeleeNet", "CSPMobileNetV2", "CSPDarknet53"
 # These have the layers of all others between them: preactivation, groups, both resolutions; mish and the widest neck.
 SMALL = {
     "CSPDenseNet201": lambda: small_backbone("CSPDenseNet201"),
-    "CSPResNeXt50Elastic": lambda: small_backbone("CSPResNeXt50Elastic"),
+    # At a side of 64 its smallest map is one pixel, and norms of that divide by next to nothing.
+    "CSPResNeXt50Elastic": lambda: small_backbone("CSPResNeXt50Elastic", input_shape=(128, 128, 3)),
     "panet_spp, mish": lambda: detector(
         small_backbone("CSPDarknet53", include_top=False, activation="mish"), "panet_spp", width=32
     ),
@@ -37,6 +38,14 @@ FIVE = *SMALL, "YOLOXNano"
 ON_NPU = "CSPPeleeNet", "CSPPeleeNetEFM", "YOLOXNano", "CSPMobileNetV2", "CSPResNet50"  # wholly, as files of integers
 
 
+def images_for(model):
+    return np.random.default_rng(0).random((4, *model.input_shape[1:]), "float32")
+
+
+def calibrate(model):
+    return calibrate_norms(model, images_for(model))
+
+
 def detector(backbone, neck, **options):
     return cspkeras.Detector(backbone, neck, 3, neck_options=options)
 
@@ -45,15 +54,15 @@ def calibrated(name):
     """A network by its name, its norms calibrated."""
     keras.utils.set_random_seed(0)
     if name in SMALL:
-        return calibrate_norms(SMALL[name](), IMAGES)
+        return calibrate(SMALL[name]())
     options = {"CSPPeleeNetEFM": {"spp": True}}.get(name, {})
-    return calibrate_norms(NETWORKS[name].build(classes=3, input_shape=IMAGES.shape[1:], **options), IMAGES)
+    return calibrate(NETWORKS[name].build(classes=3, input_shape=(SIDE, SIDE, 3), **options))
 
 
 def prove(model, folder, kinds):
     """Check a network's files; floats agree, and quantized values do but for what untrained layers make of rounding."""
     found = {}
-    for kind, path, checked in files.prove(model, IMAGES, folder, kinds):
+    for kind, path, checked in files.prove(model, images_for(model), folder, kinds):
         assert checked.precision == files.PRECISIONS[kind]
         assert len(left_norms(path)) == 2 * len(lone_norms(model)), left_norms(path)
         found[kind] = checked
@@ -83,7 +92,7 @@ def test_all_five_files_are_delegated_whole(name, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RELU6)
 def test_relu6_is_part_of_the_convolutions(name, tmp_path):
-    model = calibrate_norms(small_backbone(name, activation="relu6"), IMAGES)
+    model = calibrate(small_backbone(name, activation="relu6"))
     for checked in prove(model, tmp_path, ["float16", "int8 QAT"]).values():
         assert not [kind for kind in checked.operations if "RELU" in kind]
 
@@ -94,7 +103,7 @@ def test_a_norm_without_a_convolution_is_reported(tmp_path):
     x = keras.layers.BatchNormalization(name="folded")(keras.layers.Conv2D(4, 1)(image))
     y = keras.layers.Add()([x, keras.layers.Activation("swish")(x)])
     model = keras.Model(image, keras.layers.BatchNormalization(name="lone")(y))
-    calibrate_norms(model, np.random.default_rng(0).random((4, 8, 8, 4), "float32"))
+    calibrate(model)
     assert lone_norms(model) == ["lone"]
     assert len(left_norms(convert(model, tmp_path / "x.tflite"))) == 2
 
