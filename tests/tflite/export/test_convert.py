@@ -124,6 +124,8 @@ def test_a_classifier_converts(tmp_path):
     [
         ({"precision": "int4"}, "precision must be one of"),
         ({"precision": "int8"}, "calibration"),
+        ({"precision": "int8", "calibration": [IMAGES], "refine_steps": -2}, "refine_steps must not be negative"),
+        ({"labels": "abc"}, "labels must be a list of class names. Received: labels='abc'"),
         ({"precision": "int8", "calibration": []}, "at least one batch"),
         ({"precision": "int8", "calibration": IMAGES}, r"takes batches \(N, 64, 64, 3\)\. Received: \(64, 64, 3\)"),
         (
