@@ -44,6 +44,7 @@ def known():
         "depthwise": layers.DepthwiseConv2D(3, depth_multiplier=2),
         "transposed": layers.Conv2DTranspose(6, 3, strides=2, padding="same"),
         "transposed_relu": layers.Conv2DTranspose(6, 3, strides=2, padding="same", activation="relu"),
+        "transposed_relu_no_bias": layers.Conv2DTranspose(6, 3, activation="relu", use_bias=False),
         "transposed_norm": chain(layers.Conv2DTranspose(6, 3, strides=2), layers.BatchNormalization(), layers.ReLU()),
         "dense": chain(layers.Flatten(), layers.Dense(5)),
         "dense_of_a_map": layers.Dense(5, activation="relu"),

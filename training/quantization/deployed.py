@@ -19,6 +19,7 @@ from .kinds import by_channel, kind_of
 from .quantizers import NARROWEST, FakeQuant, QuantizedLayer, kernel_of
 
 APART = 1e-5  # what the ranges of equal kernels differ by
+NO_BIAS = 1e-20  # which rounds to 0
 SMALLEST = 1e-5  # a channel's kernel over its bias: below, the bias, in steps of the kernel's scale, overflows
 
 
@@ -120,6 +121,9 @@ def _kernel(operation, norm):
     if bias is not None:
         ends = np.maximum(ends, SMALLEST * np.abs(bias))
     ends = np.float32(np.maximum(ends, NARROWEST))
+    if isinstance(layer, layers.Conv2DTranspose) and (bias is None or not bias.any()):
+        # Without a bias the converter leaves it, and the relu after it, in floats.
+        bias = np.eye(1, kernel.shape[-2])[0] * NO_BIAS
     return variable, np.float32(kernel), ends, None if bias is None else _uneven(bias)
 
 
