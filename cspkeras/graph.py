@@ -134,9 +134,14 @@ def with_weights(operation, weights):
     return call
 
 
+def class_in(operation, table):
+    """Return an operation's class, or the nearest that it inherits from, that a table by classes has; None for none."""
+    return next((cls for cls in type(operation).__mro__ if cls in table), None)
+
+
 def row_of(operation, table, default=None):
     """Return the row that a table by classes has for an operation's class, or for the nearest that it inherits from."""
-    return next((table[cls] for cls in type(operation).__mro__ if cls in table), default)
+    return table.get(class_in(operation, table), default)
 
 
 def activation_name(operation):

@@ -12,6 +12,7 @@ import numpy as np
 from keras import layers
 
 from ...detection.heads import RawHead
+from ...graph import class_in
 from ...layers import BatchNormalization, ChannelSlice, GroupedConv2D, Maxout, Upsample
 from . import rewrites
 
@@ -122,7 +123,7 @@ def kind_of(operation):
         return OPERATIONS.get(type(operation).__name__, PLAIN)
     if type(operation) in PAIRED and len(operation.input) > 2:
         return IN_PAIRS
-    known = next((cls for cls in type(operation).__mro__ if cls in KINDS), None)
+    known = class_in(operation, KINDS)
     kind = KINDS[known] if known and _runs_code_of(type(operation), known) else PLAIN
     # What inherits from a layer with weights may compute something else with them.
     if (kind.kernel or kind.folds) and type(operation) is not known:
