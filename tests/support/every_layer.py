@@ -34,6 +34,12 @@ class Weighted(layers.Layer):
         return x * self.factor
 
 
+def pooled_and_padded(x):
+    """A shortcut to more channels, beside a convolution."""
+    x = layers.MaxPooling2D()(x)
+    return layers.Add()([layers.Conv2D(12, 1)(x), ops.pad(x, ((0, 0), (0, 0), (0, 0), (0, 4)))])
+
+
 def known():
     """New layers, by name: those of `KINDS` but for those of training alone, each a function of a map."""
     row = layers.Reshape((-1, MAP[-1]))
@@ -116,6 +122,9 @@ def others():
         "repeated": lambda x: ops.repeat(x, 2, axis=1),
         "tiled": lambda x: ops.tile(x, (1, 2, 1, 1)),
         "reshaped": lambda x: ops.reshape(x, (-1, 64, 8)),
+        "padded": lambda x: ops.pad(x, ((0, 0), (1, 1), (0, 0), (0, 4))),
+        "padded_beyond": lambda x: ops.pad(x, ((0, 0), (1, 1), (0, 0), (0, 4)), constant_values=9.0),
+        "pooled_and_padded": pooled_and_padded,
         "stopped": ops.stop_gradient,
         "joined": lambda x: ops.concatenate([x, layers.Conv2D(2, 1)(x)], axis=-1),
         "summed": lambda x: ops.add(x, layers.Conv2D(8, 1)(x)),

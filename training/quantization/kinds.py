@@ -106,7 +106,7 @@ PAIRED, IN_PAIRS = (layers.Add, layers.Multiply, layers.Maximum, layers.Minimum)
 # The operations of keras.ops, by the names of their classes.
 OPERATIONS = {
     **dict.fromkeys(("BroadcastTo", "ExpandDims", "Flip", "GetItem", "Moveaxis", "Repeat"), Kind(passes=True)),
-    **dict.fromkeys(("Reshape", "Split", "Squeeze", "StopGradient", "Swapaxes", "Tile"), Kind(passes=True)),
+    **dict.fromkeys(("Pad", "Reshape", "Split", "Squeeze", "StopGradient", "Swapaxes", "Tile"), Kind(passes=True)),
     "Transpose": Kind(passes=True),
     **dict.fromkeys(("Concatenate", "Stack"), Kind(joins=True)),
     **dict.fromkeys(("Add", "Multiply"), Kind(sums=True)),
@@ -120,7 +120,8 @@ OPERATIONS = {
 def kind_of(operation):
     """Return the `Kind` of an operation's class; a class without a row has that of the class whose code it runs."""
     if not isinstance(operation, keras.Layer):
-        return OPERATIONS.get(type(operation).__name__, PLAIN)
+        kind = OPERATIONS.get(type(operation).__name__, PLAIN)
+        return PLAIN if kind.passes and _pads_with_numbers(operation) else kind
     if type(operation) in PAIRED and len(operation.input) > 2:
         return IN_PAIRS
     known = class_in(operation, KINDS)
@@ -129,6 +130,11 @@ def kind_of(operation):
     if (kind.kernel or kind.folds) and type(operation) is not known:
         return PLAIN
     return PLAIN if "channels_first" in (getattr(operation, "data_format", None),) and kind.kernel else kind
+
+
+def _pads_with_numbers(operation):
+    """Whether an operation puts numbers around its input that may be out of the input's range."""
+    return operation._inbound_nodes[0].arguments.kwargs.get("constant_values") not in (None, 0)
 
 
 def by_channel(operation):
