@@ -100,5 +100,10 @@ def _classifies(path, model):
 
         return not is_detector(model)
     from ..tflite.export import metadata
+    from ..tflite.runtime.litert import run_cpu
 
-    return metadata.read(path)[0].get("task") == "classification"
+    try:
+        return metadata.read(path)[0].get("task") == "classification"
+    except metadata.NoSettingsError:
+        run_cpu(path)  # a damaged file has none either; this says so
+        raise

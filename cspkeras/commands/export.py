@@ -54,6 +54,7 @@ def run(options):
     if output.exists() and path.exists() and output.samefile(path):
         raise ValueError(f"--output {output}: is the model itself, which it would replace; give another name")
     calibrates = options.precision in INTEGERS and not _is_quantized(model)
+    _check_uses(options, calibrates)
     if calibrates and not (options.data or options.calibration):
         raise ValueError(
             f"--precision {options.precision} needs --data, the images that calibrate it, or --calibration, a folder "
@@ -75,8 +76,8 @@ def run(options):
     how |= {"size": options.size and tuple(options.size), "labels": file_labels(model, names) if labelled else None}
     if labelled or detects:
         how |= {"mean": options.mean, "scale": options.scale, "scores": options.scores}
-    elif options.scores:
-        raise ValueError(f"--scores {options.scores}: says what a classifier with labels returns; leave it out")
+    else:
+        _check_said(options, calibrates)
     print(convert(model, output, options.precision, calibration, options.refine, **how))
 
 
@@ -84,6 +85,25 @@ def _is_quantized(model):
     from ..training.quantization.aware import is_quantized
 
     return is_quantized(model)
+
+
+def _check_uses(options, calibrates):
+    """Raise a ValueError for options that would do nothing."""
+    of_calibration = {"--calibration": options.calibration, "--refine": options.refine}
+    if given := [name for name, value in of_calibration.items() if value and not calibrates]:
+        found = (
+            f"--precision {options.precision}" if options.precision not in INTEGERS else "a model that has its ranges"
+        )
+        raise ValueError(f"{given[0]}: is for a model that is calibrated to integers. Received: {found}; leave it out")
+    if options.strict and options.precision != "int8":
+        raise ValueError(f"--strict: is for --precision int8. Received: --precision {options.precision}; leave it out")
+
+
+def _check_said(options, calibrates):
+    """Raise a ValueError for what a file without labels can't say."""
+    known = ("scores",) if calibrates else ("scores", "mean", "scale")  # images are calibrated on in their range
+    if given := [name for name in known if getattr(options, name) is not None]:
+        raise ValueError(f"--{given[0]}: only a classifier's file with labels says it; give --labels, or leave it out")
 
 
 def _names(options, model, classifies):

@@ -105,7 +105,9 @@ def read_arrays(file):
 
     try:
         with np.load(file) as arrays:
-            return dict(arrays)
+            if not (found := dict(arrays)):
+                raise ValueError("it holds none")
+            return found
     except (AttributeError, TypeError, ValueError, zipfile.BadZipFile) as error:
         reason = f"not a .npz file of numbers ({error})" if isinstance(error, ValueError) else "not a .npz file"
         raise ValueError(f"{file}: {reason}; write one with numpy.savez({str(file)!r}, NAME=array, ...)") from error

@@ -80,6 +80,7 @@ def folder(tmp_path_factory):
     np.savez(folder / "two.npz", image=images, vector=vectors)
     np.savez(folder / "uneven.npz", image=images, vector=vectors[:4])
     np.savez(folder / "one.npz", images)
+    np.savez(folder / "empty.npz")
     return folder
 
 
@@ -118,7 +119,15 @@ REFUSED = {
     ("any_size.keras", *INT8, *DATA): "takes images of any size; give --size HEIGHT WIDTH",
     ("vector.keras", "--labels", "{folder}/names.txt"): "holds no classifier of images; leave it out",
     ("binary.keras", "--labels", "{folder}/names.txt"): "has 3 names for 1 classes",
-    ("segmentation.keras", "--scores", "softmax"): "says what a classifier with labels returns; leave it out",
+    ("segmentation.keras", "--scores", "softmax"): "--scores: only a classifier's file with labels says it",
+    ("segmentation.keras", "--mean", "3"): "--mean: only a classifier's file with labels says it; give --labels, or",
+    ("softmax.keras", "--strict"): "--strict: is for --precision int8. Received: --precision float16; leave it out",
+    ("softmax.keras", "--refine", "9"): "--refine: is for a model that is calibrated to integers",
+    ("softmax.keras", "--calibration", "{folder}/one.npz"): "--calibration: is for a model that is calibrated",
+    ("softmax.keras", *ARRAYS, "{folder}/empty.npz"): "not a .npz file of numbers (it holds none)",
+    ("softmax.keras", *ARRAYS, "{folder}/missing.npz"): "missing.npz: No such file or directory",
+    ("softmax.keras", "--labels", "{folder}"): ": Is a directory",
+    ("softmax.keras", "--size", "24", "32"): "size=(height, width) is for inputs without one. Received: size=(24, 32)",
     ("tanh.keras", "--labels", "{folder}/names.txt"): "(on the command line --scores): softmax, sigmoid ",
     ("softmax.keras", "--decode", "host"): 'decode="host" is for detectors',
     ("softmax.keras", "--io", "uint8"): 'io="uint8" is for int8',

@@ -100,7 +100,7 @@ def test_what_is_not_a_detector(name, command, models, one_error, tmp_path, monk
         ("evaluate", "missing.tflite", "No such file or directory"),
         ("evaluate", "text.tflite", "not a .tflite file"),
         ("evaluate", "empty.tflite", "not a .tflite file"),
-        ("evaluate", "bare.tflite", "carries no cspkeras settings; export it with cspkeras.tflite.convert"),
+        ("evaluate", "bare.tflite", "LiteRT's CPU cannot run it"),
     ),
 )
 def test_what_is_not_a_tflite_file(command, name, message, models, one_error):

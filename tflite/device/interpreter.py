@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib
 
 import numpy as np
@@ -32,6 +33,7 @@ def load(path, threads, delegate, size):
     with runtime_errors("refuses it"):
         if delegate != "cpu":
             library = "libtensorflowlite_gpu_delegate.so" if delegate == "gpu" else delegate
+            ctypes.CDLL(library)  # what can't be loaded makes the runtime's own loader print a traceback
             options["experimental_delegates"] = [runtime.load_delegate(library)]
         interpreter = runtime.Interpreter(str(path), num_threads=threads, **options)
     inputs, signatures = interpreter.get_input_details(), list(interpreter.get_signature_list())

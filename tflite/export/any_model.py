@@ -100,7 +100,14 @@ def _with_inputs(model, size):
 def _sized(model, size):
     """A model of a fixed input size."""
     open_ = [x for x in model.inputs if None in x.shape[1:]]
+    if size is not None and not (len(size) == 2 and all(isinstance(side, int) and side > 0 for side in size)):
+        raise ValueError(f"size must be (height, width) in pixels. Received: {size=}")
     if not open_:
+        fixed = [tuple(x.shape[1:3]) for x in model.inputs]
+        if size is not None and tuple(size) not in fixed:
+            raise ValueError(
+                f"size=(height, width) is for inputs without one. Received: {size=}, and {model.name} of {fixed[0]}"
+            )
         return model
     images = [x for x in open_ if len(x.shape) == 4 and x.shape[-1]]
     if size is None or len(images) != len(open_):

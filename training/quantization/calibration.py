@@ -53,6 +53,10 @@ def checked(images, model):
         yield keras.tree.pack_sequence_as(_taken(model), arrays)
     if not count:
         raise ValueError("calibration needs at least one batch of images; received none")
+    if low == high:
+        _tell(
+            f"{model.name} is calibrated on inputs that are {low:g} everywhere, which shows no range; give real images"
+        )
     if (pixels := recognized_pixels(model)) and (high <= SMALL) == (pixels == BYTES):
         taken = "{:g}..{:g}".format(*pixels.limits())
         seen = f"{low:g} to {high:g}"

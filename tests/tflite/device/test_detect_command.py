@@ -241,3 +241,4 @@ def test_a_file_without_settings_runs_with_labels_given(album):
     assert done.returncode == 0 and "1 object (red" in done.stdout, done.stderr
     done = run("bare.tflite", "a/photo.jpg", "--labels", "labels.txt", "--delegate", "missing.so", cwd=album)
     assert done.returncode == 1 and "detect.py: " in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr

@@ -270,6 +270,8 @@ def test_arguments_are_checked(plain, tmp_path):
         check(plain, runs=0)
     with pytest.raises(ValueError, match=r"shape \(1, 16, 16, 3\), .* received .*\(2, 8, 8, 3\)"):
         check(plain, images=np.zeros((2, 8, 8, 3), "float32"))
+    with pytest.raises(ValueError, match="finite"):
+        check(plain, images=np.full((1, 16, 16, 3), np.nan, "float32"))
 
 
 @pytest.mark.integration

@@ -84,6 +84,7 @@ def test_what_never_ends_is_cut_and_told(batches, taken, told, caplog):
         (layers.Rescaling(2.0, -1.0), 255, "single takes pixels in 0..1, "),
         (layers.Rescaling(2.0, -1.0), 1, None),
         (None, 255, None),
+        (None, 0, "single is calibrated on inputs that are 0 everywhere, .* give real images"),
     ],
 )
 def test_a_range_that_contradicts_is_told_once(first, factor, told, caplog):
