@@ -10,28 +10,27 @@ from small_networks import build_kind
 
 from cspkeras.detection import Detector
 from cspkeras.detection.anchors import Anchors
-from cspkeras.detection.heads import HEADS, RawHead, decoupled_head
+from cspkeras.detection.heads import HEADS, RawHead, decoupled_head, yolo_head
 from cspkeras.graph import operation_of
 
 SIZE, CLASSES = (64, 96), 2
-KINDS = {  # by name: options, anchors, and how many of the 1 + CLASSES scores start low
+KINDS = {  # by name: options, anchors, and how many of the scores start low
     "yolo": ({}, Anchors.published(SIZE), 1),
+    "no objectness": ({"objectness": False}, Anchors.distances(SIZE), CLASSES),
     "decoupled": ({"width": 16}, Anchors.free(SIZE), 1 + CLASSES),
 }
 
 
-@pytest.mark.parametrize("head", HEADS)
-def test_heads_start_with_few_objects(head):
-    options, anchors, low = KINDS[head]
-    each = len(anchors.boxes[0])
+@pytest.mark.parametrize("kind", KINDS)
+def test_heads_start_with_few_objects(kind):
+    options, anchors, low = KINDS[kind]
+    each, depth = len(anchors.boxes[0]), 4 + anchors.objectness + CLASSES
     x = layers.Input((4, 6, 16))
-    raw = HEADS[head](x, each, CLASSES, **options, name="head")
-    assert raw.shape[1:] == (4, 6, each * (5 + CLASSES))
+    raw = HEADS.get(kind, yolo_head)(x, each, CLASSES, **options, name="head")
+    assert raw.shape[1:] == (4, 6, each * depth)
     last = operation_of(raw)
     assert isinstance(last, RawHead) and last.name == "head"
-    boxes, *scores = np.split(
-        keras.Model(x, raw)(np.zeros((1, 4, 6, 16))).numpy().reshape(-1, 5 + CLASSES), [4], axis=1
-    )
+    boxes, *scores = np.split(keras.Model(x, raw)(np.zeros((1, 4, 6, 16))).numpy().reshape(-1, depth), [4], axis=1)
     np.testing.assert_allclose(boxes, 0, atol=1e-2)
     np.testing.assert_allclose(1 / (1 + np.exp(-scores[0][:, :low])), 0.01, atol=1e-3)
     np.testing.assert_allclose(scores[0][:, low:], 0, atol=1e-2)
