@@ -105,10 +105,7 @@ class Detector(DetectorTraining, keras.Model):
                 f"anchors must be of {neck}'s levels {', '.join(features)}. Received: anchors of "
                 f"{', '.join(anchors.levels)}"
             )
-        heads = [
-            HEADS[head](features[level], len(boxes), len(class_names), name=f"head_{level.lower()}", **head_options)
-            for level, boxes in zip(anchors.levels, anchors.boxes, strict=True)
-        ]
+        heads = HEADS[head](features, list(map(len, anchors.boxes)), len(class_names), **head_options)
         super().__init__(inputs=backbone.input, outputs=heads, name=name or f"{backbone.name}_{neck}")
         options = {
             "neck": neck,

@@ -25,10 +25,10 @@ def test_heads_start_with_few_objects(head):
     options, anchors, low = KINDS[head]
     each = len(anchors.boxes[0])
     x = layers.Input((4, 6, 16))
-    raw = HEADS[head](x, each, CLASSES, **options, name="head")
+    (raw,) = HEADS[head]({"P4": x}, [each], CLASSES, **options)
     assert raw.shape[1:] == (4, 6, each * (5 + CLASSES))
     last = operation_of(raw)
-    assert isinstance(last, RawHead) and last.name == "head"
+    assert isinstance(last, RawHead) and last.name == "head_p4"
     boxes, *scores = np.split(
         keras.Model(x, raw)(np.zeros((1, 4, 6, 16))).numpy().reshape(-1, 5 + CLASSES), [4], axis=1
     )
