@@ -44,31 +44,31 @@ VARIANTS = {
         cspnext.VARIANTS["CSPNeXtTiny"],
         1,
         False,
-        published=coco(trainable=4_896_168, bflops=16.2, counted=0.0, ap=41.1, params=4.8),
+        published=coco(trainable=4_896_168, bflops=16.2, counted=16.078, ap=41.1, params=4.8),
     ),
     "RTMDetS": RTMDetSpec(
         cspnext.VARIANTS["CSPNeXtS"],
         1,
         False,
-        published=coco(trainable=8_886_924, bflops=29.6, counted=0.0, ap=44.6, params=8.89),
+        published=coco(trainable=8_886_924, bflops=29.6, counted=29.529, ap=44.6, params=8.89),
     ),
     "RTMDetM": RTMDetSpec(
         cspnext.VARIANTS["CSPNeXtM"],
         2,
         True,
-        published=coco(trainable=24_709_188, bflops=78.54, counted=0.0, ap=49.4, params=24.71),
+        published=coco(trainable=24_709_188, bflops=78.54, counted=78.144, ap=49.4, params=24.71),
     ),
     "RTMDetL": RTMDetSpec(
         cspnext.VARIANTS["CSPNeXtL"],
         3,
         True,
-        published=coco(trainable=0, bflops=160.46, counted=0.0, ap=51.5, params=52.3),
+        published=coco(trainable=52_315_804, bflops=160.46, counted=159.813, ap=51.5, params=52.3),
     ),
     "RTMDetX": RTMDetSpec(
         cspnext.VARIANTS["CSPNeXtX"],
         4,
         True,
-        published=coco(trainable=0, bflops=283.34, counted=0.0, ap=52.8, params=94.86),
+        published=coco(trainable=94_855_572, bflops=283.34, counted=282.399, ap=52.8, params=94.86),
     ),
 }
 
