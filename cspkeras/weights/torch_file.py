@@ -3,7 +3,7 @@
 There are two layouts. A zip archive (since PyTorch 1.6) holds data.pkl, a pickle that names storages, and the bytes of
 each as they are. The one before is five pickles: a magic number, a version, the machine's figures, the object and the
 storages' keys; then the bytes of each storage behind their count. Either file is mapped into memory: arrays are views
-of it, so that what isn't used isn't read.
+of it, so that an optimizer's state beside the weights takes none.
 """
 
 import io
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .torch_pickle import Inert, Known, Refused, pairs, unpickle
+from .torch_pickle import Inert, Known, Refused, unpickle
 
 MAGIC = 0x1950A86A20F9469CFC6C
 VERSION = 1001
@@ -113,7 +113,7 @@ def _rebuild_tensor(storage, offset, shape, strides, *_):
     if not isinstance(storage, _Storage):
         raise Refused(f"a tensor has a {_kind(storage)} for its storage")
     if storage.values is None:
-        return None
+        return np.empty(0)
     if not all(isinstance(n, int) and n >= 0 for n in (offset, *shape, *strides)) or len(shape) > DIMENSIONS:
         raise Refused("a tensor's offset, shape or strides are not whole numbers, or too many")
     values, size = storage.values, math.prod(shape)
@@ -131,7 +131,6 @@ def _rebuild_from_type(function, kind, arguments, state):
 
 
 KNOWN = {
-    "collections.OrderedDict": Known(lambda items=(): pairs(items)),
     "torch.Size": Known(tuple),
     "torch._tensor._rebuild_from_type_v2": Known(_rebuild_from_type),
     "torch._utils._rebuild_parameter": Known(lambda data, *_: data),
@@ -162,8 +161,6 @@ def _read_zip(path, data):
     records = _records(path, data)
     if "constants.pkl" in records:
         raise Refused("is a TorchScript program; expected a file of torch.save(model.state_dict())")
-    if "data.pkl" not in records:
-        raise Refused("is a zip archive without PyTorch's data.pkl; if a .pth file is in it, unpack it")
     start, size = records.get("byteorder", (0, 0))
     order = {b"big": ">", b"little": "<", b"": "<"}[data[start : start + size].strip()]
     storages = {}
@@ -186,6 +183,8 @@ def _records(path, data):
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
     folder = members[0].filename.partition("/")[0] + "/" if members else ""
+    if f"{folder}data.pkl" not in (member.filename for member in members):
+        raise Refused("is a zip archive without PyTorch's data.pkl; if a .pth file is in it, unpack it")
     if sum(member.file_size for member in members) > len(data):
         raise Refused("the members of its archive are longer than the file: compressed, or one within another")
     records, view = {}, memoryview(data)
@@ -233,8 +232,10 @@ def _read_legacy(data):
     for key in unpickle(data):
         dtype, count = types[key]
         found, start = int.from_bytes(data.read(8), "little"), data.tell()
-        if found != count or start + count * dtype.itemsize > len(data):
-            raise Refused(f"storage {key!r} has {min(found, len(data) - start):,} numbers; expected {count:,}")
+        if found != count:
+            raise Refused(f"storage {key!r} has {found:,} numbers; expected {count:,}")
+        if start + count * dtype.itemsize > len(data):
+            raise Refused(f"ends within storage {key!r}")
         places[key] = _Storage(_values(data, dtype, count, start), len(data))
         data.seek(start + count * dtype.itemsize)
     if missing := types.keys() - places:

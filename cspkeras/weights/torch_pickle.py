@@ -49,7 +49,7 @@ def unpickle(file, known=None, persistent=None):
         Refused: where it asks for a function of Python's own, or for what PyTorch doesn't write.
         Exception: of any kind, where it is damaged.
     """
-    machine = _Machine(known or {}, persistent)
+    machine = _Machine(PLAIN | (known or {}), persistent)
     for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
         if opcode.name == "STOP":
             (value,) = machine.stack
@@ -145,17 +145,38 @@ def _key(value):
     return value
 
 
-def pairs(items):
-    """Return a dict of (key, value) pairs, with keys that may be hashed."""
+def _dict(items=()):
     return {_key(key): value for key, value in items}
 
 
+def _set(items=()):
+    return set(map(_key, items))
+
+
+def _bytes(text, encoding):
+    if not (isinstance(text, str) and encoding == "latin1"):
+        raise Refused("its pickle encodes other than bytes")
+    return text.encode("latin1")
+
+
+PLAIN = {  # how a pickle of protocol 2 makes containers that have no instruction
+    "__builtin__.set": Known(_set),
+    "_codecs.encode": Known(_bytes),
+    "builtins.set": Known(_set),
+    "collections.OrderedDict": Known(_dict),
+}
+
+
+def _pairs(values):
+    return _dict(zip(values[::2], values[1::2], strict=True))
+
+
 def _set_items(target, values):
-    target.update(pairs(zip(values[::2], values[1::2], strict=True)))
+    target.update(_pairs(values))
 
 
 def _add(target, values):
-    target.update(map(_key, values))
+    target.update(_set(values))
 
 
 def _new(make):
@@ -213,8 +234,8 @@ _ACTIONS = {
     "MARK": _new(lambda: MARK),
     "TUPLE": _from_mark(tuple),
     "LIST": _from_mark(list),
-    "DICT": _from_mark(lambda values: pairs(zip(values[::2], values[1::2], strict=True))),
-    "FROZENSET": _from_mark(lambda values: frozenset(map(_key, values))),
+    "DICT": _from_mark(_pairs),
+    "FROZENSET": _from_mark(lambda values: frozenset(_set(values))),
     "APPEND": lambda machine, _: machine.fill(list, list.extend, machine.pop()),
     "APPENDS": lambda machine, _: machine.fill(list, list.extend, machine.pop_to_mark()),
     "SETITEM": lambda machine, _: machine.fill(dict, _set_items, machine.pop(2)),
