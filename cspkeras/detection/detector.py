@@ -107,10 +107,7 @@ class Detector(DetectorTraining, keras.Model):
                 f"anchors must be of {neck}'s levels {', '.join(features)}. Received: anchors of "
                 f"{', '.join(anchors.levels)}"
             )
-        heads = [
-            HEADS[head](features[level], len(boxes), len(class_names), name=f"head_{level.lower()}", **head_options)
-            for level, boxes in zip(anchors.levels, anchors.boxes, strict=True)
-        ]
+        heads = HEADS[head](features, list(map(len, anchors.boxes)), len(class_names), **head_options)
         depth = 4 + anchors.objectness + len(class_names)
         if any(raw.shape[-1] != len(boxes) * depth for raw, boxes in zip(heads, anchors.boxes, strict=True)):
             wanted = "an objectness" if anchors.objectness else "no objectness"

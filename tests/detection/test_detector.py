@@ -65,7 +65,10 @@ def test_classes_are_a_number_or_names(classes, names):
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        ({"neck": "none"}, "neck must be one of efm, fpn, fpn_tiny, gfm, pafpn, panet_spp, prn. Received: neck='none'"),
+        (
+            {"neck": "none"},
+            "neck must be one of cspnext_pafpn, efm, fpn, fpn_tiny, gfm, pafpn, panet_spp, prn. Received: neck='none'",
+        ),
         ({"classes": 0}, "classes must be a positive number or a sequence of names. Received: classes=0"),
         ({"classes": -1}, "classes must be a positive number or a sequence of names. Received: classes=-1"),
         ({"classes": []}, "classes must be a positive number or a sequence of names. Received: classes=[]"),
