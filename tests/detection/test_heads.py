@@ -42,7 +42,7 @@ def test_heads_start_with_few_objects(kind):
 def test_a_detector_is_rebuilt_from_its_configuration(head):
     _, options, anchors, _ = KINDS[head]
     backbone = build_kind("darknet tiny", (*SIZE, 3), include_top=False)
-    model = Detector(backbone, "efm", CLASSES, anchors=anchors, head=head, head_options=options)
+    model = Detector(backbone, "cspnext_pafpn", CLASSES, anchors=anchors, head=head, head_options=options)
     again = Detector.from_config(json.loads(json.dumps(model.get_config())))
     assert again.anchors == model.anchors
     assert {**again.get_config(), "backbone": None} == {**model.get_config(), "backbone": None}
