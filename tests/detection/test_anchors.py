@@ -7,6 +7,7 @@ import pytest
 from plain_boxes import CODED
 
 from cspkeras.detection.anchors import YOLO_416, Anchors
+from cspkeras.training.run.tasks import Detection
 
 
 @pytest.mark.parametrize("each", [1, 2, 3])
@@ -74,6 +75,9 @@ def test_configurations_of_older_versions_are_read(older, coding):
     config = CODED[coding].get_config() | older
     del config["coding"]
     assert Anchors.from_config(config) == CODED[coding]
+    about = {"classes": ["a"], "anchors": json.loads(json.dumps(config))}  # of a run that is resumed
+    now = json.loads(json.dumps({"classes": ["a"], "anchors": CODED[coding].get_config()}))
+    assert Detection.upgraded(about) == Detection.upgraded(now) == now
 
 
 @pytest.mark.parametrize(
