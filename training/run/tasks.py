@@ -1,10 +1,13 @@
 """Detection and classification tasks: their loss, batches and metrics."""
 
+import json
+
 import keras
 import numpy as np
 from keras import ops
 from PIL import Image
 
+from ...detection.anchors import Anchors
 from ...detection.losses import loss_class
 from ...graph import is_detector
 from ...pixels import UNIT, pixels_of
@@ -85,6 +88,11 @@ class Task:
             return made
         return made.map(lambda images, targets: (self.pixels.of_unit(images, channels), targets))
 
+    @staticmethod
+    def upgraded(about):
+        """Return what an older version's `about` has become, as JSON holds it."""
+        return about
+
     def report(self, line):
         """Pass a line on, such as that an image is broken, the first time it comes."""
         if line not in self._reported:
@@ -115,6 +123,13 @@ class Detection(Task):
     def about(self):
         """Return what a run must have in common with the one it resumes."""
         return {"classes": self.model.class_names, "anchors": self.model.anchors.get_config()}
+
+    @staticmethod
+    def upgraded(about):
+        """See `Task`: older anchors have no coding."""
+        if "anchors" not in about:
+            return about  # of a classifier
+        return about | json.loads(json.dumps({"anchors": Anchors.from_config(about["anchors"]).get_config()}))
 
     def loss(self):
         """Return the loss with the recipe's options; raise a ValueError for an unknown one."""

@@ -126,8 +126,9 @@ def _compile(task):
 def _resume(run, earlier, report):
     """Restore the state of the run's folder, whose meta is `earlier`, and report where the run continues."""
     last, best, progress = run.folder / LAST, run.folder / BEST, run.progress
+    model = run.task.upgraded(earlier["run"]["model"])
     for name, value in run.about["model"].items():
-        if (was := earlier["run"]["model"].get(name)) != value:
+        if (was := model.get(name)) != value:
             raise ValueError(
                 f"{last}: holds a run of another {run.task.noun}, with the {name} {was}. Received: {value}"
             )
