@@ -144,14 +144,14 @@ def _resume(run, earlier, report):
 
 
 def _train(run):
-    task, progress = run.task, run.progress
+    task, progress, recipe = run.task, run.progress, run.recipe
     while not progress.finished:
-        # A first part that ends with the epoch it begins in, and all others.
+        # A first part that ends with the epoch it begins in, and all others of the same augmentation.
         epoch, within = divmod(progress.step, progress.steps)
         task.model.fit(
-            run.throughput.timed(task.training_batches(run.recipe.batch_size, progress.step)),
+            run.throughput.timed(task.training_batches(recipe.batch_size, progress.step)),
             initial_epoch=epoch,
-            epochs=epoch + 1 if within else run.recipe.epochs,
+            epochs=epoch + 1 if within else recipe.switch if epoch < recipe.switch else recipe.epochs,
             steps_per_epoch=progress.steps - within,
             shuffle=False,  # the pipeline does
             callbacks=[run],
