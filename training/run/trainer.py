@@ -135,8 +135,9 @@ def _resume(run, earlier, report):
         anew = "train anew with --overwrite, or in another folder"
         raise FileNotFoundError(f"{best}: missing, expected the best weights of the run to resume; {anew}")
     run.restore(load_state(last, run.task.model, groups={"metric": None, "average": run.task.model.weights}))
+    before = dataclasses.asdict(Recipe()) | earlier["run"]["recipe"]  # an older version's recipe has fewer keys
     for name, value in run.about["recipe"].items():
-        if (was := earlier["run"]["recipe"].get(name)) != value:
+        if (was := before.get(name)) != value:
             report(f"resuming with {name} {value}, up to now {was}")
     done, within = divmod(progress.step, progress.steps)
     step = f"step {within} of {progress.steps} in epoch {done + 1}" if within else f"epoch {done}"
