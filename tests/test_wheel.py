@@ -20,7 +20,8 @@ faces = cspkeras, cspkeras.training, cspkeras.tflite
 for face in faces:
     assert face.__file__.startswith(sys.argv[1]), face.__file__
     assert face.__all__ and all(getattr(face, name) for name in face.__all__)
-for recipe in ("coco", "coco_optimal", "finetune", "imagenet_base", "imagenet_gamma", "imagenet_omega", "quantization"):
+imagenet = "imagenet_base", "imagenet_gamma", "imagenet_omega"
+for recipe in ("coco", "coco_optimal", "finetune", *imagenet, "quantization", "rtmdet"):
     assert cspkeras.training.load_recipe(recipe)
 assert cspkeras.YOLOXNano(weights="bccd").class_names
 printed = io.StringIO()

@@ -1,6 +1,7 @@
 """A detector's batches: the same for the same seed, however many threads make them."""
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -8,9 +9,10 @@ import tensorflow as tf
 
 from ...detection.images import letterbox
 from ..data.examples import DetectionData, readable
+from ..data.images import decoding_threads
 from .detection_augmentation import Augmentation
-from .mosaic import COUNT, cells, join
-from .stream import SHAPES, Images, Order, parallel_batches, steps_per_epoch
+from .mosaic import COUNT, join
+from .stream import MIXING, SHAPES, Images, Order, parallel_batches, steps_per_epoch
 
 SAME_SHAPE = 10  # batches, as Darknet's random=1
 
@@ -67,38 +69,65 @@ def training_batches(
 
 
 class _Samples:
-    """A training run's augmented images with their objects, by position in the run; the arguments are the batches'."""
+    """A training run's augmented images with their objects, by position in the run; the arguments are the batches'.
+
+    With the augmentation's `cached` the others of a mosaic are the images at the positions just before, and another
+    image that is mixed in is the result of such a position. So what a position shows depends on nothing that was made
+    before; what is kept, of each thread so many images and results as are drawn from, saves their second making alone.
+    """
 
     def __init__(self, data, size, batch_size, seed, augment, report):
         self.examples, self.size, self.batch_size, self.seed = data.examples, size, batch_size, seed
         self.order = Order(seed, len(data.examples), steps_per_epoch(data, batch_size) * batch_size)
         self.augmentation = Augmentation(size, **augment)
-        self.load, self.least = Images(data.examples, report), 2 * max(size)
+        keep = (self.augmentation.cached and self.augmentation.cached + 1) * decoding_threads()
+        self.load, self.least = Images(data.examples, report, keep), 2 * max(size)
+        self._single = lru_cache(keep)(self._single)
         self.max_objects = max(1, max(len(e.boxes) for e in data.examples) * self.augmentation.most)
         self.load(0, np.random.default_rng(seed))  # here, an error that concerns all images is still one line
 
     def __call__(self, position):
         """Return (image, boxes in parts of it, labels), padded to `max_objects`."""
-        index, rng = self.order(position)
-        shape_number = position // self.batch_size // SAME_SHAPE
-        shape = self.augmentation.shape(np.random.default_rng([self.seed, SHAPES, shape_number]))
-        joined, mixed = self.augmentation.others(rng)
-        image = self._mosaic(index, rng, shape) if joined else self._whole(index, rng)
-        other = self._whole(rng.integers(len(self.examples)), rng) if mixed else None
-        pixels, boxes, labels = self.augmentation(int(rng.integers(2**31)), image, other, shape)
+        pixels, boxes, labels = self._mixed(position) if self.augmentation.cached else self._single(position)
         padded_boxes, padded_labels = np.zeros((self.max_objects, 4), "float32"), np.full(self.max_objects, -1, "int32")
         padded_boxes[: len(boxes)] = boxes / np.float32([self.size[1], self.size[0]] * 2)
         padded_labels[: len(labels)] = labels
         return pixels, padded_boxes, padded_labels
 
+    def _mixed(self, position):
+        """Return the result of a position, and with the probability of a mixture that of an earlier one mixed in."""
+        rng, single = np.random.default_rng([self.seed, MIXING, position]), self._single(position)
+        if not self.augmentation.others(rng)[1]:
+            return single
+        other = self._single(self._earlier(position, rng))
+        return self.augmentation.blend(single, other, mirrored=rng.random() < self.augmentation.flip)
+
+    def _single(self, position):
+        """Return the augmented (pixels, boxes, labels) of a position; without `cached` those of a mixture too."""
+        cached, (index, rng) = self.augmentation.cached, self.order(position)
+        shape_number = position // self.batch_size // SAME_SHAPE
+        shape = self.augmentation.shape(np.random.default_rng([self.seed, SHAPES, shape_number]))
+        joined, mixed = self.augmentation.others(rng)
+        if joined and cached:
+            others = [self.order(self._earlier(position, rng))[0] for _ in range(COUNT - 1)]
+        elif joined:
+            others = rng.integers(len(self.examples), size=COUNT - 1)
+        image = self._mosaic((index, *others), rng, shape) if joined else self._whole(index, rng)
+        other = self._whole(rng.integers(len(self.examples)), rng) if mixed and not cached else None
+        return self.augmentation(int(rng.integers(2**31)), image, other, shape, joined)
+
+    def _earlier(self, position, rng):
+        """Draw one of the `cached` positions before; a run's first ones have the run's first image before them."""
+        return max(0, position - int(rng.integers(1, self.augmentation.cached + 1)))
+
     def _whole(self, index, rng):
         example, pixels = self.load(index, rng, self.least)
         return pixels.array, example.boxes / pixels.factor, example.labels
 
-    def _mosaic(self, index, rng, shape):
-        indices, parts = (index, *rng.integers(len(self.examples), size=COUNT - 1)), []
-        for i, cell in zip(indices, cells(rng, shape), strict=True):
-            example, pixels = self.load(i, rng, self.least, cell.window)
+    def _mosaic(self, indices, rng, shape):
+        parts, cached = [], self.augmentation.cached
+        for i, cell in zip(indices, self.augmentation.parts(rng, shape), strict=True):
+            example, pixels = self.load(i, rng, self.least, None if cached else cell.window)
             parts.append((cell, pixels, example.boxes, example.labels))
         return join(parts)
 

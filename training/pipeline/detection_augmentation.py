@@ -7,7 +7,8 @@ import numpy as np
 from ...detection.anchors import STRIDES
 from ...detection.images import FILL
 from .augmentation import BLUR, SeededComposes, check_probabilities
-from .mosaic import COUNT
+from .mosaic import COUNT, cells, quarters
+from .scale_jitter import jittered
 
 MIN_VISIBLE = 0.3  # a box of which a random crop leaves a smaller part is dropped; of a mosaic every part stays
 
@@ -19,7 +20,13 @@ class Augmentation:
         size: (height, width) of the result in pixels.
         mosaic: probability that four images are joined in one.
         mixup: probability that a further image is mixed in, half and half, with the boxes of both, as YOLOX does.
+        cached: 0 to draw these others of all images, each decoded anew; or a number, to draw them of so many images
+            just before this one, which are still in memory, as mmdetection's cached mosaic and MixUp do. What is mixed
+            in is then one of these as it was shown, a mosaic too, mirrored anew with the probability `flip`.
         crop: probability of a random crop of 30 to 100 % of the area; otherwise the image is letterboxed.
+        scale: None, or (least, most): instead, the image is scaled to fit, times a random factor between these, and a
+            random part of it is cut, or it lies at a random place on grey. The images of a mosaic, then of twice the
+            size, each fit the input before the factor, as mmdetection has it.
         flip: probability of mirroring left and right.
         color: probability of a change in brightness, contrast, saturation and hue.
         blur: probability of a Gaussian blur of 0.5 to 2 pixels.
@@ -29,20 +36,40 @@ class Augmentation:
             the same sizes in pixels; of an image larger than the input a part is shown.
 
     Raises:
-        ValueError: for a probability outside 0..1 or a factor below 1.
+        ValueError: for a probability outside 0..1, a `multiscale` below 1, and a `scale` or `cached` that is none.
     """
 
-    def __init__(self, size, *, mosaic=0.5, mixup=0.0, crop=0.5, flip=0.5, color=0.5, blur=0.0, multiscale=1.0):
+    def __init__(
+        self,
+        size,
+        *,
+        mosaic=0.5,
+        mixup=0.0,
+        cached=0,
+        crop=0.5,
+        scale=None,
+        flip=0.5,
+        color=0.5,
+        blur=0.0,
+        multiscale=1.0,
+    ):
         check_probabilities(mosaic=mosaic, mixup=mixup, crop=crop, flip=flip, color=color, blur=blur)
+        if not (isinstance(cached, int) and cached >= 0):
+            raise ValueError(f"cached must be a number of images, 0 for none. Received: cached={cached}")
+        if scale is not None and not (np.shape(scale) == (2,) and 0.05 <= scale[0] <= scale[1] <= 20):
+            raise ValueError(f"scale must be two factors of 0.05 to 20, least and most. Received: scale={scale}")
         if not 1 <= multiscale < 8:
             raise ValueError(f"multiscale must be from 1 to 8. Received: multiscale={multiscale}")
         self.size, self.mosaic, self.mixup, self.multiscale = tuple(size), mosaic, mixup, multiscale
+        self.cached, self.scale, self.flip = cached, scale, flip
+        crop = None if scale else crop
         self._composes = SeededComposes(lambda shape: _compose(self.size, shape, crop, flip, color, blur))
 
     @property
     def most(self):
         """The largest number of images that one result shows."""
-        return (COUNT if self.mosaic else 1) + (1 if self.mixup else 0)
+        one = COUNT if self.mosaic else 1
+        return one + ((one if self.cached else 1) if self.mixup else 0)
 
     def others(self, rng):
         """Draw whether a result is made of a mosaic, and whether another image is mixed in; two truth values."""
@@ -55,20 +82,35 @@ class Augmentation:
         scale, stride = rng.uniform(1 / self.multiscale, self.multiscale), STRIDES[-1]
         return tuple(max(stride, round(side * scale / stride) * stride) for side in self.size)
 
-    def __call__(self, seed, image, mixed=None, shape=None):
+    def parts(self, rng, shape):
+        """Draw the four parts of a mosaic, see `mosaic`; `shape` is what the method `shape` returns."""
+        return (quarters if self.scale else cells)(rng, shape)
+
+    def __call__(self, seed, image, mixed=None, shape=None, joined=False):
         """Augment an image or a mosaic, (image, boxes, labels), reproducibly; return the same, boxes in its pixels.
 
-        `mixed` is another such image to mix in, `shape` what the method `shape` returns, None for `size`.
+        `mixed` is another such image to mix in, `shape` what the method `shape` returns, None for `size`; `joined` says
+        whether the image is a mosaic.
         """
         shape = shape or self.size
-        image, boxes, labels = self._transformed(seed, image, shape)
-        if mixed is None:
-            return image, boxes, labels
-        other, other_boxes, other_labels = self._transformed(seed + 1, mixed, shape)
-        image = cv2.addWeighted(image, 0.5, other, 0.5, 0)
-        return image, np.concatenate([boxes, other_boxes]), np.concatenate([labels, other_labels])
+        image = self._transformed(seed, image, shape, joined)
+        return image if mixed is None else self.blend(image, self._transformed(seed + 1, mixed, shape))
 
-    def _transformed(self, seed, image, shape):
+    def blend(self, image, other, mirrored=False):
+        """Mix two results half and half, the second one mirrored or not."""
+        (pixels, boxes, labels), (others, other_boxes, other_labels) = image, other
+        if mirrored:
+            others = cv2.flip(others, 1)
+            other_boxes = np.float32([self.size[1], 0] * 2) + other_boxes[:, [2, 1, 0, 3]] * np.float32([-1, 1] * 2)
+        pixels = cv2.addWeighted(pixels, 0.5, others, 0.5, 0)
+        return pixels, np.concatenate([boxes, other_boxes]), np.concatenate([labels, other_labels])
+
+    def _transformed(self, seed, image, shape, joined=False):
+        if self.scale:
+            rng = np.random.default_rng([seed, 0])
+            fit = 1 if joined else min(np.divide(shape, image[0].shape[:2]))
+            (pixels, boxes, labels), shown = jittered(rng, image, shape, fit * rng.uniform(*self.scale))
+            image = pixels, boxes[shown >= MIN_VISIBLE], labels[shown >= MIN_VISIBLE]
         pixels, boxes, labels = image
         out = self._composes(shape, seed, image=pixels, bboxes=boxes, labels=labels)
         boxes = np.asarray(out["bboxes"], "float32").reshape(-1, 4)
@@ -85,8 +127,9 @@ def _compose(size, shape, crop, flip, color, blur):
     )
     cropped = A.RandomResizedCrop(shape, scale=(0.3, 1.0), ratio=(0.75 * width / height, 1.333 * width / height))
     jitter = dict(brightness=(0.7, 1.3), contrast=(0.7, 1.3), saturation=(0.5, 1.5), hue=(-0.05, 0.05))
-    transforms = [A.OneOrOther(cropped, letterbox, p=crop), A.HorizontalFlip(p=flip), A.ColorJitter(**jitter, p=color)]
-    transforms.append(A.GaussianBlur(**BLUR, p=blur))
+    transforms = [A.HorizontalFlip(p=flip), A.ColorJitter(**jitter, p=color), A.GaussianBlur(**BLUR, p=blur)]
+    if crop is not None:  # else it has the shape already
+        transforms.insert(0, A.OneOrOther(cropped, letterbox, p=crop))
     if shape != size:
         transforms += [
             A.PadIfNeeded(*size, position="random", border_mode=cv2.BORDER_CONSTANT, fill=FILL),

@@ -14,7 +14,9 @@ import tensorflow as tf
 from ..data.images import damage_line, decoding_threads, read_pixels
 
 ALIGNMENT = 64  # bytes
-ORDER, IMAGE, SHAPES = range(3)  # what a random generator is for; it is made of the seed, one of these and a number
+ORDER, IMAGE, SHAPES, MIXING = range(
+    4
+)  # what a random generator is for; it is made of the seed, one of these and a number
 
 
 def steps_per_epoch(data, batch_size):
@@ -51,10 +53,12 @@ class Images:
     Args:
         examples: list of `Example` or `LabelledImage`.
         report: called with a line for each broken or damaged image.
+        keep: how many images that are decoded as a whole stay in memory, those used last.
     """
 
-    def __init__(self, examples, report):
+    def __init__(self, examples, report, keep=0):
         self.examples, self.report = examples, report
+        self._whole = lru_cache(keep)(self._whole)
         self._broken, self._lock = set(), threading.Lock()
         self._checked = np.zeros(len(examples), bool)  # for damage
 
@@ -63,7 +67,10 @@ class Images:
         while True:
             example = self.examples[index]
             try:
-                pixels = read_pixels(example.image, least, window, check=not self._checked[index])
+                if window:
+                    pixels = read_pixels(example.image, least, window, check=not self._checked[index])
+                else:
+                    pixels = self._whole(int(index), least)
             except OSError as e:
                 count = len(self.examples)
                 with self._lock:
@@ -76,6 +83,9 @@ class Images:
                 self._check(index, pixels)
                 return example, pixels
             index = rng.integers(len(self.examples))
+
+    def _whole(self, index, least):
+        return read_pixels(self.examples[index].image, least)
 
     def _check(self, index, pixels):
         with self._lock:

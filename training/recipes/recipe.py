@@ -14,15 +14,15 @@ AUTO = "auto"
 BASE = "base"  # key of a recipe's file: the recipe that it changes
 CHOICES = {
     "optimizer": ("adamw", "sgd"),
-    "schedule": ("cosine", "poly", "step", "constant"),
+    "schedule": ("cosine", "flat_cosine", "poly", "step", "constant"),
     "precision": ("float32", "mixed_float16", "mixed_bfloat16"),
 }
 MINIMUM = {  # of the numbers that have one
     **dict.fromkeys(("epochs", "batch_size", "evaluate_every", "accumulate"), 1),
     **dict.fromkeys(("learning_rate", "weight_decay", "warmup_epochs", "warmup_power", "clip_norm", "power"), 0),
-    **dict.fromkeys(("momentum", "ema", "freeze", "patience", "save_every", "seed"), 0),
+    **dict.fromkeys(("momentum", "ema", "freeze", "patience", "save_every", "seed", "final_rate", "last_epochs"), 0),
 }
-LIMIT = {"momentum": 1, "ema": 1, "seed": 2**32}
+LIMIT = {"momentum": 1, "ema": 1, "seed": 2**32, "final_rate": 1}
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,9 @@ class Recipe:
             spared. It is decoupled from the gradient: SGD with an L2 penalty of d and momentum m equals a decay of
             d / (1 - m) here.
         clip_norm: largest norm of all gradients together; 0 for no clipping.
-        schedule: what the rate does after the warm-up: fall to zero along a "cosine" or a polynomial ("poly"), by
-            "step"s, or stay ("constant"); see `schedules.learning_rate`.
+        schedule: what the rate does after the warm-up: fall along a "cosine", from the run's middle on alone with
+            "flat_cosine", along a polynomial ("poly"), by "step"s, or stay ("constant"); see `schedules.learning_rate`.
+        final_rate: share of the rate at which both cosines end, 0 to 1.
         power: exponent of "poly".
         milestones: points of the run, 0 to 1, after each of which "step" divides the rate by ten.
         warmup_epochs: epochs over which the rate rises; a fifth of the run at most.
@@ -57,6 +58,8 @@ class Recipe:
         tensorboard: whether the run's folder gets a log for TensorBoard, scalars and images.
         seed: seed of the order and the augmentation.
         augment: options of `Augmentation`, for a classifier `ClassificationAugmentation`.
+        last_augment: those that differ in the run's last epochs, such as mosaic=0.
+        last_epochs: how many epochs these are; a fifth of the run at most.
         loss: options of the detector's loss, such as box="giou"; for a classifier label_smoothing and class_weights.
         model: arguments of the model's constructor, for `cspkeras train`.
 
@@ -82,6 +85,7 @@ class Recipe:
     weight_decay: float = 5e-3
     clip_norm: float = 10.0
     schedule: str = "cosine"
+    final_rate: float = 0.0
     power: float = 4.0
     milestones: tuple[float, ...] = (0.8, 0.9)
     warmup_epochs: float = 2.0
@@ -96,6 +100,8 @@ class Recipe:
     tensorboard: bool = False
     seed: int = 0
     augment: dict = field(default_factory=dict)
+    last_augment: dict = field(default_factory=dict)
+    last_epochs: int = 0
     loss: dict = field(default_factory=dict)
     model: dict = field(default_factory=dict)
 
@@ -110,6 +116,15 @@ class Recipe:
             if value != AUTO and not least <= value < limit:
                 bounds = f"at least {least}" + (f" and below {limit}" if name in LIMIT else "")
                 raise ValueError(f"{name} must be {bounds}. Received: {name}={value}")
+
+    @property
+    def switch(self) -> int:
+        """The first of the last epochs, from 0, in which `last_augment` holds; `epochs` where there are none."""
+        return self.epochs - min(self.last_epochs, self.epochs // 5)
+
+    def augment_of(self, epoch: int) -> dict:
+        """Return the options of the augmentation in an epoch, from 0."""
+        return self.augment if epoch < self.switch else {**self.augment, **self.last_augment}
 
 
 KINDS = {one.name: one.type for one in dataclasses.fields(Recipe)}

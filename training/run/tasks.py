@@ -22,6 +22,7 @@ from ..evaluation.detection import evaluate, load_detect
 from ..pipeline.batches import batches
 from ..pipeline.classification import evaluation_batches
 from ..pipeline.detection import letterboxed
+from ..pipeline.stream import steps_per_epoch
 from ..recipes.recipe import check_options
 
 REPORTED_IMAGES = 4  # of the validation data
@@ -77,8 +78,12 @@ class Task:
             raise ValueError(f"{name} is a {cls.noun}, and the data has {content}")
 
     def training_batches(self, batch_size, start_step):
-        """Return the training batches from a step of the run on; among several workers this one's part of each."""
-        options = dict(seed=self.recipe.seed, start_step=start_step, augment=self.recipe.augment, share=share())
+        """Return the training batches from a step of the run on; among several workers this one's part of each.
+
+        They are augmented as the step's epoch is.
+        """
+        augment = self.recipe.augment_of(start_step // steps_per_epoch(self.train, batch_size))
+        options = dict(seed=self.recipe.seed, start_step=start_step, augment=augment, share=share())
         if self._data_service:
             made = served(self._data_service, self.size, batch_size, **options)
         else:
@@ -114,7 +119,7 @@ class Detection(Task):
         """Raise a ValueError for an unknown option of the augmentation."""
         from ..pipeline.detection_augmentation import Augmentation
 
-        check_options("augment", recipe.augment, Augmentation)
+        _check_augmentation(recipe, Augmentation, (32, 32))
 
     def classes(self):
         """Return the number of classes."""
@@ -182,8 +187,9 @@ class Classification(Task):
         """Raise a ValueError for an unknown option of the augmentation, and for labels smoothed twice."""
         from ..pipeline.classification_augmentation import ClassificationAugmentation
 
-        check_options("augment", recipe.augment, ClassificationAugmentation)
-        loss, augment = (table.get("label_smoothing") for table in (recipe.loss, recipe.augment))
+        _check_augmentation(recipe, ClassificationAugmentation, (32, 32), 1)
+        augment = {**recipe.last_augment, **recipe.augment}
+        loss, augment = (table.get("label_smoothing") for table in (recipe.loss, augment))
         if loss and augment:
             both = f"loss.label_smoothing={loss}, augment.label_smoothing={augment}"
             raise ValueError(f"labels can be smoothed in the loss or in the augmentation. Received: {both}")
@@ -225,6 +231,13 @@ class Classification(Task):
             caption = f"{true}, taken for {predicted}"
             pairs.append((caption, np.rint(image * 255).astype("uint8")))
         return pairs
+
+
+def _check_augmentation(recipe, kind, *args):
+    """Raise a ValueError for options of the recipe's augmentation, first or last, that its class refuses."""
+    for table in ("augment", "last_augment"):
+        check_options(table, getattr(recipe, table), kind)
+    kind(*args, **recipe.augment_of(recipe.epochs - 1))  # the last epochs' now, and not when they come
 
 
 def cropped_images(data, size, channels, limit, report=print, pixels=UNIT):

@@ -136,8 +136,9 @@ def _resume(run, earlier, report):
         anew = "train anew with --overwrite, or in another folder"
         raise FileNotFoundError(f"{best}: missing, expected the best weights of the run to resume; {anew}")
     run.restore(load_state(last, run.task.model, groups={"metric": None, "average": run.task.model.weights}))
+    before = dataclasses.asdict(Recipe()) | earlier["run"]["recipe"]  # an older version's recipe has fewer keys
     for name, value in run.about["recipe"].items():
-        if (was := earlier["run"]["recipe"].get(name)) != value:
+        if (was := before.get(name)) != value:
             report(f"resuming with {name} {value}, up to now {was}")
     done, within = divmod(progress.step, progress.steps)
     step = f"step {within} of {progress.steps} in epoch {done + 1}" if within else f"epoch {done}"
@@ -145,14 +146,14 @@ def _resume(run, earlier, report):
 
 
 def _train(run):
-    task, progress = run.task, run.progress
+    task, progress, recipe = run.task, run.progress, run.recipe
     while not progress.finished:
-        # A first part that ends with the epoch it begins in, and all others.
+        # A first part that ends with the epoch it begins in, and all others of the same augmentation.
         epoch, within = divmod(progress.step, progress.steps)
         task.model.fit(
-            run.throughput.timed(task.training_batches(run.recipe.batch_size, progress.step)),
+            run.throughput.timed(task.training_batches(recipe.batch_size, progress.step)),
             initial_epoch=epoch,
-            epochs=epoch + 1 if within else run.recipe.epochs,
+            epochs=epoch + 1 if within else recipe.switch if epoch < recipe.switch else recipe.epochs,
             steps_per_epoch=progress.steps - within,
             shuffle=False,  # the pipeline does
             callbacks=[run],

@@ -14,6 +14,8 @@ BOTH = {  # option: what it means
 }
 DETECTION = {
     "crop": "probability of a random crop",
+    "scale": "a random scale instead of the crop, in parts of that which fits",
+    "cached": "draw the images to join and mix of so many just before",
     "color": "probability of other colours",
     "multiscale": "largest factor of the input's size, drawn every ten batches; 1 for none",
 }
@@ -25,6 +27,13 @@ CLASSIFICATION = {
     "exposure": "largest factor",
     "aspect": "largest factor",
     "label_smoothing": "part of each label that is spread over all classes",
+    "rescale": "pixels of the shorter side before the crop",
+}
+PAIR = dict(nargs=2, metavar=("LEAST", "MOST"))
+KINDS = {
+    "rescale": dict(type=count, **PAIR),
+    "scale": dict(type=float, **PAIR),
+    "cached": dict(type=count, metavar="N"),
 }
 
 
@@ -41,9 +50,7 @@ def add(commands):
     for title, options in (("any data", BOTH), ("detection", DETECTION), ("classification", CLASSIFICATION)):
         group = parser.add_argument_group(f"augmentation, {title}", "options left out are as in training by default")
         for name, meaning in options.items():
-            group.add_argument(_flag(name), type=float, metavar="X", help=meaning)
-    pixels = dict(type=count, nargs=2, metavar=("LEAST", "MOST"))
-    group.add_argument("--rescale", **pixels, help="pixels of the shorter side before the crop")
+            group.add_argument(_flag(name), **KINDS.get(name, dict(type=float, metavar="X")), help=meaning)
 
 
 def _flag(name):
@@ -57,9 +64,9 @@ def run(options):
     from ...training.pipeline.preview import draw_preview
 
     data = read_data(options, options.split)
-    kind, own, other = "detection", {**BOTH, **DETECTION}, {**CLASSIFICATION, "rescale": ""}
+    kind, own, other = "detection", {**BOTH, **DETECTION}, CLASSIFICATION
     if isinstance(data, ClassificationData):
-        kind, own, other = "classification", {**BOTH, **CLASSIFICATION, "rescale": ""}, DETECTION
+        kind, own, other = "classification", {**BOTH, **CLASSIFICATION}, DETECTION
     for name in other:
         if getattr(options, name) is not None:
             raise ValueError(f"{_flag(name)}: {options.data} is {kind} data, which has no such option")

@@ -4,10 +4,11 @@ A loss is built from the detector's anchors, its number of classes and options, 
 is called with a batch's targets and raw heads. `suits` says which anchors it is for.
 """
 
+from .rtmdet import RTMDetLoss
 from .yolo import YoloLoss
 from .yolox import YoloXLoss
 
-LOSSES = YoloLoss, YoloXLoss
+LOSSES = YoloLoss, YoloXLoss, RTMDetLoss
 
 
 def loss_class(anchors):

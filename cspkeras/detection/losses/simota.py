@@ -3,25 +3,23 @@
 It follows Megvii's code that trained the published networks (releases 0.1 and 0.2, Apache-2.0).
 """
 
-import numpy as np
 from keras import ops
 
 from ..boxes import corners
 from ..overlaps import iou
+from .matching import IMPOSSIBLE, match
 
 CENTRE_RADIUS = 2.5  # in cells, from an object's centre to the cells that may be assigned to it
 CANDIDATES = 10  # the sum of so many best overlaps is the number of predictions that an object takes
 OVERLAP_WEIGHT = 3.0
 OUTSIDE = 1e5  # cost of a cell that is not both in the box and near its centre
-IMPOSSIBLE = 1e9  # cost of a pair that may not be assigned
 
 
 def assign_by_cost(boxes, scores, truth, labels, grid):
     """Assign predictions to objects, without gradients.
 
     Candidates are the cells whose centre lies in any object's box or within 2.5 cells of its centre. An object takes
-    as many as its ten best overlaps add up to, at least one: those of the least cost of class and overlap. A
-    prediction that several objects take goes to the one with the least cost.
+    as many as its ten best overlaps add up to, at least one: those of the least cost of class and overlap, see `match`.
 
     Args:
         boxes: (N, P, 4) decoded predictions, cyxhw in parts of the input.
@@ -46,14 +44,7 @@ def assign_by_cost(boxes, scores, truth, labels, grid):
     cost = ops.where(ops.logical_and(near, inside), cost, cost + OUTSIDE)
     cost = ops.where(candidate, cost, IMPOSSIBLE)
 
-    most = min(CANDIDATES, grid.cells.shape[0])
-    number = ops.maximum(ops.floor(ops.sum(ops.top_k(overlap, most)[0], axis=-1, keepdims=True)), 1.0)
-    least, place = ops.top_k(-cost, most)
-    taken = ops.logical_and(np.arange(most, dtype="float32") < number, least > -IMPOSSIBLE)
-
-    claims, owner = _count(place, taken, ops.shape(overlap))
-    index = ops.where(claims > 1, ops.cast(ops.argmin(cost, axis=1), "int32"), owner)
-    return index, claims > 0, ops.take_along_axis(overlap, index[:, None], axis=1)[:, 0]
+    return match(overlap, cost, CANDIDATES)
 
 
 def _places(truth, grid):
@@ -75,15 +66,3 @@ def _class_cost(scores, labels):
     # The sum over all classes as if all were wrong, and what the right one changes.
     wanted = ops.one_hot(ops.maximum(labels, 0), scores.shape[-1] - 1, dtype=scores.dtype)
     return ops.matmul(wanted, ops.transpose(miss - hit, (0, 2, 1))) - ops.sum(miss, axis=-1)[:, None]
-
-
-def _count(place, taken, shape):
-    """Return how many objects take each prediction, and the sum of their indices: both (N, P) int32.
-
-    The predictions `place` are (N, M, K), as is whether the object has `taken` them; `shape` is (N, M, P).
-    """
-    n, m, p = shape
-    flat = ops.cast(place, "int32") + p * ops.arange(n, dtype="int32")[:, None, None]
-    flat, taken = ops.reshape(flat, (-1, 1)), ops.cast(taken, "int32")
-    owner = taken * ops.arange(m, dtype="int32")[None, :, None]
-    return [ops.reshape(ops.scatter(flat, ops.reshape(x, (-1,)), (n * p,)), (n, p)) for x in (taken, owner)]

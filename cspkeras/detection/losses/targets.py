@@ -1,4 +1,4 @@
-"""The targets of a detector's training: padded boxes and labels, which of them are objects, the images' weights."""
+"""The targets of a detector's training: padded boxes and labels, which of them are objects, and what each weighs."""
 
 import numpy as np
 from keras import ops
@@ -32,3 +32,11 @@ def weighted(values, sample_weight):
         return values
     weights = ops.cast(sample_weight, "float32")
     return values * ops.reshape(weights, (-1, *[1] * (len(values.shape) - 1)))
+
+
+def checked_class_weights(weights, classes):
+    """Return the weights of the classes (C,), None for 1 each; raise a ValueError for another number of them."""
+    checked = np.ones(classes, "float32") if weights is None else np.float32(weights)
+    if checked.shape != (classes,) or not (checked >= 0).all():
+        raise ValueError(f"class_weights must be {classes} numbers of at least 0. Received: {checked}")
+    return checked

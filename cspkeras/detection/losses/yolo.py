@@ -1,14 +1,14 @@
 """The YOLO loss: an overlap or squared errors for boxes, binary cross-entropy for objectness and classes."""
 
 import keras
-import numpy as np
 from keras import ops
 
 from ..boxes import corners, decode_boxes, flatten_heads, from_corners
 from ..overlaps import ciou, diou, giou, iou
 from .assignment import assign
 from .base import DetectionLoss
-from .targets import objects, weighted
+from .focal import cross_entropy
+from .targets import checked_class_weights, objects, weighted
 
 OVERLAPS = {"ciou": ciou, "diou": diou, "giou": giou, "iou": iou}
 BOX_LOSSES = (*OVERLAPS, "mse")
@@ -74,9 +74,7 @@ class YoloLoss(DetectionLoss):
         for name, value in (("focal_alpha", focal_alpha), ("label_smoothing", label_smoothing)):
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(f"{name} must be in 0..1. Received: {name}={value}")
-        class_weights = np.ones(classes, "float32") if class_weights is None else np.float32(class_weights)
-        if class_weights.shape != (classes,) or not (class_weights >= 0).all():
-            raise ValueError(f"class_weights must be {classes} numbers of at least 0. Received: {class_weights}")
+        class_weights = checked_class_weights(class_weights, classes)
         self.anchors, self.classes = anchors, classes
         self.iou_threshold, self.ignore_threshold = iou_threshold, ignore_threshold
         self.box_weight, self.objectness_weight, self.class_weight = box_weight, objectness_weight, class_weight
@@ -112,12 +110,12 @@ class YoloLoss(DetectionLoss):
 
         wanted = ops.one_hot(labels, self.classes)[:, :, None]
         wanted = wanted * (1 - self.label_smoothing) + self.label_smoothing / 2
-        class_loss = _cross_entropy(wanted, _take(raw_scores[..., 1:], index), **self._focal["classes"])
+        class_loss = cross_entropy(wanted, _take(raw_scores[..., 1:], index), **self._focal["classes"])
 
         objectness = raw_scores[..., 0]
         is_object = _scatter(index, assigned, ops.shape(objectness)[1])
         counted = ops.maximum(is_object, 1 - _covered(decoded, truth, valid, self.ignore_threshold))
-        objectness_loss = _cross_entropy(is_object, objectness, **self._focal["objectness"])
+        objectness_loss = cross_entropy(is_object, objectness, **self._focal["objectness"])
 
         parts = (
             (self.box_weight, box_loss * weight),
@@ -138,18 +136,6 @@ class YoloLoss(DetectionLoss):
         wanted_wh = ops.log(wh[:, :, None] / sizes)
         error = ops.square(ops.sigmoid(raw[..., :2]) - wanted_xy) + ops.square(raw[..., 2:] - wanted_wh)
         return ops.sum(error, axis=-1) * (2 - ops.minimum(ops.prod(wh, axis=-1), 1.0))[:, :, None]
-
-
-def _cross_entropy(wanted, logits, gamma=0.0, alpha=None):
-    """Return the binary cross-entropy, as focal loss where gamma or alpha is given; `wanted` broadcasts."""
-    wanted = ops.broadcast_to(wanted, ops.shape(logits))
-    loss = ops.binary_crossentropy(wanted, logits, from_logits=True)
-    if gamma:
-        # At least 1e-7: at 0 the power's gradient would be infinite.
-        loss *= ops.power(ops.maximum(ops.abs(wanted - ops.sigmoid(logits)), 1e-7), gamma)
-    if alpha is not None:
-        loss *= alpha * wanted + (1 - alpha) * (1 - wanted)
-    return loss
 
 
 def _take(predictions, index):

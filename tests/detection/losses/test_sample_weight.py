@@ -6,23 +6,24 @@ import pytest
 from plain_loss import ANCHORS, CLASSES, SIZE, scene
 
 from cspkeras.detection.anchors import Anchors
-from cspkeras.detection.losses import YoloLoss, YoloXLoss
+from cspkeras.detection.losses import RTMDetLoss, YoloLoss, YoloXLoss
 
 IMAGES = 4
 FREE = Anchors.free(SIZE)
 
 
-def yolox_scene():
+def free_scene(depth):
     boxes, labels, _ = scene(IMAGES)
     rng = np.random.default_rng(4)
-    shapes = [(IMAGES, SIZE[0] // s, SIZE[1] // s, 5 + CLASSES) for s in FREE.strides]
+    shapes = [(IMAGES, SIZE[0] // s, SIZE[1] // s, depth) for s in FREE.strides]
     return boxes, labels, [rng.normal(size=shape).astype("float32") * 0.7 for shape in shapes]
 
 
 SCENES = {
     "yolo": (YoloLoss(ANCHORS, CLASSES), scene(IMAGES)),
     "yolo mse, focal": (YoloLoss(ANCHORS, CLASSES, box="mse", focal_gamma=2.0), scene(IMAGES)),
-    "yolox": (YoloXLoss(FREE, CLASSES, use_l1=True), yolox_scene()),
+    "yolox": (YoloXLoss(FREE, CLASSES, use_l1=True), free_scene(5 + CLASSES)),
+    "rtmdet": (RTMDetLoss(Anchors.distances(SIZE, log=True), CLASSES), free_scene(4 + CLASSES)),
 }
 
 

@@ -9,8 +9,9 @@ import pytest
 import tensorflow as tf
 from plain_loss import ANCHORS, CLASSES, EACH, SIZE, STRIDES, scene
 
+from cspkeras.detection.losses.focal import cross_entropy
 from cspkeras.detection.losses.targets import FARTHEST
-from cspkeras.detection.losses.yolo import BLOCK, BOX_LOSSES, YoloLoss, _cross_entropy
+from cspkeras.detection.losses.yolo import BLOCK, BOX_LOSSES, YoloLoss
 
 
 def loss_of(boxes, labels, heads, **options):
@@ -200,5 +201,5 @@ def test_the_gradient_at_a_logit_of_zero_is_half_less_the_target(wanted):
     """As quantized networks give them: the slope of the logistic curve there, not that of one of its branches."""
     logit = tf.Variable(tf.zeros((1, 1)))
     with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(_cross_entropy(tf.fill((1, 1), wanted), logit))
+        loss = tf.reduce_sum(cross_entropy(tf.fill((1, 1), wanted), logit))
     assert tape.gradient(loss, logit).numpy().item() == pytest.approx(0.5 - wanted)

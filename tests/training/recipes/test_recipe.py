@@ -12,6 +12,7 @@ RECIPES = {  # what makes each what it is
     "imagenet_base": dict(epochs=80, batch_size=128, schedule="poly", power=4.0, learning_rate=0.1),
     "imagenet_gamma": dict(epochs=120, loss={"label_smoothing": 0.1}, model={}),
     "imagenet_omega": dict(epochs=120, loss={"label_smoothing": 0.1}, model={"activation": "mish"}),
+    "rtmdet": dict(schedule="flat_cosine", final_rate=0.05, weight_decay=0.05, switch=280, last_epochs=20),
     "quantization": dict(epochs=10, learning_rate=5e-4, augment={"mosaic": 0.3}),
 }
 
@@ -47,6 +48,14 @@ def test_values_are_read_as_toml_writes_them():
     )
 
 
+def test_the_last_epochs_are_augmented_in_their_own_way():
+    recipe = load_recipe("rtmdet")
+    assert recipe.augment_of(279) == recipe.augment
+    assert recipe.augment_of(280) == {**recipe.augment, "mosaic": 0.0, "mixup": 0.0}
+    assert [changed(recipe, {"epochs": n}).switch for n in (30, 10, 4)] == [24, 8, 4]  # a fifth at most
+    assert Recipe().switch == Recipe().epochs
+
+
 WRONG = {
     "epoch=3": "unknown key epoch, did you mean epochs?",
     "qqq=3": "unknown key qqq; known are epochs, batch_size, ",
@@ -63,7 +72,7 @@ WRONG = {
     "milestones=0.5": "milestones must be a list of numbers. Received: milestones=0.5",
     "augment=0.5": "augment must be a table. Received: augment=0.5",
     "optimizer=adam": "optimizer must be one of adamw, sgd. Received: optimizer='adam'",
-    "schedule=steps": "schedule must be one of cosine, poly, step, constant. Received: schedule='steps'",
+    "schedule=steps": "schedule must be one of cosine, flat_cosine, poly, step, constant. Received: schedule='steps'",
     "precision=float16": "precision must be one of float32, mixed_float16, mixed_bfloat16. Received: ",
 }
 

@@ -11,6 +11,7 @@ from tiny_classifier import PLAIN, TRAIN, VAL, colours, fit_tiny, tiny
 
 from cspkeras.precision import policy
 from cspkeras.training import Recipe, fit
+from cspkeras.training.run.tasks import Task
 
 
 @pytest.mark.integration
@@ -53,6 +54,11 @@ def test_mixed_precision(precision, tmp_path):
 REFUSED = {
     "precision": (dict(precision="mixed_float16"), "precision mixed_float16: the model was built under float32"),
     "augmentation": (dict(augment={"flips": 1}), "unknown key augment.flips, did you mean augment.flip\\?"),
+    "last augmentation": (
+        dict(last_augment={"flips": 1}),
+        "unknown key last_augment.flips, did you mean last_augment.flip\\?",
+    ),
+    "its value": (dict(epochs=5, last_epochs=1, last_augment={"flip": 2}), "flip must be a probability, from 0 to 1"),
     "loss": (dict(loss={"smoothing": 1}), "unknown key loss.smoothing, did you mean loss.label_smoothing\\?"),
     "labels smoothed twice": (
         dict(loss={"label_smoothing": 0.1}, augment={"label_smoothing": 0.2}),
@@ -82,6 +88,21 @@ def test_models_and_data_that_do_not_go_together(detector, tmp_path):
     with pytest.raises(ValueError, match="^train and val must have the same classes"):
         fit(tiny(), TRAIN, colours(9, tuple("abc")), tmp_path / "run", Recipe())
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.integration
+def test_the_last_epochs_get_other_batches(tmp_path, monkeypatch):
+    asked = []
+
+    def batches(self, batch_size, start_step):
+        asked.append((start_step, self.recipe.augment_of(start_step // 6)["flip"]))
+        return given(self, batch_size, start_step)
+
+    given = Task.training_batches
+    monkeypatch.setattr(Task, "training_batches", batches)
+    recipe = dict(augment={"flip": 0.5}, last_epochs=1, last_augment={"flip": 0.0})
+    fit_tiny(tmp_path, epochs=5, **recipe)
+    assert asked == [(0, 0.5), (24, 0.0)]
 
 
 @pytest.mark.integration
