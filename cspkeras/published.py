@@ -3,6 +3,9 @@
 import inspect
 from dataclasses import dataclass
 
+from .weights.named import by_name
+from .weights.published import PUBLISHED
+
 REPOSITORY = "github.com/WongKinYiu/CrossStagePartialNetworks"  # of the paper, with its tables and cfgs
 DOCSTRING = """{own}
 
@@ -63,15 +66,22 @@ class Published:
 
 
 def documented(variants, arguments, returns, example):
-    """Return a decorator that completes a constructor's docstring by its row, its arguments, its result and an example.
+    """Return a decorator of a constructor: it takes published weights by name, and its docstring is completed.
 
+    That is by its row, its arguments, its result and an example.
     `variants` has the rows by constructor, `arguments` the descriptions by argument, where "{stride}" stands for the
     row's; "{name}" in the example stands for the constructor's name.
     """
 
     def complete(function):
         name, spec = function.__name__, variants[function.__name__]
-        lines = "\n".join(f"    {one}: {arguments[one]}" for one in inspect.signature(function).parameters)
+        names = " or ".join(
+            f'"{one}" ({file.license})' for one, file in PUBLISHED.get(name, {}).items() if file.license
+        )
+        told = arguments | (
+            {"weights": f"{names}, published and fetched by name; {arguments['weights']}"} if names else {}
+        )
+        lines = "\n".join(f"    {one}: {told[one]}" for one in inspect.signature(function).parameters)
         function.__doc__ = DOCSTRING.format(
             own=inspect.cleandoc(function.__doc__ or ""),
             figures=spec.published,
@@ -79,6 +89,6 @@ def documented(variants, arguments, returns, example):
             returns=returns,
             example="\n".join(f"    {line}" for line in example.replace("{name}", name).splitlines()),
         )
-        return function
+        return by_name(function)
 
     return complete

@@ -1,6 +1,5 @@
 """All networks by name: one table of the backbones and the detectors."""
 
-import difflib
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from types import ModuleType
@@ -11,6 +10,7 @@ import keras
 from . import backbones
 from .detection import models
 from .detection.detector import Detector
+from .names import find
 
 BACKBONE, DETECTOR = "backbone", "detector"
 FAMILIES = {BACKBONE: backbones.FAMILIES, DETECTOR: models.FAMILIES}
@@ -43,15 +43,6 @@ def network(name, kind=None, argument="name"):
             f"{GETTERS[found.kind]} builds it"
         )
     return found
-
-
-def find(name, known, expected, argument="name"):
-    """Return `known[name]`; for an unknown name raise a ValueError with `expected` and the nearest known names."""
-    if name in known:
-        return known[name]
-    lower = {one.lower(): one for one in known}
-    near = [lower[match] for match in difflib.get_close_matches(str(name).lower(), lower)] or sorted(known)
-    raise ValueError(f"{argument} must be {expected}, such as {', '.join(near)}. Received: {argument}={name!r}")
 
 
 def network_of(model):

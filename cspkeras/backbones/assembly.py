@@ -79,15 +79,15 @@ def assemble(
     classes=1000,
     classifier_activation="softmax",
     stride=STRIDE,
-    timm=None,
+    timm=False,
     skip_mismatch=False,
     name=None,
 ):
     """Assemble a backbone from its input, its features and its top.
 
     `features` is a function of the image to the last feature map; the input's height and width must be multiples of
-    `stride`; `timm` is timm's name of the published weights, for a network in its layout; with `skip_mismatch` the
-    weights may have another classifier. All other arguments are as in keras.applications.
+    `stride`; `timm` says that the network is in timm's layout; with `skip_mismatch` the weights may have another
+    classifier. All other arguments are as in keras.applications.
     """
     if include_top and (not isinstance(classes, Integral) or classes < 1):
         raise ValueError(f"classes must be a positive integer. Received: classes={classes!r}")

@@ -8,13 +8,11 @@ from functools import partial
 import keras
 
 from ..weights.darknet.file import WeightedLayer, load_weights_file
-from ..weights.hub import fetch
 from ..weights.timm import load_timm_file
 from .pyramid import darknet_order
 
 WEIGHT_FILES = "a .keras, .weights.h5 or Darknet .weights file"
-TIMM_WEIGHTS = 'timm\'s: "imagenet", "imagenet@REVISION" or a .safetensors file'
-WEIGHTS = f"{WEIGHT_FILES}, for networks with a `layout` argument also {TIMM_WEIGHTS}"
+WEIGHTS = f"{WEIGHT_FILES}, for networks with a `layout` argument also timm's .safetensors file"
 
 
 def is_darknet(weights):
@@ -28,19 +26,17 @@ def is_keras(weights):
 
 
 def is_timm(weights):
-    """Return whether weights are timm's: a file by its name, or the published ones."""
-    return str(weights).endswith(".safetensors") or _published(weights) is not None
+    """Return whether weights are a file of timm's, by its name."""
+    return str(weights).endswith(".safetensors")
 
 
-def load_weights(model, weights, *, include_top=True, skip_mismatch=False, timm=None):
-    """Load weights into a backbone from a path, or for timm's layout from "imagenet" or "imagenet@REVISION".
+def load_weights(model, weights, *, include_top=True, skip_mismatch=False, timm=False):
+    """Load weights into a backbone from a path.
 
     With `skip_mismatch` the file may have another classifier than a model that `include_top` says ends in one; the
-    model's own stays as it is then. `timm` is timm's name of the network's published weights, None for the Darknet
-    layout. An OSError says that a file can't be fetched or read, a ValueError where it doesn't fit.
+    model's own stays as it is then. `timm` says that the model is in timm's layout. An OSError says that a file can't
+    be read, a ValueError where it doesn't fit.
     """
-    if timm and (published := _published(weights)):
-        weights = fetch(f"timm/{timm}", revision=published[1])
     if timm and is_timm(weights):
         read = load_timm_file
     elif not timm and is_darknet(weights):
@@ -56,10 +52,6 @@ def load_weights(model, weights, *, include_top=True, skip_mismatch=False, timm=
             raise
         # The layers are shared. All of them but the classifier must fit.
         read(keras.Model(model.inputs, model.get_layer("predictions").input, name=model.name), whole=False)
-
-
-def _published(weights):
-    return re.fullmatch(r"imagenet(?:@(.+))?", str(weights))
 
 
 def _load_keras(path, model, *, whole):

@@ -4,7 +4,8 @@ import os
 
 import keras
 
-from ..registry import find, get_model
+from ..names import find
+from ..registry import get_model
 from ..weights.timm import classifier_shape, load_timm_file
 from .timm_layout import VARIANTS
 

@@ -124,7 +124,7 @@ def build(spec, *, activation="leaky_relu", fusion="csp", gamma=0.5, name="timm"
             x = stage(x, index, spec, activation=activation)
         return x
 
-    return assemble(features, **options, timm=spec.timm, name=name)
+    return assemble(features, **options, timm=True, name=name)
 
 
 def build_in(variant, darknet, *, layout, weights, **options):
