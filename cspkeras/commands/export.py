@@ -30,7 +30,7 @@ def add(commands):
     sides = ("HEIGHT", "WIDTH")
     parser.add_argument("--size", type=count, nargs=2, metavar=sides, help="input of a network, or a model of any size")
     parser.add_argument("--strict", action="store_true", help="fail where an int8 file would compute in floats")
-    uses = "its training images calibrate int8, its classes name those of a classifier without names"
+    uses = "or a folder of images; they calibrate int8, its classes name those of a classifier without names"
     parser.add_argument("--data", type=Path, help=f"{DATA_HELP}; {uses}")
     add_format(parser)
     parser.add_argument("--train-split", default="train", help="[%(default)s]")
@@ -57,6 +57,8 @@ def run(options):
     output = options.output or _asset(options.android, f"{path.stem}_{options.precision}.tflite")
     if output.exists() and path.exists() and output.samefile(path):
         raise ValueError(f"--output {output}: is the model itself, which it would replace; give another name")
+    if detects and options.data and not options.format and _has_images_alone(options.data):
+        options.calibration, options.data = options.calibration or options.data, None
     calibrates = options.precision in INTEGERS and not _is_quantized(model)
     if calibrates and not (options.data or options.calibration):
         raise ValueError(
@@ -139,6 +141,16 @@ def _calibration(options, model, data, pixels):
     if None in (size := options.size or size):
         raise ValueError(f"{options.model}: takes images of any size; give --size HEIGHT WIDTH")
     return cropped_images(data, tuple(size), channels, CALIBRATION_IMAGES, log, pixels)
+
+
+def _has_images_alone(folder):
+    """Return whether this is a folder of images without annotations, which calibrate a detector as well."""
+    from ..tflite.device.frames import image_files
+
+    if not folder.is_dir():
+        return False
+    shown = sum(not file.name.startswith(".") for file in folder.iterdir())
+    return 0 < shown == len([file for file in image_files(str(folder)) if not file.name.startswith(".")])
 
 
 def _images(folder, *, detects):
