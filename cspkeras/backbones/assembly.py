@@ -114,7 +114,7 @@ def assemble(
     """Assemble a backbone from its input, its features and its top.
 
     `features` is a function of the image to the last feature map; the input's height and width must be multiples of
-    `stride`; for a network in timm's layout `timm` is the Hub's repository of its weights and `modules` its names of the
+    `stride`; in timm's layout `timm` is the Hub's repository of the weights and `modules` are timm's names of the
     layers; with `skip_mismatch` the weights may have another classifier. All other arguments are as in
     keras.applications.
     """
