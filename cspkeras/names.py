@@ -1,4 +1,4 @@
-"""Find a name in a table, or say which known ones are near."""
+"""Look names up, and for an unknown one say which are near."""
 
 import difflib
 

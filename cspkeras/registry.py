@@ -45,9 +45,14 @@ def network(name, kind=None, argument="name"):
     return found
 
 
+def name_of(model):
+    """Return the network's name that, in lower case, is a Keras or tf-keras model's name; None for none."""
+    return next((name for name in NETWORKS if name.lower() == model.name), None)
+
+
 def network_of(model):
-    """Return the `Network` whose name, in lower case, is a Keras or tf-keras model's name; None for none."""
-    return next((found for name, found in NETWORKS.items() if name.lower() == model.name), None)
+    """Return the `Network` of a model by its name; None for none, see `name_of`."""
+    return NETWORKS.get(name_of(model))
 
 
 def list_models(pattern: str = "*") -> list[str]:

@@ -12,7 +12,8 @@ from ..weights.timm import load_timm_file
 from .pyramid import darknet_order
 
 WEIGHT_FILES = "a .keras, .weights.h5 or Darknet .weights file"
-WEIGHTS = f"{WEIGHT_FILES}, for networks with a `layout` argument also timm's .safetensors file"
+TIMM_WEIGHTS = "timm's .safetensors file"
+WEIGHTS = f"{WEIGHT_FILES}, for networks with a `layout` argument also {TIMM_WEIGHTS}"
 
 
 def is_darknet(weights):
@@ -30,28 +31,28 @@ def is_timm(weights):
     return str(weights).endswith(".safetensors")
 
 
-def load_weights(model, weights, *, include_top=True, skip_mismatch=False, timm=False):
+def load_weights(model, weights, *, include_top=True, skip_mismatch=False, modules=None):
     """Load weights into a backbone from a path.
 
     With `skip_mismatch` the file may have another classifier than a model that `include_top` says ends in one; the
-    model's own stays as it is then. `timm` says that the model is in timm's layout. An OSError says that a file can't
-    be read, a ValueError where it doesn't fit.
+    model's own stays as it is then. `modules` are timm's names of the layers, None for the Darknet layout. An OSError
+    says that a file can't be read, a ValueError where it doesn't fit.
     """
-    if timm and is_timm(weights):
-        read = load_timm_file
-    elif not timm and is_darknet(weights):
+    if modules and is_timm(weights):
+        read = partial(load_timm_file, modules=modules)
+    elif not modules and is_darknet(weights):
         read = _load_darknet
     else:
         read = _load_keras if is_keras(weights) else None
     check_weights(weights, read, WEIGHTS)
-    read = partial(read, weights)
     try:
-        read(model, whole=include_top)
+        read(weights, model, whole=include_top)
     except ValueError:
         if not (skip_mismatch and include_top):
             raise
         # The layers are shared. All of them but the classifier must fit.
-        read(keras.Model(model.inputs, model.get_layer("predictions").input, name=model.name), whole=False)
+        body = keras.Model(model.inputs, model.get_layer("predictions").input, name=model.name)
+        read(weights, body, whole=False)
 
 
 def _load_keras(path, model, *, whole):

@@ -13,9 +13,9 @@ from onnx_yolox import write_yolox
 
 import cspkeras
 from cspkeras.analysis.table import weights_table
-from cspkeras.backbones import timm_layout
 from cspkeras.precision import rebuilt
 from cspkeras.registry import BACKBONE, NETWORKS
+from cspkeras.timm import FAMILIES
 from cspkeras.training import quantize_aware
 from cspkeras.weights.coco import COCO
 from cspkeras.weights.named import named
@@ -26,9 +26,6 @@ FILES = {f"{network} {name}": file for network, files in PUBLISHED.items() for n
 NOT_YET = (
     *("YOLOXM", "YOLOXL", "YOLOXX", "RTMDetTiny", "RTMDetS", "RTMDetM", "RTMDetL", "RTMDetX"),
     *("YOLOv4CSP", "YOLOv4P5", "YOLOv4P6", "YOLOv7Tiny"),
-    *("CS3DarknetFocusS", "CS3DarknetFocusM", "CS3DarknetFocusL", "CS3DarknetM", "CS3DarknetL", "CS3DarknetX"),
-    *("CS3SEDarknetL", "CS3SEDarknetX", "CS3EdgeNetX", "CS3SEEdgeNetX"),
-    *("CSPNeXtTiny", "CSPNeXtS", "CSPNeXtM", "CSPNeXtL", "CSPNeXtX"),
 )
 
 
@@ -72,8 +69,9 @@ def test_cocos_classes_are_in_its_order(test_data):
 
 
 def test_timms_files_are_of_the_networks_in_its_layout():
-    for name, spec in timm_layout.VARIANTS.items():
-        assert PUBLISHED[name]["imagenet"].hub == f"timm/{spec.timm}"
+    for name, spec in {name: spec for family in FAMILIES for name, spec in family.VARIANTS.items()}.items():
+        assert ("." in spec.timm) == (name in PUBLISHED)
+        assert "." not in spec.timm or PUBLISHED[name]["imagenet"].hub == f"timm/{spec.timm}"
 
 
 @pytest.mark.parametrize("weights", [None, "x.keras", "folder/coco", "net.conv.137"])
