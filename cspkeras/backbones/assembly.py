@@ -38,9 +38,9 @@ EXAMPLE = """\
 (None, 3)"""
 
 
-def documented(variants):
+def documented(variants, arguments=ARGUMENTS):
     """Return the decorator that completes the docstring of a backbone's constructor."""
-    return documented_with(variants, ARGUMENTS, "A functional `keras.Model`.", EXAMPLE)
+    return documented_with(variants, arguments, "A functional `keras.Model`.", EXAMPLE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,14 +81,16 @@ def assemble(
     stride=STRIDE,
     timm=None,
     modules=None,
+    torch=None,
     skip_mismatch=False,
     name=None,
 ):
     """Assemble a backbone from its input, its features and its top.
 
     `features` is a function of the image to the last feature map; the input's height and width must be multiples of
-    `stride`; `timm` is timm's name of the published weights, for a network in its layout, and `modules` its names of the
-    layers; with `skip_mismatch` the weights may have another classifier. All other arguments are as in keras.applications.
+    `stride`; for a network in timm's layout `timm` is its name of the published weights and `modules` its names of the
+    layers; `torch` reads a network's own files of PyTorch's, see `load_weights`; with `skip_mismatch` the weights may
+    have another classifier. All other arguments are as in keras.applications.
     """
     if include_top and (not isinstance(classes, Integral) or classes < 1):
         raise ValueError(f"classes must be a positive integer. Received: classes={classes!r}")
@@ -104,5 +106,6 @@ def assemble(
         x = layers.Dense(classes, activation=classifier_activation, name="predictions")(x)
     model = keras.Model(keras.utils.get_source_inputs(image)[0], x, name=name)
     if weights is not None:
-        load_weights(model, weights, include_top=include_top, skip_mismatch=skip_mismatch, timm=timm, modules=modules)
+        kinds = dict(timm=timm, modules=modules, torch=torch)
+        load_weights(model, weights, include_top=include_top, skip_mismatch=skip_mismatch, **kinds)
     return model

@@ -32,18 +32,26 @@ def is_timm(weights):
     return str(weights).endswith(".safetensors") or _published(weights) is not None
 
 
-def load_weights(model, weights, *, include_top=True, skip_mismatch=False, timm=None, modules=None):
+def is_torch(weights):
+    """Return whether weights are a checkpoint of PyTorch's, by its name."""
+    return str(weights).endswith((".pth", ".pt", ".pth.tar"))
+
+
+def load_weights(model, weights, *, include_top=True, skip_mismatch=False, timm=None, modules=None, torch=None):
     """Load weights into a backbone from a path, or for timm's layout from "imagenet" or "imagenet@REVISION".
 
     With `skip_mismatch` the file may have another classifier than a model that `include_top` says ends in one; the
     model's own stays as it is then. `timm` is timm's name of the network's published weights, None for the Darknet
-    layout; `modules` are timm's names of the layers, see `weights.timm`. An OSError says that a file can't be fetched or
-    read, a ValueError where it doesn't fit.
+    layout; `modules` are timm's names of the layers; `torch` reads the network's checkpoints of PyTorch's, a function
+    as `weights.peleenet.load_peleenet`, None if there are none. An OSError says that a file can't be fetched or read, a
+    ValueError where it doesn't fit.
     """
     if timm and (published := _published(weights)):
         weights = fetch(f"timm/{timm}", revision=published[1])
     if timm and is_timm(weights):
         read = partial(load_timm_file, modules=modules)
+    elif torch and is_torch(weights):
+        read = torch
     elif not timm and is_darknet(weights):
         read = _load_darknet
     else:
