@@ -10,6 +10,7 @@ import keras
 from ..weights.darknet.file import WeightedLayer, load_weights_file
 from ..weights.hub import fetch
 from ..weights.timm import load_timm_file
+from ..weights.torch_file import is_torch
 from .pyramid import darknet_order
 
 WEIGHT_FILES = "a .keras, .weights.h5 or Darknet .weights file"
@@ -30,11 +31,6 @@ def is_keras(weights):
 def is_timm(weights):
     """Return whether weights are timm's: a file by its name, or the published ones."""
     return str(weights).endswith(".safetensors") or _published(weights) is not None
-
-
-def is_torch(weights):
-    """Return whether weights are a checkpoint of PyTorch's, by its name."""
-    return str(weights).endswith((".pth", ".pt", ".pth.tar"))
 
 
 def load_weights(model, weights, *, include_top=True, skip_mismatch=False, timm=None, modules=None, torch=None):

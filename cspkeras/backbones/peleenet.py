@@ -20,8 +20,9 @@ from ..blocks import conv_bn_act, dense_layer_two_way
 from ..cross_stage import check_cross_stage, cross_stage
 from ..published import Published
 from ..weights.peleenet import load_peleenet
+from ..weights.torch_file import is_torch
 from .assembly import ARGUMENTS, Spec, assemble, documented
-from .loading import is_darknet, is_torch
+from .loading import is_darknet
 
 __all__ = ["CSPPeleeNet", "PeleeNet"]
 

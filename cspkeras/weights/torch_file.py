@@ -40,6 +40,11 @@ STORAGES = {
 }
 
 
+def is_torch(weights):
+    """Return whether weights are a checkpoint of PyTorch's, by its name."""
+    return str(weights).endswith((".pth", ".pt", ".pth.tar"))
+
+
 def read_torch(path: os.PathLike[str] | str) -> dict:
     """Read a checkpoint of PyTorch's.
 
