@@ -11,6 +11,7 @@ import numpy as np
 from keras import layers
 
 from .folded import assign_folded
+from .impostors import check_is_weights
 from .torch_file import is_torch
 from .yolox_parts import classes_error, focused, kernel_error
 from .yolox_torch import load_checkpoint
@@ -78,6 +79,7 @@ def read_convolutions(path):
     """Return each convolution of a .onnx file in order: (kernel, bias), kernels as (filters, channels, h, w)."""
     if not os.path.isfile(path):
         raise FileNotFoundError(f"{path}: missing; expected a .onnx or .pth file of YOLOX's")
+    check_is_weights(path)
     try:
         import onnx
     except ImportError as e:
