@@ -107,14 +107,16 @@ def assemble(
     classifier_activation="softmax",
     stride=STRIDE,
     modules=None,
+    torch=None,
     skip_mismatch=False,
     name=None,
 ):
     """Assemble a backbone from its input, its features and its top.
 
     `features` is a function of the image to the last feature map; the input's height and width must be multiples of
-    `stride`; `modules` are timm's names of the layers, for a network in its layout; with `skip_mismatch` the weights
-    may have another classifier. All other arguments are as in keras.applications.
+    `stride`; `modules` are timm's names of the layers, for a network in its layout; `torch` reads a network's own files
+    of PyTorch's, see `load_weights`; with `skip_mismatch` the weights may have another classifier. All other arguments
+    are as in keras.applications.
     """
     if include_top and (not isinstance(classes, Integral) or classes < 1):
         raise ValueError(f"classes must be a positive integer. Received: classes={classes!r}")
@@ -130,5 +132,6 @@ def assemble(
         x = layers.Dense(classes, activation=classifier_activation, name="predictions")(x)
     model = keras.Model(keras.utils.get_source_inputs(image)[0], x, name=name)
     if weights is not None:
-        load_weights(model, weights, include_top=include_top, skip_mismatch=skip_mismatch, modules=modules)
+        how = dict(include_top=include_top, skip_mismatch=skip_mismatch)
+        load_weights(model, weights, modules=modules, torch=torch, **how)
     return model

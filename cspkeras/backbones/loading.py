@@ -8,7 +8,9 @@ from functools import partial
 import keras
 
 from ..weights.darknet.file import WeightedLayer, load_weights_file
+from ..weights.impostors import check_is_weights
 from ..weights.timm import load_timm_file
+from ..weights.torch_file import is_torch
 from .pyramid import darknet_order
 
 WEIGHT_FILES = "a .keras, .weights.h5 or Darknet .weights file"
@@ -31,15 +33,18 @@ def is_timm(weights):
     return str(weights).endswith(".safetensors")
 
 
-def load_weights(model, weights, *, include_top=True, skip_mismatch=False, modules=None):
+def load_weights(model, weights, *, include_top=True, skip_mismatch=False, modules=None, torch=None):
     """Load weights into a backbone from a path.
 
     With `skip_mismatch` the file may have another classifier than a model that `include_top` says ends in one; the
-    model's own stays as it is then. `modules` are timm's names of the layers, None for the Darknet layout. An OSError
-    says that a file can't be read, a ValueError where it doesn't fit.
+    model's own stays as it is then. `modules` are timm's names of the layers, None for the Darknet layout; `torch` reads
+    the network's checkpoints of PyTorch's, a function as `weights.peleenet.load_peleenet`, None if there are none. An
+    OSError says that a file can't be read, a ValueError where it doesn't fit.
     """
     if modules and is_timm(weights):
         read = partial(load_timm_file, modules=modules)
+    elif torch and is_torch(weights):
+        read = torch
     elif not modules and is_darknet(weights):
         read = _load_darknet
     else:
@@ -73,6 +78,7 @@ def check_weights(weights, known, kinds=WEIGHT_FILES):
 
 def load_keras_file(path, model, **options):
     """Load weights by `model.load_weights`, with errors of one line."""
+    check_is_weights(path)
     with warnings.catch_warnings():
         # If a file doesn't fit, Keras warns once for each of the model's own lists of layers, which hold nothing.
         warnings.filterwarnings("ignore", "Skipping nested container")

@@ -20,6 +20,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ..files import DISK_FULL
+from .impostors import impostor
 
 CHUNK, HEAD = 1 << 18, 1 << 10  # bytes
 TIMEOUT = 30.0  # seconds without an answer
@@ -75,7 +76,7 @@ def download(url: str, name: str, size: int | None = None, checksum: str | None 
             except Impostor as e:
                 path.unlink()
                 log.warning("%s: %s; removed, it is fetched anew", path, e)
-        part = path.with_name(f".{name}.part")
+        part = path.with_name(f".part.{name}")
         if not checksum:  # what nothing proves isn't joined of pieces of different days
             part.unlink(missing_ok=True)
         try:
@@ -141,15 +142,14 @@ def _append(url, part, before, size):
             before = 0
         length = answer.headers.get("Content-Length")
         total = before + int(length) if length else None
-        head = b"" if before else answer.read(HEAD)
-        if kind := impostor(head):
-            moved = f" of {answer.url}, to which it leads" if answer.url != url else ""
-            raise Impostor(f"the answer is {kind}{moved}")
+        if not before:
+            part.write_bytes(answer.read(HEAD))
+            if kind := impostor(part):
+                moved = f"{answer.url}, to which it leads, is " if answer.url != url else ""
+                raise Impostor(f"{moved}{kind}")
         if None not in (size, total) and size != total:
             raise Impostor(f"expected {size:,} bytes, the server has {total:,}")
-        with part.open("r+b" if before else "wb") as file, _progress(url, total) as tell:
-            file.seek(before)
-            file.write(head)
+        with part.open("ab") as file, _progress(url, total) as tell:
             while chunk := answer.read(CHUNK):
                 file.write(chunk)
                 tell(file.tell())
@@ -162,22 +162,6 @@ def _reason(error):
     if isinstance(error, urllib.error.HTTPError):
         return f"the server answers {error.code} {error.reason}"
     return " ".join(str(getattr(error, "reason", error)).split()) or type(error).__name__
-
-
-def impostor(head: bytes) -> str | None:
-    """Return what the first bytes of a file show that it is in place of weights, None for nothing known.
-
-    Example:
-        >>> from cspkeras.weights.download import impostor
-        >>> impostor(b"<!DOCTYPE html><title>Sign in</title>")
-        'a web page, such as one to sign in'
-    """
-    start = head.lstrip()[:200].lower()
-    if start.startswith((b"<!doctype html", b"<html", b"<head")):
-        return "a web page, such as one to sign in"
-    if start.startswith(b"version https://git-lfs"):
-        return "a pointer of git-lfs, not the file"
-    return None
 
 
 def _prove(path, size, checksum):

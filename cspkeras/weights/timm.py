@@ -7,6 +7,8 @@ import re
 import numpy as np
 from keras import layers
 
+from .impostors import check_is_weights
+
 HEAD = "head.fc"
 KERNELS = {  # by a layer's kind: the axes that transpose PyTorch's kernel for it
     layers.Conv2D: (2, 3, 1, 0),
@@ -72,6 +74,7 @@ def _open(path):
         raise ImportError("reading .safetensors files needs safetensors: pip install 'cspkeras[timm]'") from e
     if not os.path.isfile(path):
         raise FileNotFoundError(f"{path}: missing; expected timm's .safetensors file")
+    check_is_weights(path)
     try:
         return safetensors.safe_open(path, framework="numpy")
     except safetensors.SafetensorError as e:

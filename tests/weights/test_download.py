@@ -44,7 +44,7 @@ def refused(server, *parts, **options):
 
 
 def part():
-    return cache_folder() / ".net.onnx.part"
+    return cache_folder() / ".part.net.onnx"
 
 
 @pytest.mark.parametrize("checksum", [SHA256, SHA256[:15], GIT, f"md5:{hashlib.md5(CONTENT).hexdigest()}", None])
@@ -113,8 +113,8 @@ def test_bytes_that_a_proxy_changes_are_removed(server):
     ("content", "said"),
     [
         (CONTENT[:HALF], f"expected {SIZE:,} bytes, the server has {HALF:,}"),
-        (b"\n <!DOCTYPE html><title>Sign in</title>", "the answer is a web page, such as one to sign in"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "the answer is a pointer of git-lfs"),
+        (b"\n <!DOCTYPE html><title>Sign in</title>", "a web page: open its address in a browser, sign in"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a git-lfs pointer, which stands for the file"),
         (None, "the server answers 404 Not Found"),
     ],
     ids=["size", "page", "pointer", "404"],
@@ -127,7 +127,7 @@ def test_another_answer_than_the_file_is_named(server, content, said):
 
 def test_a_redirect_to_a_page_is_told(server):
     server.content = b"<html>Sign in</html>"
-    refused(server, f"a web page, such as one to sign in of {server.url}/login, to which it leads", path="/moved")
+    refused(server, f"{server.url}/login, to which it leads, is a web page", path="/moved")
 
 
 def test_without_a_network_the_error_says_what_to_do(server):
@@ -166,7 +166,7 @@ def test_a_disk_that_fills_up_is_named_and_freed(server, monkeypatch):
                 raise OSError(errno.ENOSPC, "No space left on device")
             return super().write(data)
 
-    monkeypatch.setattr(type(part()), "open", lambda path, mode: Full(path, "w" if "w" in mode else "r+"))
+    monkeypatch.setattr(type(part()), "open", lambda path, mode: Full(path, mode.replace("b", "")))
     refused(server, "the disk is full", f"the file has {SIZE:,} bytes", "set KERAS_HOME to a folder with room")
     assert not part().exists()
 

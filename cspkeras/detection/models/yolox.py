@@ -47,10 +47,11 @@ ARGUMENTS = assembly.ARGUMENTS | {
     "classes": "number of classes, or a sequence of their names; None for those of the weights, else 80.",
     "input_shape": "(height, width, 3), height and width multiples of {stride}; None for the published size, or for "
     'the one that `weights="bccd"` was trained at.',
-    "weights": "None; the .onnx file that YOLOX publishes or exports (needs the package onnx); a .keras or .weights.h5 "
-    'file. "bccd" comes with this package and finds blood cells. Images stay RGB in 0..1, whatever the file\'s network '
-    "took. A .onnx file has no batch-norms any more: see `cspkeras.weights.unfold_norms` before training.",
-    "skip_mismatch": "whether a .onnx file may be of another number of classes; the class predictions stay as "
+    "weights": "None; the .pth file that YOLOX publishes, or the .onnx file (needs the package onnx); a .keras or "
+    '.weights.h5 file. "bccd" comes with this package and finds blood cells. Images stay RGB in 0..1, whatever the '
+    "file's network took. A .onnx file has no batch-norms any more: see `cspkeras.weights.unfold_norms` before training. "
+    "A .pth file has them, with an epsilon of 0.001, which a .keras file keeps and a .weights.h5 file does not.",
+    "skip_mismatch": "whether a .onnx or .pth file may be of another number of classes; the class predictions stay as "
     "initialized then.",
     "activation": 'one of `cspkeras.blocks.ACTIVATIONS`; the published networks have "swish".',
 }
