@@ -25,7 +25,7 @@ def preparation_of(name: str | None, layout: str | None = None) -> Preparation |
         The `Preparation`; None for RGB in 0..1.
 
     Raises:
-        ValueError: for another layout, an unknown name and a network that has no such layout.
+        ValueError: for another layout, an unknown name and a network that has no layout "darknet".
 
     Example:
         >>> from cspkeras.imagenet import preparation_of
@@ -34,15 +34,12 @@ def preparation_of(name: str | None, layout: str | None = None) -> Preparation |
     """
     if layout not in (None, *timm_layout.LAYOUTS):
         raise ValueError(f"layout must be one of {', '.join(timm_layout.LAYOUTS)}. Received: layout={layout!r}")
-    if name is None:
-        return IMAGENET if layout == "timm" else None
-    spec = network(name).spec
+    spec = network(name).spec if name else None
     if layout == "timm":
-        spec = timm_layout.VARIANTS.get(name, spec)
-    if layout and (layout == "timm") != hasattr(spec, "timm"):
-        other = "timm" if layout == "darknet" else "darknet"
-        raise ValueError(f"layout must be {other!r} or None for {name}. Received: layout={layout!r}")
-    return spec.preparation
+        return getattr(timm_layout.VARIANTS.get(name, spec), "preparation", None) or IMAGENET
+    if layout and hasattr(spec, "timm"):
+        raise ValueError(f"layout must be 'timm' or None for {name}. Received: layout={layout!r}")
+    return spec and spec.preparation
 
 
 def preprocess_input(x: ArrayLike | keras.KerasTensor, layout: str | None = None, name: str | None = None) -> Any:

@@ -39,7 +39,7 @@ EXAMPLE = """\
 
 
 TIMM_ARGUMENTS = ARGUMENTS | {  # of a network that is in timm's layout alone
-    "weights": f"None, {TIMM_WEIGHTS}, or a .keras or .weights.h5 file.",
+    "weights": f"None, or {TIMM_WEIGHTS}.",
     "input_tensor": 'KerasTensor to build on, RGB as `preprocess_input(x, name="{name}")` gives it.',
 }
 

@@ -14,8 +14,8 @@ from ..weights.torch_file import is_torch
 from .pyramid import darknet_order
 
 WEIGHT_FILES = "a .keras, .weights.h5 or Darknet .weights file"
-TIMM_WEIGHTS = "timm's .safetensors file"
-WEIGHTS = f"{WEIGHT_FILES}, for networks with a `layout` argument also {TIMM_WEIGHTS}"
+TIMM_WEIGHTS = "a .keras or .weights.h5 file or timm's .safetensors file"  # of networks in timm's layout
+WEIGHTS = f"{WEIGHT_FILES}, for networks with a `layout` argument also timm's .safetensors file"
 
 
 def is_darknet(weights):
@@ -37,9 +37,9 @@ def load_weights(model, weights, *, include_top=True, skip_mismatch=False, modul
     """Load weights into a backbone from a path.
 
     With `skip_mismatch` the file may have another classifier than a model that `include_top` says ends in one; the
-    model's own stays as it is then. `modules` are timm's names of the layers, None for the Darknet layout; `torch` reads
-    the network's checkpoints of PyTorch's, a function as `weights.peleenet.load_peleenet`, None if there are none. An
-    OSError says that a file can't be read, a ValueError where it doesn't fit.
+    model's own stays as it is then. `modules` are timm's names of the layers, None for the Darknet layout; `torch`
+    reads the network's checkpoints of PyTorch's, a function as `weights.peleenet.load_peleenet`, None if there are
+    none. An OSError says that a file can't be read, a ValueError where it doesn't fit.
     """
     if modules and is_timm(weights):
         read = partial(load_timm_file, modules=modules)
@@ -49,7 +49,7 @@ def load_weights(model, weights, *, include_top=True, skip_mismatch=False, modul
         read = _load_darknet
     else:
         read = _load_keras if is_keras(weights) else None
-    check_weights(weights, read, WEIGHTS)
+    check_weights(weights, read, TIMM_WEIGHTS if modules else WEIGHTS)
     try:
         read(weights, model, whole=include_top)
     except ValueError:

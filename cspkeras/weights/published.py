@@ -41,10 +41,13 @@ def rtmdet(model, name, size, digest, ap, stated="its name, by mmdetection's pub
     return coco(url, APACHE, figure=f"AP {ap} @640", size=size, checksum=f"sha256:{digest}", stated=stated)
 
 
-def timm(name, top1, side, stated="the Hub"):
+def timm(name, top1, side, stated="the Hub", owner="timm"):
     """Return the row of a network of timm's, on the Hugging Face Hub."""
-    url, file = f"{HUB}timm/{name}", "model.safetensors"
+    url, file = f"{HUB}{owner}/{name}", "model.safetensors"
     return imagenet(url, APACHE, figure=f"top-1 {top1} @{side}", stated=stated, file=file)
+
+
+cspnext = partial(timm, owner="munehiro-k")  # whose repositories timm 1.0.31 takes them from
 
 
 def drive(key, file, figure, kind=imagenet):
@@ -246,9 +249,9 @@ PUBLISHED = {
     "CS3SEDarknetX": {"imagenet": timm("cs3sedarknet_x.c2ns_in1k", 82.65, 288)},
     "CS3EdgeNetX": {"imagenet": timm("cs3edgenet_x.c2_in1k", 82.73, 288)},
     "CS3SEEdgeNetX": {"imagenet": timm("cs3se_edgenet_x.c2ns_in1k", 83.55, 320)},
-    "CSPNeXtTiny": {"imagenet": timm("cspnext_tiny.rsb_a1_in1k", 69.44, 224)},
-    "CSPNeXtS": {"imagenet": timm("cspnext_s.rsb_a1_in1k", 74.41, 224)},
-    "CSPNeXtM": {"imagenet": timm("cspnext_m.rsb_a1_in1k", 79.27, 224)},
-    "CSPNeXtL": {"imagenet": timm("cspnext_l.rsb_a1_in1k", 81.30, 224)},
-    "CSPNeXtX": {"imagenet": timm("cspnext_x.rsb_a1_in1k", 82.10, 224)},
+    "CSPNeXtTiny": {"imagenet": cspnext("cspnext_tiny.rsb_a1_in1k", 69.44, 224)},
+    "CSPNeXtS": {"imagenet": cspnext("cspnext_s.rsb_a1_in1k", 74.41, 224)},
+    "CSPNeXtM": {"imagenet": cspnext("cspnext_m.rsb_a1_in1k", 79.27, 224)},
+    "CSPNeXtL": {"imagenet": cspnext("cspnext_l.rsb_a1_in1k", 81.30, 224)},
+    "CSPNeXtX": {"imagenet": cspnext("cspnext_x.rsb_a1_in1k", 82.10, 224)},
 }

@@ -13,6 +13,7 @@ from small_timm import save
 import cspkeras
 from cspkeras.analysis import complexity
 from cspkeras.backbones import cs3, cs3_gated, cspnext
+from cspkeras.backbones.assembly import Preparation
 from cspkeras.imagenet import preparation_of
 from cspkeras.pixels import UNIT, pixels_of
 from cspkeras.training import calibrate, quantize_aware
@@ -112,12 +113,12 @@ def test_images_are_prepared_as_the_networks_weights_need(name, mean, deviation)
     assert (pixels_of(model) == UNIT) == (name == "CSPPeleeNet")
 
 
-def test_a_layout_that_a_network_lacks():
+def test_a_networks_layout():
+    assert preparation_of("Darknet53") is None and preparation_of("Darknet53", "timm").test_size == 288
+    assert preparation_of("PeleeNet", "timm") == preparation_of(None, "timm") == Preparation()
     message = "layout must be 'timm' or None for CS3DarknetM. Received: layout='darknet'"
     with pytest.raises(ValueError, match=message):
         cspkeras.preprocess_input(np.zeros((1, 1, 1, 3)), "darknet", "CS3DarknetM")
-    with pytest.raises(ValueError, match="layout must be 'darknet' or None for CSPPeleeNet"):
-        cspkeras.preprocess_input(np.zeros((1, 1, 1, 3)), "timm", "CSPPeleeNet")
     with pytest.raises(ValueError, match="name must be a network's name, such as CS3Darknet"):
         cspkeras.preprocess_input(np.zeros((1, 1, 1, 3)), name="CS3DarknetN")
 
