@@ -72,11 +72,11 @@ def bn_act_conv(x, filters, kernel=1, *, activation="relu", name):
     return convolution(x, filters, kernel, name=name)
 
 
-def dense_layer_two_way(x, growth_rate, bottleneck, *, se=False, activation="leaky_relu", name):
+def dense_layer_two_way(x, growth_rate, bottleneck, *, se=False, near_first=False, activation="leaky_relu", name):
     """Apply PeleeNet's dense layer (arXiv 1804.06882, figure 1b): two branches of different reach, joined to the input.
 
     Each branch adds half of `growth_rate` channels, by way of a 1x1 convolution to `bottleneck` channels; with `se`
-    squeeze-and-excitation gates what is added.
+    squeeze-and-excitation gates what is added. The branch of greater reach comes first, unless `near_first`.
     """
     half = growth_rate // 2
     cba = dict(activation=activation)
@@ -85,9 +85,10 @@ def dense_layer_two_way(x, growth_rate, bottleneck, *, se=False, activation="lea
     far = conv_bn_act(far, half, 3, **cba, name=f"{name}_far_conv3")
     near = conv_bn_act(x, bottleneck, 1, **cba, name=f"{name}_near_conv1")
     near = conv_bn_act(near, half, 3, **cba, name=f"{name}_near_conv2")
+    branches = [near, far] if near_first else [far, near]
     if not se:
-        return layers.Concatenate(name=f"{name}_concat")([x, far, near])
-    ways = layers.Concatenate(name=f"{name}_ways")([far, near])
+        return layers.Concatenate(name=f"{name}_concat")([x, *branches])
+    ways = layers.Concatenate(name=f"{name}_ways")(branches)
     ways = squeeze_excite(ways, half, activation=activation, name=name)
     return layers.Concatenate(name=f"{name}_concat")([x, ways])
 

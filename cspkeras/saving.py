@@ -10,8 +10,8 @@ import keras
 from .detection.training import DetectorTraining
 from .graph import functional_graph
 from .precision import rebuilt
-from .registry import get_detector
-from .weights.bundled import BUNDLED
+from .registry import get_detector, network
+from .weights.published import PUBLISHED
 
 LABELS = "labels.txt"  # in the file's archive, a class a line; Keras ignores it
 ELSEWHERE = "keras.saving.load_model it in Python{}, and call cspkeras.tflite.convert there"
@@ -42,11 +42,12 @@ def load_detector(path: StrPath) -> DetectorTraining:
     return model
 
 
-def load_network(path: StrPath) -> keras.Model:
+def load_network(path: StrPath, weights: StrPath | None = None) -> keras.Model:
     """Load a `Detector` as `load_detector` does, or a classifier.
 
     Args:
-        path: the file, or the name of bundled weights.
+        path: the file, or the name of bundled weights; with `weights` a network's.
+        weights: as in `load_model`.
 
     Returns:
         The model; a classifier's `class_names` are those of its file, None if it has none.
@@ -55,7 +56,7 @@ def load_network(path: StrPath) -> keras.Model:
         FileNotFoundError: if the file is missing.
         ValueError: if it can't be loaded, holds another model, or not as many names as classes.
     """
-    model = load_model(path, "a detector or a classifier")
+    model = load_model(path, "a detector or a classifier", weights)
     if not isinstance(model, DetectorTraining) and not is_classifier(model):
         raise ValueError(
             f"{path}: holds {_called(model)}, expected a cspkeras Detector or a classifier, of images "
@@ -64,12 +65,16 @@ def load_network(path: StrPath) -> keras.Model:
     return model
 
 
-def load_model(path: StrPath, expected: str) -> keras.Model:
-    """Load any model from a .keras or .h5 file, or a bundled detector by its name.
+def load_model(
+    path: StrPath, expected: str, weights: StrPath | None = None, size: tuple[int, int] | None = None
+) -> keras.Model:
+    """Load any model from a .keras or .h5 file, or a bundled detector by its name, or build a network by its name.
 
     Args:
-        path: the file, or the name of bundled weights.
+        path: the file, or the name of bundled weights; with `weights` a network's.
         expected: what the file should hold, for errors.
+        weights: of the network that `path` names: published ones by their name, or a file. None: `path` is a file.
+        size: (height, width) in pixels of that network's input; None for the published one.
 
     Returns:
         The model, not compiled; its `class_names` are those of its file, None if it has none.
@@ -78,15 +83,19 @@ def load_model(path: StrPath, expected: str) -> keras.Model:
         FileNotFoundError: if the file is missing.
         ValueError: if it can't be loaded, was never built, or has not as many names as classes.
     """
+    if weights is not None:
+        how = {} if size is None else {"input_shape": (*size, 3)}
+        return network(str(path), argument="--model").build(weights=str(weights), **how)
     if not os.path.isfile(path):
         if os.path.isfile(os.path.join(path, "saved_model.pb")):
             raise ValueError(
                 f"{path}: a SavedModel, which has no Keras layers; give what model.save(...) writes of the Keras model "
                 "that it comes from, a .keras file"
             )
-        if (bundled := BUNDLED.get(str(path))) is None:
-            raise FileNotFoundError(f"{path}: missing; expected a .keras file with {expected}")
-        return get_detector(bundled.detector, weights=str(path))
+        for name, files in PUBLISHED.items():
+            if str(path) in files and files[str(path)].bundled:
+                return get_detector(name, weights=str(path))
+        raise FileNotFoundError(f"{path}: missing; expected a .keras file with {expected}{_hint(path)}")
     try:
         model = keras.saving.load_model(path, compile=False)
     except Exception as e:  # Keras raises whatever its zip and HDF5 readers raise
@@ -99,6 +108,12 @@ def load_model(path: StrPath, expected: str) -> keras.Model:
     if not isinstance(model, DetectorTraining):
         model.class_names = _class_names(path, model)
     return model
+
+
+def _hint(path):
+    """Return what else a missing file's name may be meant for."""
+    names = " or ".join(PUBLISHED.get(str(path), ()))
+    return f", or --weights {names} beside this network's name" if names else ""
 
 
 def _reason(message):

@@ -8,13 +8,14 @@ from functools import partial
 import keras
 
 from ..weights.darknet.file import WeightedLayer, load_weights_file
-from ..weights.hub import fetch
+from ..weights.impostors import check_is_weights
 from ..weights.timm import load_timm_file
+from ..weights.torch_file import is_torch
 from .pyramid import darknet_order
 
 WEIGHT_FILES = "a .keras, .weights.h5 or Darknet .weights file"
-TIMM_WEIGHTS = 'timm\'s: "imagenet", "imagenet@REVISION" or a .safetensors file'
-WEIGHTS = f"{WEIGHT_FILES}, for networks with a `layout` argument also {TIMM_WEIGHTS}"
+TIMM_WEIGHTS = "a .keras or .weights.h5 file or timm's .safetensors file"  # of networks in timm's layout
+WEIGHTS = f"{WEIGHT_FILES}, for networks with a `layout` argument also timm's .safetensors file"
 
 
 def is_darknet(weights):
@@ -28,27 +29,27 @@ def is_keras(weights):
 
 
 def is_timm(weights):
-    """Return whether weights are timm's: a file by its name, or the published ones."""
-    return str(weights).endswith(".safetensors") or _published(weights) is not None
+    """Return whether weights are a file of timm's, by its name."""
+    return str(weights).endswith(".safetensors")
 
 
-def load_weights(model, weights, *, include_top=True, skip_mismatch=False, timm=None, modules=None):
-    """Load weights into a backbone from a path, or for timm's layout from "imagenet" or "imagenet@REVISION".
+def load_weights(model, weights, *, include_top=True, skip_mismatch=False, modules=None, torch=None):
+    """Load weights into a backbone from a path.
 
     With `skip_mismatch` the file may have another classifier than a model that `include_top` says ends in one; the
-    model's own stays as it is then. `timm` is timm's name of the network's published weights, None for the Darknet
-    layout; `modules` are timm's names of the layers, see `weights.timm`. An OSError says that a file can't be fetched or
-    read, a ValueError where it doesn't fit.
+    model's own stays as it is then. `modules` are timm's names of the layers, None for the Darknet layout; `torch`
+    reads the network's checkpoints of PyTorch's, a function as `weights.peleenet.load_peleenet`, None if there are
+    none. An OSError says that a file can't be read, a ValueError where it doesn't fit.
     """
-    if timm and (published := _published(weights)):
-        weights = fetch(f"timm/{timm}", revision=published[1])
-    if timm and is_timm(weights):
+    if modules and is_timm(weights):
         read = partial(load_timm_file, modules=modules)
-    elif not timm and is_darknet(weights):
+    elif torch and is_torch(weights):
+        read = torch
+    elif not modules and is_darknet(weights):
         read = _load_darknet
     else:
         read = _load_keras if is_keras(weights) else None
-    check_weights(weights, read, WEIGHTS)
+    check_weights(weights, read, TIMM_WEIGHTS if modules else WEIGHTS)
     try:
         read(weights, model, whole=include_top)
     except ValueError:
@@ -57,10 +58,6 @@ def load_weights(model, weights, *, include_top=True, skip_mismatch=False, timm=
         # The layers are shared. All of them but the classifier must fit.
         body = keras.Model(model.inputs, model.get_layer("predictions").input, name=model.name)
         read(weights, body, whole=False)
-
-
-def _published(weights):
-    return re.fullmatch(r"imagenet(?:@(.+))?", str(weights))
 
 
 def _load_keras(path, model, *, whole):
@@ -81,6 +78,7 @@ def check_weights(weights, known, kinds=WEIGHT_FILES):
 
 def load_keras_file(path, model, **options):
     """Load weights by `model.load_weights`, with errors of one line."""
+    check_is_weights(path)
     with warnings.catch_warnings():
         # If a file doesn't fit, Keras warns once for each of the model's own lists of layers, which hold nothing.
         warnings.filterwarnings("ignore", "Skipping nested container")

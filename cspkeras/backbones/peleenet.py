@@ -3,6 +3,10 @@
 CSPPeleeNet is reconstructed from the paper's per-layer figure: all 85 readable bars agree, and so do its totals, 2.83M
 and 0.888 BFLOPs. What the published material leaves open is settled so: transitions pool by the maximum, every
 convolution ends in a leaky ReLU, and part 2 comes first in a concatenation.
+
+The authors' PyTorch code of PeleeNet (github.com/Robert-JunWang/PeleeNet), the layout "torch", differs from the paper's
+figures as they are built here: it has ReLU, and in a dense layer the branch of one 3x3 convolution comes first. Its
+input is normalized by ImageNet's mean and deviation, as timm's networks have it.
 """
 
 import os
@@ -15,7 +19,10 @@ from keras import layers
 from ..blocks import conv_bn_act, dense_layer_two_way
 from ..cross_stage import check_cross_stage, cross_stage
 from ..published import Published
-from .assembly import Spec, assemble, documented
+from ..weights.peleenet import load_peleenet
+from ..weights.torch_file import is_torch
+from .assembly import ARGUMENTS, Spec, assemble, documented
+from .loading import is_darknet
 
 __all__ = ["CSPPeleeNet", "PeleeNet"]
 
@@ -54,6 +61,16 @@ VARIANTS = {
 }
 
 
+LAYOUTS = {"darknet": "leaky_relu", "torch": "relu"}  # with their activations
+PELEENET_ARGUMENTS = ARGUMENTS | {
+    "weights": "None; a .keras, .weights.h5 or Darknet .weights file; or the authors' .pth or .pth.tar file.",
+    "activation": "one of `cspkeras.blocks.ACTIVATIONS`; None for the layout's, leaky ReLU or ReLU.",
+    "layout": '"darknet", or "torch" for the network as its authors\' PyTorch code has it, which takes inputs of '
+    '`preprocess_input(x, layout="timm")`; None: inferred from `weights`, "darknet" if they do not say (Keras files '
+    "do not).",
+}
+
+
 def stem(x, spec, activation):
     """Reduce the image to stride 4, from stride 2 on by pooling and by convolution, concatenated."""
     cba = dict(activation=activation)
@@ -67,14 +84,20 @@ def stem(x, spec, activation):
     return x if spec.cross_stage else conv_bn_act(x, spec.stem, 1, **cba, name="stem_conv4")
 
 
-def stage(x, index, spec, *, fusion, gamma, se, activation):
+def stage(x, index, spec, *, fusion, gamma, se, near_first, activation):
     """Apply stage `index` (from 1) and, except for the last, the transition that halves the resolution."""
     name, last = f"stage{index}", index == len(spec.blocks)
 
     def dense_layers(x):
         for i in range(1, spec.blocks[index - 1] + 1):
             x = dense_layer_two_way(
-                x, spec.growth_rate, spec.bottleneck[index - 1], se=se, activation=activation, name=f"{name}_block{i}"
+                x,
+                spec.growth_rate,
+                spec.bottleneck[index - 1],
+                se=se,
+                near_first=near_first,
+                activation=activation,
+                name=f"{name}_block{i}",
             )
         return x
 
@@ -95,20 +118,43 @@ def stage(x, index, spec, *, fusion, gamma, se, activation):
     return x if last else layers.AveragePooling2D(2, name=f"transition{index}_pool")(x)
 
 
-def build(spec, *, activation="leaky_relu", fusion="csp", gamma=0.5, se=False, name="peleenet", **options):
-    """Build any network of the family from its `PeleeSpec`; see `CSPPeleeNet` for the arguments."""
+def build(
+    spec,
+    *,
+    weights=None,
+    activation=None,
+    fusion="csp",
+    gamma=0.5,
+    se=False,
+    layout=None,
+    name="peleenet",
+    **options,
+):
+    """Build any network of the family from its `PeleeSpec`; see `CSPPeleeNet` and `PeleeNet` for the arguments."""
     check_cross_stage(fusion, gamma)
+    layout = "darknet" if spec.cross_stage else check_layout(layout, weights)
+    activation, near_first = activation or LAYOUTS[layout], layout == "torch"
 
     def features(x):
         x = stem(x, spec, activation)
         for index in range(1, len(spec.blocks) + 1):
-            x = stage(x, index, spec, fusion=fusion, gamma=gamma, se=se, activation=activation)
+            x = stage(x, index, spec, fusion=fusion, gamma=gamma, se=se, near_first=near_first, activation=activation)
         return x
 
-    return assemble(features, **options, name=name)
+    torch = load_peleenet if layout == "torch" else None
+    return assemble(features, **options, weights=weights, torch=torch, name=name)
 
 
-@documented(VARIANTS)
+def check_layout(layout, weights):
+    """Return the layout, inferred from the weights if it is None; one that contradicts them is an error."""
+    needed = "torch" if is_torch(weights) else "darknet" if is_darknet(weights) else None
+    if layout not in (None, *((needed,) if needed else LAYOUTS)):
+        accepted = f"{needed!r} or None for these weights" if needed else "'darknet', 'torch' or None"
+        raise ValueError(f"layout must be {accepted}. Received: layout={layout!r}, weights={weights!r}")
+    return layout or needed or "darknet"
+
+
+@documented(VARIANTS, PELEENET_ARGUMENTS)
 def PeleeNet(
     include_top: bool = True,
     weights: os.PathLike[str] | str | None = None,
@@ -117,7 +163,8 @@ def PeleeNet(
     pooling: str | None = None,
     classes: int = 1000,
     classifier_activation: str | None = "softmax",
-    activation: str = "leaky_relu",
+    activation: str | None = None,
+    layout: str | None = None,
     skip_mismatch: bool = False,
     name: str = "peleenet",
 ) -> keras.Model:

@@ -49,7 +49,8 @@ def _size(model):
 
 def _build(name, options):
     """Build a named network, or load a .keras file, which takes no options."""
-    from ..registry import NETWORKS, find
+    from ..names import find
+    from ..registry import NETWORKS
     from ..saving import load_model
 
     if name.endswith(".keras"):

@@ -53,6 +53,14 @@ def add_command(commands, name, run, help):
     return parser
 
 
+def add_weights(parser, also="a file of its weights"):
+    """Add published weights by name."""
+    names = "coco, imagenet or bccd (`cspkeras models --weights` lists them)"
+    parser.add_argument(
+        "--weights", type=Path, metavar="NAME|FILE", help=f"weights of the network --model: {names}, or {also}"
+    )
+
+
 def add_format(parser):
     """Add in which format a data set is read."""
     about = "format of the data [what fits; boxes win over classes]"

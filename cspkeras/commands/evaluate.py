@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from .arguments import add_command, add_data, add_json, add_pixels, probability
+from .arguments import add_command, add_data, add_json, add_pixels, add_weights, probability
 from .reading import read_boxes, read_labels, read_pixels
 from .terminal import log, printable
 
@@ -12,7 +12,10 @@ def add(commands):
     """Add `evaluate` to the sub-commands."""
     about = "Measure a detector's COCO figures, or a classifier's accuracy."
     parser = add_command(commands, "evaluate", run, about)
-    parser.add_argument("--model", type=Path, required=True, help="a .keras or .tflite detector or classifier")
+    parser.add_argument(
+        "--model", type=Path, required=True, help="a .keras or .tflite detector or classifier, or a network"
+    )
+    add_weights(parser)
     add_data(parser, split="test")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="for evaluation.html and evaluation.json [none]")
     parser.add_argument(
@@ -57,7 +60,7 @@ def _measured(options):
     from ..saving import load_network
 
     path, where, pixels = options.model, (options, options.split), None
-    model = None if path.suffix == ".tflite" else load_network(path)
+    model = None if path.suffix == ".tflite" and not options.weights else load_network(path, options.weights)
     if model is not None:
         pixels = read_pixels(options, model)
     elif given := [f"--{name}" for name in ("mean", "scale", "scores") if getattr(options, name) is not None]:

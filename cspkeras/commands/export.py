@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from .arguments import DATA_HELP, add_command, add_format, add_pixels, add_refine, count
+from .arguments import DATA_HELP, add_command, add_format, add_pixels, add_refine, add_weights, count
 from .reading import has_boxes, read_arrays, read_data, read_labels, read_pixels
 from .terminal import log
 
@@ -14,7 +14,10 @@ INTEGERS = ("int8", "int16x8")
 def add(commands):
     """Add `export` to the sub-commands."""
     parser = add_command(commands, "export", run, "Convert a detector, a classifier or another model to .tflite.")
-    parser.add_argument("--model", type=Path, required=True, help="a .keras or .h5 file of any Keras model")
+    parser.add_argument(
+        "--model", type=Path, required=True, help="a .keras or .h5 file of any Keras model, or a network"
+    )
+    add_weights(parser)
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument("--output", type=Path, help="the .tflite file to write")
     target.add_argument("--android", type=Path, metavar="FOLDER", help="copy of android_demo to add the file to")
@@ -25,9 +28,9 @@ def add(commands):
     of_decode = "what makes boxes of a detector's numbers: the file, or on the host what reads it [%(default)s]"
     parser.add_argument("--decode", choices=("file", "host"), default="file", help=of_decode)
     sides = ("HEIGHT", "WIDTH")
-    parser.add_argument("--size", type=count, nargs=2, metavar=sides, help="input of a model that takes any size")
+    parser.add_argument("--size", type=count, nargs=2, metavar=sides, help="input of a network, or a model of any size")
     parser.add_argument("--strict", action="store_true", help="fail where an int8 file would compute in floats")
-    uses = "its training images calibrate int8, its classes name those of a classifier without names"
+    uses = "or a folder of images; they calibrate int8, its classes name those of a classifier without names"
     parser.add_argument("--data", type=Path, help=f"{DATA_HELP}; {uses}")
     add_format(parser)
     parser.add_argument("--train-split", default="train", help="[%(default)s]")
@@ -45,7 +48,8 @@ def run(options):
     from ..tflite.export.convert import convert
     from ..tflite.export.settings import file_labels
 
-    path, model = options.model, load_model(options.model, "a detector, a classifier or another model")
+    path, size = options.model, options.size and tuple(options.size)
+    model = load_model(path, "a detector, a classifier or another model", options.weights, size)
     detects, classifies = is_detector(model), is_classifier(model)
     if options.android and not detects:
         kind = "classifier" if classifies else "model that is none"
@@ -53,6 +57,8 @@ def run(options):
     output = options.output or _asset(options.android, f"{path.stem}_{options.precision}.tflite")
     if output.exists() and path.exists() and output.samefile(path):
         raise ValueError(f"--output {output}: is the model itself, which it would replace; give another name")
+    if detects and options.data and not options.format and _has_images_alone(options.data):
+        options.calibration, options.data = options.calibration or options.data, None
     calibrates = options.precision in INTEGERS and not _is_quantized(model)
     _check_uses(options, calibrates)
     if calibrates and not (options.data or options.calibration):
@@ -73,7 +79,7 @@ def run(options):
     pixels = read_pixels(options, model)
     calibration = _calibration(options, model, data, pixels) if calibrates else None
     how = {"io": options.io, "decode": options.decode, "strict": options.strict}
-    how |= {"size": options.size and tuple(options.size), "labels": file_labels(model, names) if labelled else None}
+    how |= {"size": size, "labels": file_labels(model, names) if labelled else None}
     if labelled or detects:
         how |= {"mean": options.mean, "scale": options.scale, "scores": options.scores}
     else:
@@ -155,6 +161,16 @@ def _calibration(options, model, data, pixels):
     if None in (size := options.size or size):
         raise ValueError(f"{options.model}: takes images of any size; give --size HEIGHT WIDTH")
     return cropped_images(data, tuple(size), channels, CALIBRATION_IMAGES, log, pixels)
+
+
+def _has_images_alone(folder):
+    """Return whether this is a folder of images without annotations, which calibrate a detector as well."""
+    from ..tflite.device.frames import image_files
+
+    if not folder.is_dir():
+        return False
+    shown = sum(not file.name.startswith(".") for file in folder.iterdir())
+    return 0 < shown == len([file for file in image_files(str(folder)) if not file.name.startswith(".")])
 
 
 def _images(folder, *, detects):

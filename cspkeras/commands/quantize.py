@@ -9,6 +9,7 @@ from .arguments import (
     add_refine,
     add_run_folder,
     add_training_data,
+    add_weights,
     rate,
     recipe_of,
 )
@@ -27,7 +28,8 @@ def add(commands):
     """Add `quantize` to the sub-commands."""
     about = "Quantize a detector or a classifier to 8 bits, with as little training as keeps its accuracy."
     parser = add_command(commands, "quantize", run, about)
-    parser.add_argument("--model", type=Path, required=True, help="a .keras detector or classifier")
+    parser.add_argument("--model", type=Path, required=True, help="a .keras detector or classifier, or a network")
+    add_weights(parser)
     add_training_data(parser)
     add_run_folder(parser, "runs/quantize")
     parser.add_argument(
@@ -53,7 +55,7 @@ def run(options):
 
     check_folder(options.folder, resume=options.resume, overwrite=options.overwrite)
     recipe = recipe_of(options)
-    model = load_network(options.model)
+    model = load_network(options.model, options.weights)
     if options.scores and is_detector(model):
         raise ValueError(f"--scores {options.scores}: says what a classifier returns, {options.model} holds a detector")
     taken = {"scores": options.scores, "pixels": read_pixels(options, model)}

@@ -10,6 +10,7 @@ from .arguments import (
     add_recipe,
     add_run_folder,
     add_training_data,
+    add_weights,
     count,
     number,
     recipe_of,
@@ -37,12 +38,7 @@ def add(commands):
         type=side,
         help=f"side of the input in pixels [{DEFAULT_SIZE}, or that of a backbone's published figures]",
     )
-    parser.add_argument(
-        "--weights",
-        type=Path,
-        metavar="FILE",
-        help="a .keras detector to start from, or published weights of --model: a .onnx, .weights or NAME.conv.K file",
-    )
+    add_weights(parser, "a .onnx, .weights or NAME.conv.K file of it, or any .keras detector to start from")
     parser.add_argument("--gpus", type=count, metavar="N", help="number of GPUs to train on [1]")
     parser.add_argument(
         "--workers", metavar="HOST:PORT,...", help="machines to train on together, on JAX; the same list on each [none]"
@@ -127,9 +123,16 @@ def _model_and_data(options, recipe):
         how |= dict(anchors=_own_anchors(spec.anchors, train, size))
     with policy(recipe.precision):
         model = wanted.build(**how)
-    if options.weights and options.weights.suffix == ".onnx" and not options.resume:  # a state has its own
+    if options.weights and _suffix(options) == ".onnx" and not options.resume:  # a state has its own
         _measure_norms(model, train, size)
     return model, train, val
+
+
+def _suffix(options):
+    from ..weights.named import published
+
+    file = published(options.model, options.weights)
+    return Path(file.name if file else options.weights).suffix
 
 
 def _loaded(options, recipe):

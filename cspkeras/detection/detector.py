@@ -66,6 +66,8 @@ class Detector(DetectorTraining, keras.Model):
         ((0, 4), (0,))
     """
 
+    _origin: Mapping[str, str] | None = None
+
     @clonable
     def __init__(
         self,
@@ -133,6 +135,7 @@ class Detector(DetectorTraining, keras.Model):
         """Construct what is left of a detector that is cloned: its graph and what the heads remember."""
         about = remembered(outputs)
         super().__init__(inputs=inputs, outputs=outputs, name=name)
+        self._origin = about.pop("origin", None)
         classes, anchors, backbone = (about.pop(key) for key in ("classes", "anchors", "backbone"))
         self._set(classes, Anchors.from_config(anchors), about, backbone)
 
@@ -141,7 +144,18 @@ class Detector(DetectorTraining, keras.Model):
         self._options, self._backbone = options, tuple(backbone)
 
     def _about(self):
-        return {"classes": list(self.class_names), "anchors": self.anchors.get_config(), **self._options}
+        about = {"classes": list(self.class_names), "anchors": self.anchors.get_config(), **self._options}
+        return about | ({"origin": dict(self.origin)} if self.origin else {})
+
+    @property
+    def origin(self) -> Mapping[str, str] | None:
+        """Where the weights are from; saved with the detector, since what is trained further keeps their licence."""
+        return self._origin
+
+    @origin.setter
+    def origin(self, value: Mapping[str, str] | None):
+        self._origin = value
+        remember(self.outputs, {**self._about(), "backbone": self._backbone})
 
     @property
     def backbone(self) -> keras.Model:
@@ -158,4 +172,8 @@ class Detector(DetectorTraining, keras.Model):
     def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
         """Rebuild a detector, with fresh weights, from `get_config`'s dict."""
         backbone = keras.saving.deserialize_keras_object(config["backbone"], custom_objects=custom_objects)
-        return cls(**{**config, "backbone": backbone, "anchors": Anchors.from_config(config["anchors"])})
+        config = {**config, "backbone": backbone, "anchors": Anchors.from_config(config["anchors"])}
+        origin = config.pop("origin", None)
+        made = cls(**config)
+        made.origin = origin
+        return made

@@ -50,10 +50,12 @@ class DetectorTraining(Base):
     Attributes:
         anchors: the model's `Anchors`.
         class_names: the names of its classes.
+        origin: "source" and "license" of the published weights that it was built with; None without such.
     """
 
     anchors: Anchors
     class_names: tuple[str, ...]
+    origin: Mapping[str, str] | None = None
     _goals: Any = None
 
     def compile(

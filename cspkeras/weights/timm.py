@@ -7,6 +7,8 @@ import re
 import numpy as np
 from keras import layers
 
+from .impostors import check_is_weights
+
 HEAD = "head.fc"
 KERNELS = {  # by a layer's kind: the axes that transpose PyTorch's kernel for it
     layers.Conv2D: (2, 3, 1, 0),
@@ -72,6 +74,7 @@ def _open(path):
         raise ImportError("reading .safetensors files needs safetensors: pip install 'cspkeras[timm]'") from e
     if not os.path.isfile(path):
         raise FileNotFoundError(f"{path}: missing; expected timm's .safetensors file")
+    check_is_weights(path)
     try:
         return safetensors.safe_open(path, framework="numpy")
     except safetensors.SafetensorError as e:
@@ -80,7 +83,8 @@ def _open(path):
 
 def _shapes(file):
     """Return {tensor: its shape}."""
-    return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys() if not name.endswith(COUNTER)}  # noqa: SIM118
+    names = [name for name in file.keys() if not name.endswith(COUNTER)]  # noqa: SIM118
+    return {name: tuple(file.get_slice(name).get_shape()) for name in names}
 
 
 def _shown(shape):
@@ -90,9 +94,9 @@ def _shown(shape):
 def timm_tensors(model, modules):
     """Return {tensor: its parts, each a layer's name, a variable and the axes that transpose the part for it}.
 
-    `modules` has timm's module by a pattern of the layers' names: "stages.{}.blocks.{}.{}" by
-    r"stage(\d+)_block(\d+)_(conv\d)". Numbers count from 0 there. Where a module ends in "[0]" or "[1]", the layer is
-    that one of its equal parts, in the order of the output channels.
+    `modules` has timm's modules by patterns of the layers' names; a module's "{}" stand for the pattern's groups, of
+    which numbers count from 0 there. Where a module ends in "[0]" or "[1]", the layer is that one of its equal parts,
+    in the order of the output channels.
     """
     found = {}
     for layer in model.layers:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .impostors import check_is_weights
 from .torch_pickle import Inert, Known, Refused, unpickle
 
 MAGIC = 0x1950A86A20F9469CFC6C
@@ -40,6 +41,11 @@ STORAGES = {
 }
 
 
+def is_torch(weights):
+    """Return whether weights are a checkpoint of PyTorch's, by its name."""
+    return str(weights).endswith((".pth", ".pt", ".pth.tar"))
+
+
 def read_torch(path: os.PathLike[str] | str) -> dict:
     """Read a checkpoint of PyTorch's.
 
@@ -52,7 +58,8 @@ def read_torch(path: os.PathLike[str] | str) -> dict:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: for another file, a damaged one, TorchScript, and one that asks to run something.
+        ValueError: for another file, such as a web page, a damaged one, TorchScript, and one that asks to run
+            something.
 
     Example:
         >>> read_torch("yolox_nano.pth")["model"]["head.obj_preds.0.bias"].shape  # doctest: +SKIP
@@ -60,6 +67,7 @@ def read_torch(path: os.PathLike[str] | str) -> dict:
     """
     if not os.path.isfile(path):
         raise FileNotFoundError(f"{path}: missing; expected a .pth file of PyTorch's")
+    check_is_weights(path)
     try:
         with open(path, "rb") as file:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

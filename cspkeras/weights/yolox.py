@@ -1,6 +1,6 @@
-"""Load YOLOX's published .onnx files into the detectors of `cspkeras.detection.models.yolox`.
+"""Load YOLOX's published files, .onnx and .pth, into the detectors of `cspkeras.detection.models.yolox`.
 
-Such a file is the network in inference mode: batch-norms are folded into the convolutions, and the names of the
+A .onnx file is the network in inference mode: batch-norms are folded into the convolutions, and the names of the
 layers are lost. What remains is the order of computation, which is that of Megvii's code.
 """
 
@@ -11,14 +11,22 @@ import numpy as np
 from keras import layers
 
 from .folded import assign_folded
+from .impostors import check_is_weights
+from .torch_file import is_torch
+from .yolox_parts import classes_error, focused, kernel_error
+from .yolox_torch import load_checkpoint
 
 
 def load_yolox(model, path, skip_mismatch=False):
-    """Load a .onnx file into a `Detector` of YOLOX's; no layer is touched unless all of the file fits.
+    """Load a .onnx or .pth file into a `Detector` of YOLOX's; no layer is touched unless all of the file fits.
 
-    With `skip_mismatch` the file may have another number of classes; the class predictions stay as they are. A
-    ValueError names the layer that doesn't fit.
+    A .pth file has the batch-norms, whose epsilon becomes YOLOX's; a .onnx file has them folded. With `skip_mismatch`
+    the file may have another number of classes; the class predictions stay as they are. A ValueError names the layer
+    that doesn't fit.
     """
+    if is_torch(path):
+        load_checkpoint(model, path, skip_mismatch)
+        return
     found, order, values = read_convolutions(path), execution_order(model), []
     for number, name in enumerate(order):
         layer = model.get_layer(name)
@@ -30,11 +38,8 @@ def load_yolox(model, path, skip_mismatch=False):
             if _differ_in_classes(name, kernel.shape, shape):
                 if skip_mismatch:
                     continue
-                raise ValueError(
-                    f"{path}: {name}: expected {shape[0]} classes, found {kernel.shape[0]}; skip_mismatch=True leaves "
-                    "the class predictions as initialized"
-                )
-            raise ValueError(f"{path}: {name}: expected a kernel {shape}, found {kernel.shape}; it is not {model.name}")
+                raise classes_error(path, name, shape[0], kernel.shape[0])
+            raise kernel_error(path, name, shape, kernel.shape, model.name)
         values.append((layer, kernel, bias))
     if len(found) > len(order):
         raise ValueError(
@@ -73,11 +78,8 @@ def execution_order(model):
 def read_convolutions(path):
     """Return each convolution of a .onnx file in order: (kernel, bias), kernels as (filters, channels, h, w)."""
     if not os.path.isfile(path):
-        raise FileNotFoundError(f"{path}: missing; expected a .onnx file of YOLOX's")
-    if str(path).endswith((".pth", ".pt")):
-        raise ValueError(
-            f"{path}: only PyTorch reads this; export it with YOLOX's tools/export_onnx.py, or use its .onnx"
-        )
+        raise FileNotFoundError(f"{path}: missing; expected a .onnx or .pth file of YOLOX's")
+    check_is_weights(path)
     try:
         import onnx
     except ImportError as e:
@@ -125,15 +127,3 @@ def _assign(model, layer, kernel, bias):
         layer.set_weights([kernel, bias])
     else:
         assign_folded(layer, model.get_layer(f"{layer.name}_bn"), kernel, bias)
-
-
-def focused(kernel):
-    """Convert the kernel after YOLOX's Focus, for BGR in 0..255, to one for the image itself, RGB in 0..1.
-
-    The kernel is (filters, 12, 3, 3); Focus has the pixels of each 2x2 in the order left upper, left lower, right
-    upper, right lower. The result is (6, 6, 3, filters), for strides of 2 and a padding of 2.
-    """
-    filters, _, height, width = kernel.shape
-    parts = kernel.reshape(filters, 2, 2, 3, height, width)  # filter, right or left, lower or upper, colour, y, x
-    image = parts.transpose(4, 2, 5, 1, 3, 0).reshape(2 * height, 2 * width, 3, filters)
-    return image[:, :, ::-1] * np.float32(255)

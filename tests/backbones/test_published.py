@@ -24,8 +24,8 @@ NOT_KEPT = {"csdarknet53-elastic", "csresnext50-elastic", "mobilenet-v2", "resne
 OPTIONS = {"fusion": "csp", "gamma": 0.5, "se": False}  # of the CSP networks whose family has them
 
 
-# Some seven hundred layers each.
-LARGE = {name for name in VARIANTS if "DenseNet" in name}
+# Some seven hundred layers each; and of the CS3 networks and CSPNeXt all but the smallest of a kind.
+LARGE = {name for name in VARIANTS if "DenseNet" in name or ("CS3" in name or "NeXt" in name) and name[-1] in "MLX"}
 PARAMS = [pytest.param(name, marks=pytest.mark.integration if name in LARGE else []) for name in VARIANTS]
 
 

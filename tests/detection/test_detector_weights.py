@@ -166,7 +166,12 @@ def test_a_keras_file_of_another_network_is_an_error_even_then(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("weights", "error"), [("imagenet", "weights must be None or a .keras"), ("missing.weights", "missing; expected")]
+    ("weights", "error"),
+    [
+        ("x.txt", "weights must be None or a .keras"),
+        ("imagenet", "must be a path or .coco."),
+        ("missing.weights", "missing; expected"),
+    ],
 )
 def test_other_weights_are_an_error(weights, error):
     with pytest.raises((ValueError, FileNotFoundError), match=error):

@@ -6,6 +6,8 @@ from functools import cache
 import keras
 
 from cspkeras.backbones import (
+    cs3,
+    cspnext,
     darknet,
     darknet_tiny,
     densenet,
@@ -84,6 +86,8 @@ KINDS = {  # by a description: the family and the whole row
         timm_layout.TimmSpec("cspresnext50", EACH, WIDTHS, WIDTHS, WIDTHS, groups=4, resnet=True, stem=8),
     ),
     "timm darknet csp": (timm_layout, timm_layout.TimmSpec("cspdarknet53", *LAYERS, LAYERS[1], (8, 8, 8, 16, 16))),
+    "cs3": (cs3, cs3.CS3Spec("cs3", 8, EACH, focus=True, edge=True, squeeze=1 / 4)),
+    "cspnext": (cspnext, cspnext.CSPNeXtSpec("cspnext", 8, EACH)),
 }
 
 

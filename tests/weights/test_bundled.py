@@ -6,7 +6,8 @@ from bundle_weights import bundle
 
 import cspkeras
 from cspkeras.saving import load_detector
-from cspkeras.weights.bundled import BUNDLED
+from cspkeras.weights.bundled import load_bundled
+from cspkeras.weights.published import PUBLISHED
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +17,7 @@ def bccd():
 
 @pytest.mark.integration
 def test_they_bring_their_classes_and_size(bccd):
-    assert bccd.class_names == BUNDLED["bccd"].classes == ("Platelets", "RBC", "WBC")
+    assert bccd.class_names == PUBLISHED["YOLOXNano"]["bccd"].classes == ("Platelets", "RBC", "WBC")
     assert bccd.input_shape == (None, 320, 320, 3)
 
 
@@ -28,17 +29,17 @@ def test_they_are_found_by_name_where_a_file_is_asked_for(bccd):
 
 @pytest.mark.integration
 def test_other_classes_keep_all_but_the_class_predictions(bccd):
-    with pytest.raises(ValueError, match="Platelets, RBC, WBC. Received: 2 classes; skip_mismatch=True"):
-        cspkeras.YOLOXNano(2, (64, 64, 3), weights="bccd")
-    model = cspkeras.YOLOXNano(2, (64, 64, 3), weights="bccd", skip_mismatch=True)
+    with pytest.raises(ValueError, match="bccd.npz: is of other classes. Received: 2 classes; skip_mismatch=True"):
+        load_bundled(cspkeras.YOLOXNano(2, (64, 64, 3)), PUBLISHED["YOLOXNano"]["bccd"].bundled)
+    model = cspkeras.YOLOXNano(2, (64, 64, 3), weights="bccd")
     new = {v.path for v, w in zip(model.variables, bccd.variables, strict=True) if not np.array_equal(v, w)}
     assert {path.split("/")[0] for path in new} == {f"head_{level}_classes" for level in ("p3", "p4", "p5")}
 
 
 @pytest.mark.integration
 def test_another_network_is_refused():
-    with pytest.raises(ValueError, match="'bccd' are of YOLOXNano. Received: yoloxtiny"):
-        cspkeras.YOLOXTiny(3, (64, 64, 3), weights="bccd", skip_mismatch=True)
+    with pytest.raises(ValueError, match="bccd.npz: holds the weights of another detector. Received: yoloxtiny"):
+        cspkeras.YOLOXTiny(3, (64, 64, 3), weights=PUBLISHED["YOLOXNano"]["bccd"].bundled)
 
 
 @pytest.mark.integration

@@ -10,6 +10,7 @@ import pytest
 from huggingface_hub import constants
 from small_timm import SMALL, save
 
+import cspkeras
 from cspkeras.backbones import timm_layout
 from cspkeras.weights.hub import fetch
 
@@ -152,12 +153,13 @@ def test_a_file_without_a_sha256_is_refused(hub):
 
 
 @pytest.mark.integration
-def test_the_published_weights_are_those_of_timms_repository(hub, tmp_path):
+def test_the_published_weights_are_those_of_timms_repository(hub, tmp_path, monkeypatch):
+    monkeypatch.setitem(timm_layout.VARIANTS, "CSPResNet50", SMALL["resnet"])
     source = timm_layout.build(SMALL["resnet"], input_shape=(32, 32, 3), classes=5)
     path = save(source, tmp_path / "x.safetensors")
     hub.content, hub.stated = path.read_bytes(), hashlib.sha256(path.read_bytes()).hexdigest()
     for weights, revision in (("imagenet", "main"), ("imagenet@v1", "v1")):
-        model = timm_layout.build(SMALL["resnet"], input_shape=(32, 32, 3), classes=5, weights=weights)
+        model = cspkeras.CSPResNet50(input_shape=(32, 32, 3), classes=5, weights=weights)
         assert hub.requests[-1][1] == f"/timm/cspresnet50.ra_in1k/resolve/{revision}/model.safetensors"
         for one, other in zip(model.weights, source.weights, strict=True):
             np.testing.assert_array_equal(one, other)

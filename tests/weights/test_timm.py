@@ -13,7 +13,7 @@ from small_timm import NAMES, SMALL, build, save
 import cspkeras
 from cspkeras.analysis import complexity
 from cspkeras.backbones import timm_layout
-from cspkeras.weights.timm import timm_tensors
+from cspkeras.weights.timm import load_timm_file, timm_tensors
 
 COUNTS = {"CSPDarknet53": 27_642_184, "CSPResNeXt50": 20_569_896, "CSPResNet50": 21_616_168, "Darknet53": 41_609_928}
 
@@ -78,7 +78,11 @@ def test_the_tensors_names_are_timms(kind):
     modules = {"stem.conv1", *(f"stages.1.{name}" for name in SECOND_STAGE[kind] | {"conv_down"})}
     parts = ("conv.weight", "bn.weight", "bn.bias", "bn.running_mean", "bn.running_var")
     expected = {f"{module}.{part}" for module in modules for part in parts} | {"head.fc.weight", "head.fc.bias"}
-    assert {name for name in timm_tensors(build(kind)) if name.startswith(("stem.", "stages.1.", "head."))} == expected
+    assert {
+        name
+        for name in timm_tensors(build(kind), timm_layout.MODULES)
+        if name.startswith(("stem.", "stages.1.", "head."))
+    } == expected
 
 
 @pytest.mark.integration
@@ -181,7 +185,7 @@ def test_no_layer_is_touched_unless_all_fits(source, tmp_path):
     model = build(classes=5)
     before = model.get_weights()
     with pytest.raises(ValueError, match="z: expected no such tensor"):
-        cspkeras.weights.timm.load_timm_file(path, model)
+        load_timm_file(path, model, timm_layout.MODULES)
     assert all(np.array_equal(one, other) for one, other in zip(model.get_weights(), before, strict=True))
 
 
@@ -226,7 +230,9 @@ def test_a_missing_package_is_named(monkeypatch, file, module):
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ImportError, match=r"pip install 'cspkeras\[timm\]'"):
-        build(classes=5, weights=file if module == "safetensors" else "imagenet")
+        if module == "safetensors":
+            build(classes=5, weights=file)
+        cspkeras.CSPResNet50(weights="imagenet")
 
 
 @pytest.mark.integration
@@ -235,17 +241,20 @@ def test_a_missing_package_is_named(monkeypatch, file, module):
     [
         (
             "CSPResNet50",
-            {"layout": "darknet", "weights": "imagenet"},
+            {"layout": "darknet", "weights": "x.safetensors"},
             "layout must be 'timm' or None for these weights",
         ),
         ("Darknet53", {"layout": "darknet", "weights": "x.safetensors"}, "layout must be 'timm' or None"),
         ("CSPDarknet53", {"layout": "timm", "weights": "x.weights"}, "layout must be 'darknet' or None for these"),
         ("CSPResNeXt50", {"layout": "torch"}, "layout must be 'darknet', 'timm' or None. Received: layout='torch'"),
         ("CSPResNeXt50", {"layout": "timm", "gamma": 0.25}, "Received: fusion='csp', gamma=0.25"),
-        ("CSPResNet50", {"weights": "imagenet", "fusion": "fusion_last"}, "Received: fusion='fusion_last', gamma=0.5"),
+        (
+            "CSPResNet50",
+            {"weights": "x.safetensors", "fusion": "fusion_last"},
+            "Received: fusion='fusion_last', gamma=0.5",
+        ),
         ("CSPDarknet53", {"layout": "timm", "activation": "gelu"}, "Received: activation='gelu'"),
-        ("ResNet50", {"weights": "imagenet"}, "for networks with a `layout` argument also timm's"),
-        ("ResNet50", {"weights": "x.safetensors"}, "Received: weights='x.safetensors'"),
+        ("ResNet50", {"weights": "x.safetensors"}, "also timm's .safetensors file. Received: weights='x.safetensors'"),
     ],
     ids=str,
 )

@@ -148,10 +148,11 @@ def test_a_longer_and_a_shorter_file(model, file, change, message, tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "error", "message"),
     [
-        ("x.onnx", None, FileNotFoundError, "x.onnx: missing; expected a .onnx file"),
+        ("x.onnx", None, FileNotFoundError, "x.onnx: missing; expected a .onnx or .pth file"),
         ("x.onnx", b"", ValueError, "x.onnx: not a .onnx file with convolutions"),
         ("x.onnx", b"no such thing", ValueError, r"x.onnx: not a whole .onnx file \("),
-        ("x.pth", b"", ValueError, "x.pth: only PyTorch reads this; export it"),
+        ("x.pth", None, FileNotFoundError, "x.pth: missing; expected a .pth file"),
+        ("x.pth", b"", ValueError, "x.pth: not a whole file of PyTorch's"),
         ("x.h5", b"", ValueError, "x.h5: not a .onnx file with convolutions"),
     ],
 )

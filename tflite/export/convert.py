@@ -133,6 +133,8 @@ def convert(
     labels = file_labels(model, labels)
     if about := file_settings(model, precision, labels, layout, mean, scale, scores, decode):
         about["model"] = name
+        if origin := getattr(named, "origin", None):
+            about["weights"] = dict(origin)
     litert.require()
     with replacing(path) as aside:  # first, so that a folder that can't be written is reported before the work
         left = []

@@ -42,6 +42,7 @@ class QuantizedDetector(DetectorTraining, keras.Model):
         super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)
         about = remembered(outputs)
         self.anchors, self.class_names = Anchors.from_config(about["anchors"]), tuple(about["classes"])
+        self.origin = about.get("origin")
 
 
 @policy(PLAIN)

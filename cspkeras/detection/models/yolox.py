@@ -8,7 +8,7 @@ from functools import partial
 from ...backbones import yolox_darknet
 from ...backbones.assembly import Spec
 from ...backbones.loading import is_darknet, is_keras
-from ...weights.bundled import BUNDLED, load_bundled
+from ...weights.bundled import load_bundled
 from ...weights.yolox import load_yolox
 from ..anchors import Anchors
 from ..detector import Detector
@@ -44,27 +44,25 @@ VARIANTS = {
 }
 
 ARGUMENTS = assembly.ARGUMENTS | {
-    "classes": 'number of classes, or a sequence of their names; None for 80, or for those of `weights="bccd"`.',
+    "classes": "number of classes, or a sequence of their names; None for those of the weights, else 80.",
     "input_shape": "(height, width, 3), height and width multiples of {stride}; None for the published size, or for "
     'the one that `weights="bccd"` was trained at.',
-    "weights": "None; the .onnx file that YOLOX publishes or exports (needs the package onnx); a .keras or .weights.h5 "
-    'file; for YOLOXNano also "bccd", which comes with this package and finds blood cells. Images stay RGB in 0..1, '
-    "whatever the file's network took. A .onnx file has no batch-norms any more: see `cspkeras.weights.unfold_norms` "
-    "before training.",
-    "skip_mismatch": 'whether a .onnx file or "bccd" may be of another number of classes; the class predictions stay '
-    "as initialized then.",
+    "weights": "None; the .pth file that YOLOX publishes, or the .onnx file (needs the package onnx); a .keras or "
+    '.weights.h5 file. "bccd" comes with this package and finds blood cells. Images stay RGB in 0..1, whatever the '
+    "file's network took. A .onnx file has no batch-norms any more: see `cspkeras.weights.unfold_norms` before training. "
+    "A .pth file has them, with an epsilon of 0.001, which a .keras file keeps and a .weights.h5 file does not.",
+    "skip_mismatch": "whether a .onnx or .pth file may be of another number of classes; the class predictions stay as "
+    "initialized then.",
     "activation": 'one of `cspkeras.blocks.ACTIVATIONS`; the published networks have "swish".',
 }
 
 
 def build(spec, *, classes, input_shape, weights=None, skip_mismatch=False, activation="swish", name):
     """Build a network of the family from its `YoloxSpec`; see `YOLOXNano` for the arguments."""
-    bundled = BUNDLED.get(str(weights))
     if classes is None:
-        classes = bundled.classes if bundled else 80
+        classes = spec.published.classes
     if input_shape is None:
-        side = bundled.size if bundled else spec.published.size
-        input_shape = (side, side, 3)
+        input_shape = (spec.published.size, spec.published.size, 3)
     size = assembly.fixed_size(input_shape)
     options = dict(depthwise=spec.depthwise, activation=activation)
     backbone = yolox_darknet.build(spec.width, spec.depth, input_shape=input_shape, **options, name=f"{name}_backbone")
@@ -79,8 +77,8 @@ def build(spec, *, classes, input_shape, weights=None, skip_mismatch=False, acti
         activation=activation,
         name=name,
     )
-    if bundled:
-        load_bundled(model, str(weights), skip_mismatch)
+    if str(weights).endswith(".npz"):
+        load_bundled(model, weights, skip_mismatch)
     elif is_keras(weights) or is_darknet(weights):  # the latter is an error
         load_weights(model, weights)
     elif weights is not None:
