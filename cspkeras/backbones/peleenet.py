@@ -122,7 +122,7 @@ def build(
     spec,
     *,
     weights=None,
-    activation=None,
+    activation="leaky_relu",
     fusion="csp",
     gamma=0.5,
     se=False,

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .impostors import check_is_weights
-from .torch_pickle import Inert, Known, Refused, unpickle
+from .torch_pickle import LONGEST, Inert, Known, Refused, unpickle
 
 MAGIC = 0x1950A86A20F9469CFC6C
 VERSION = 1001
@@ -122,7 +122,7 @@ def _rebuild_tensor(storage, offset, shape, strides, *_):
         raise Refused(f"a tensor has a {_kind(storage)} for its storage")
     if storage.values is None:
         return np.empty(0)
-    if not all(isinstance(n, int) and n >= 0 for n in (offset, *shape, *strides)) or len(shape) > DIMENSIONS:
+    if len(shape) > DIMENSIONS or not all(isinstance(n, int) and n >= 0 for n in (offset, *shape, *strides)):
         raise Refused("a tensor's offset, shape or strides are not whole numbers, or too many")
     values, size = storage.values, math.prod(shape)
     last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
@@ -153,7 +153,7 @@ def _contents(kind, key, count):
     """Return the (type, count) of a storage's numbers, from its persistent id."""
     if not isinstance(kind, _StorageType):
         raise Refused(f"a storage is of the type {_kind(kind)}; expected one of plain numbers")
-    if not (isinstance(key, str) and isinstance(count, int) and count >= 0):
+    if not (isinstance(key, str) and len(key) <= LONGEST and isinstance(count, int) and count >= 0):
         raise Refused("a storage has no name or no length")
     return kind.dtype, count
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 LIMIT = 5_000_000  # instructions; a network's file has some thousands, and one byte may ask for a hundred of memory
+LONGEST = 200  # characters of a name, parts of a key
 MARK = object()
 
 
@@ -21,7 +22,7 @@ class Refused(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Inert:
-    """What stands for a class, a function or its result that was neither imported nor called."""
+    """What stands for a class or function that was not imported, or for the result of a call that was not made."""
 
     name: str
 
@@ -50,7 +51,8 @@ def unpickle(file, known=None, persistent=None):
         Exception: of any kind, where it is damaged.
     """
     machine = _Machine(PLAIN | (known or {}), persistent)
-    for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
+    start = file.tell()
+    for count, (opcode, argument, place) in enumerate(pickletools.genops(file)):
         if opcode.name == "STOP":
             (value,) = machine.stack
             return value
@@ -59,6 +61,8 @@ def unpickle(file, known=None, persistent=None):
         if opcode.name not in _ACTIONS:
             raise Refused(f"its pickle has the instruction {opcode.name}, which PyTorch doesn't write")
         _ACTIONS[opcode.name](machine, argument)
+        if machine.copied > place - start:
+            raise Refused("its pickle copies what it holds again and again")
     raise Refused("its pickle doesn't end")
 
 
@@ -68,6 +72,7 @@ class _Machine:
     def __init__(self, known, persistent):
         self.known, self.persistent = known, persistent
         self.stack, self.memo = [], {}
+        self.copied = 0  # elements and characters given to functions; in a pickle as PyTorch writes it, each once
 
     def pop(self, count=1):
         """Take the last `count` values from the stack, as a list."""
@@ -86,7 +91,7 @@ class _Machine:
 
     def find(self, module, name):
         """Push what stands for a global name."""
-        if not (isinstance(module, str) and isinstance(name, str) and f"{module}.{name}".isprintable()):
+        if not all(isinstance(part, str) and len(part) <= LONGEST and part.isprintable() for part in (module, name)):
             raise Refused("its pickle asks for something without a name")
         full = f"{module}.{name}"
         if full not in self.known and _acts(module, name):
@@ -96,13 +101,14 @@ class _Machine:
     def call(self, function, arguments):
         """Push the result of a known function, or a stand-in for that of any other."""
         if isinstance(function, Known):
+            self.copied += sum(len(value) for value in arguments if isinstance(value, (str, list, tuple)))
             self.stack.append(function.call(*arguments))
         elif not isinstance(function, Inert):
             raise Refused(f"its pickle calls a {type(function).__name__}")
         elif function.name in GETATTR and not isinstance(arguments[0], Inert):
             raise Refused(f"its pickle calls {function.name} of a {type(arguments[0]).__name__}; nothing was run")
         else:
-            self.stack.append(Inert(f"{function.name}()"))
+            self.stack.append(Inert(function.name))
 
     def build(self, state):
         """Drop the attributes of a stand-in, and those of a dict, such as the modules' versions of a state dict."""
@@ -140,7 +146,8 @@ def _acts(module, name):
 def _key(value):
     """Check what a dict or a set shall hold: hashing tuples within tuples could overflow Python's own stack."""
     plain = (str, bytes, int, float, complex, type(None), Inert, Known)
-    if not all(isinstance(part, plain) for part in (value if isinstance(value, tuple) else (value,))):
+    parts = value[: LONGEST + 1] if isinstance(value, tuple) else (value,)
+    if len(parts) > LONGEST or not all(isinstance(part, plain) for part in parts):
         raise Refused(f"its pickle has a key of the type {type(value).__name__}")
     return value
 

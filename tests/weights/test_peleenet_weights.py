@@ -24,7 +24,7 @@ def tools(test_data):
 
 
 def build(weights=None, **options):
-    options = dict(classes=5, input_shape=(32, 32, 3), layout="torch") | options
+    options = dict(classes=5, input_shape=(32, 32, 3), layout="torch", activation=None) | options
     return peleenet.build(SMALL, weights=weights, **options)
 
 

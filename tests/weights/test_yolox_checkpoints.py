@@ -8,6 +8,7 @@ import pytest
 from torch_files import mapping, tensor, write_zip
 from torch_yolox import checkpoint, megvii_names
 
+from cspkeras.blocks import BN_EPSILON
 from cspkeras.detection.models import yolox
 from cspkeras.weights.yolox import load_yolox, read_convolutions
 
@@ -19,6 +20,12 @@ SPECS = {"depthwise": yolox.YoloxSpec(8, 1, True), "dense": yolox.YoloxSpec(8, 2
 def build(kind="depthwise", weights=None, classes=3, **options):
     shape = (64, 64, 3)
     return yolox.build(SPECS[kind], classes=classes, input_shape=shape, weights=weights, name="small", **options)
+
+
+@pytest.fixture(scope="module")
+def model():
+    """A model of three classes that nothing may change."""
+    return build()
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +65,7 @@ def test_the_network_answers_as_with_folded_norms(files, kind):
     assert {layer.get_config()["epsilon"] for layer in norms} == {1e-3}
 
 
+@pytest.mark.integration
 def test_own_classes_leave_the_class_predictions_alone(files):
     path = files("depthwise")[1]
     model = build(classes=("a", "b"))
@@ -93,18 +101,18 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_another_networks_file_is_refused_and_changes_nothing(files, fault):
+def test_another_networks_file_is_refused_and_changes_nothing(model, files, fault):
     change, message = FAULTS[fault]
-    path, model = files("depthwise", change)[1], build()
+    path = files("depthwise", change)[1]
     before = model.get_weights()
     with pytest.raises(ValueError, match=f"depthwise.pth: {message}") as caught:
         load_yolox(model, path, skip_mismatch=True)
     assert "\n" not in str(caught.value)
     assert all(map(np.array_equal, model.get_weights(), before))
-    assert model.get_layer("stem_conv_bn").epsilon == build().get_layer("stem_conv_bn").epsilon
+    assert model.get_layer("stem_conv_bn").epsilon == BN_EPSILON
 
 
-def test_another_detectors_file_says_what_it_holds(tmp_path):
+def test_another_detectors_file_says_what_it_holds(model, tmp_path):
     path = write_zip(tmp_path / "x.pth", mapping(state_dict=mapping(a=tensor()), meta=b"}"))
     with pytest.raises(ValueError, match="x.pth: holds no weights by name under 'model'; found: 'state_dict', 'meta'"):
-        load_yolox(build(), path)
+        load_yolox(model, path)
