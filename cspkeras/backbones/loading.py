@@ -9,6 +9,7 @@ import keras
 
 from ..weights.darknet.file import WeightedLayer, load_weights_file
 from ..weights.hub import fetch
+from ..weights.impostors import check_is_weights
 from ..weights.timm import load_timm_file
 from .pyramid import darknet_order
 
@@ -80,6 +81,7 @@ def check_weights(weights, known, kinds=WEIGHT_FILES):
 
 def load_keras_file(path, model, **options):
     """Load weights by `model.load_weights`, with errors of one line."""
+    check_is_weights(path)
     with warnings.catch_warnings():
         # If a file doesn't fit, Keras warns once for each of the model's own lists of layers, which hold nothing.
         warnings.filterwarnings("ignore", "Skipping nested container")

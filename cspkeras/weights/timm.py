@@ -7,6 +7,8 @@ import re
 import numpy as np
 from keras import layers
 
+from .impostors import check_is_weights
+
 HEAD = "head.fc"
 PARTS = {
     "downsample": "conv_down",
@@ -56,6 +58,7 @@ def _open(path):
         raise ImportError("reading .safetensors files needs safetensors: pip install 'cspkeras[timm]'") from e
     if not os.path.isfile(path):
         raise FileNotFoundError(f"{path}: missing; expected timm's .safetensors file")
+    check_is_weights(path)
     try:
         return safetensors.safe_open(path, framework="numpy")
     except safetensors.SafetensorError as e:

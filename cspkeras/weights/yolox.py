@@ -11,6 +11,7 @@ import numpy as np
 from keras import layers
 
 from .folded import assign_folded
+from .impostors import check_is_weights
 
 
 def load_yolox(model, path, skip_mismatch=False):
@@ -78,6 +79,7 @@ def read_convolutions(path):
         raise ValueError(
             f"{path}: only PyTorch reads this; export it with YOLOX's tools/export_onnx.py, or use its .onnx"
         )
+    check_is_weights(path)
     try:
         import onnx
     except ImportError as e:

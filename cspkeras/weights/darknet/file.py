@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from keras import layers
 
+from ..impostors import check_is_weights
+
 
 @dataclass(frozen=True)
 class WeightedLayer:
@@ -105,6 +107,7 @@ def _count(file):
 
 def _read_header(path, file):
     """Read past the header; return whether the file is an old one, with transposed connected layers."""
+    check_is_weights(path)
     header = file.read(12)
     if len(header) < 12:
         raise ValueError(f"{path}: not a Darknet .weights file: {len(header)} bytes are too short for its header")
