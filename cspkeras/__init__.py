@@ -2,9 +2,9 @@
 
 from . import backbones, detection
 from .backbones import *
-from .backbones.timm import from_timm
 from .detection import *
 from .registry import get_detector, get_model, list_detectors, list_models
+from .timm import from_timm
 from .training.quantization import aware  # noqa: F401 - registers layers, for saved models that have them
 from .weights import from_darknet, unfold_norms
 

@@ -27,6 +27,13 @@ def call_of(tensor):
     return history.operation._inbound_nodes[history.node_index]
 
 
+def calls(model):
+    """Return the calls of a functional model's operations, sources first: as `model.operations`, a shared one again."""
+    place = {operation: i for i, operation in enumerate(model.operations)}
+    depths = sorted(model._nodes_by_depth.items(), reverse=True)
+    return [call for _, found in depths for call in sorted(found, key=lambda call: place[call.operation])]
+
+
 def call_again(call, tensors, operation=None):
     """Do a call again on other tensors, in the order of its input_tensors, by its own operation or another one."""
     args, kwargs = call.arguments.fill_in(dict(zip(map(id, call.input_tensors), tensors, strict=True)))

@@ -10,11 +10,12 @@ These rules give the figures of the paper's tables to the last printed digit.
 """
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 
 import keras
 
-from ..graph import activation_name, operation_of, row_of
+from ..graph import activation_name, call_of, calls, row_of
 from .kinds import FREE, KINDS
 
 
@@ -22,8 +23,10 @@ from .kinds import FREE, KINDS
 class LayerCost:
     """The cost of one layer, for one image.
 
+    A layer that is called on several maps has one for each call, and its weights at the first.
+
     Attributes:
-        name: the layer's name.
+        name: the layer's name, with the call's number from the second on.
         kind: its class's name and its kernel's size, such as "Conv2D 3x3".
         shape: its output's shape, without the batch.
         weights: number of weights of a convolution or dense layer, without bias.
@@ -113,17 +116,21 @@ def complexity(model: keras.Model) -> Complexity:
     """
     if any(None in x.shape[1:] for x in model.inputs):
         raise ValueError(f"counting needs a fixed input size. Received: {model.name} with {model.input_shape}")
-    each = []
-    for operation in model.operations:
+    each, times = [], Counter()
+    for call in calls(model):
+        operation = call.operation
+        times[operation] += 1
         if (kind := row_of(operation, KINDS)) is None:
             raise ValueError(
                 f"the cost of layer {operation.name!r} ({type(operation).__name__}) is not known; known are "
                 + ", ".join(cls.__name__ for cls in KINDS)
             )
-        (weights, flops), cio = _count(operation, kind), _traffic(operation, kind)
+        shape, cio = tuple(call.output_tensors[0].shape[1:]), _traffic(call, kind)
+        weights, flops = _count(operation, kind, shape)
         if weights or cio:
-            shape = tuple(operation.output.shape[1:])
-            each.append(LayerCost(operation.name, _description(operation), shape, weights, flops / 1e9, cio))
+            again = times[operation] > 1
+            name, own = (f"{operation.name}_{times[operation]}", 0) if again else (operation.name, weights)
+            each.append(LayerCost(name, _description(operation), shape, own, flops / 1e9, cio))
     return Complexity(sum(math.prod(v.shape) for v in model.trainable_weights), tuple(each))
 
 
@@ -133,22 +140,24 @@ def _description(operation):
     return " ".join([type(operation).__name__, "x".join(map(str, kernel))]).strip()
 
 
-def _count(operation, kind):
-    """(weights, floating point operations) of one layer."""
+def _count(operation, kind, shape):
+    """(weights, floating point operations) of one call of a layer, whose output has a shape."""
     if kind.kernel:
         kernel = math.prod(operation.kernel.shape)
-        return kernel, 2 * kernel * math.prod(operation.output.shape[1:-1])
+        return kernel, 2 * kernel * math.prod(shape[:-1])
     if kind.compares:
-        return 0, math.prod(operation.pool_size) * math.prod(operation.output.shape[1:])
+        return 0, math.prod(operation.pool_size) * math.prod(shape)
     return 0, 0
 
 
-def _traffic(operation, kind):
-    """The elements that one layer reads and writes; a padding before a convolution is the convolution's own."""
-    softmax = 2 * math.prod(operation.output.shape[1:]) if activation_name(operation) == "softmax" else 0
+def _traffic(call, kind):
+    """The elements that one call reads and writes; a padding before a convolution is the convolution's own."""
+    made = math.prod(call.output_tensors[0].shape[1:])
+    softmax = 2 * made if activation_name(call.operation) == "softmax" else 0
     if not kind.traffic:
         return softmax
-    source = operation_of(operation.input)
-    padded = row_of(source, KINDS, FREE).padding
-    given = source.input if padded else operation.input
-    return sum(math.prod(x.shape[1:]) for x in (given, operation.output)) + softmax
+    (given,) = call.input_tensors
+    before = call_of(given)
+    if row_of(before.operation, KINDS, FREE).padding:
+        (given,) = before.input_tensors
+    return math.prod(given.shape[1:]) + made + softmax

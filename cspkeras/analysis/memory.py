@@ -1,12 +1,13 @@
 """Peak activation memory of a functional Keras model: what must be held at once while it runs, layer by layer."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
 
-from ..graph import inputs_of, operation_of, row_of
+from ..graph import calls, operation_of, row_of
 from .kinds import FREE, KINDS
 
 
@@ -34,7 +35,8 @@ def peak_memory(model: keras.Model, order: Sequence[keras.Operation] | None = No
 
     Args:
         model: a functional Keras model with a fixed input size.
-        order: the model's operations in the order of their execution; None: Keras' order.
+        order: the model's operations in the order of their execution, each as often as it is called; None: Keras'
+            order.
 
     Returns:
         A `Peak`.
@@ -48,22 +50,28 @@ def peak_memory(model: keras.Model, order: Sequence[keras.Operation] | None = No
         >>> peak_memory(cspkeras.YOLOv4Tiny())
         Peak(elements=2768896, layer='stage2_fuse')
     """
-    order = list(model.operations if order is None else order)
-    if len(order) != len(model.operations) or set(order) != set(model.operations):
-        raise ValueError(f"order must hold each of the {len(model.operations)} operations of {model.name} once")
-    until = {x: step for step, operation in enumerate(order) for x in inputs_of(operation)}
-    until |= dict.fromkeys(model.outputs, len(order))
+    steps = calls(model)
+    if order is not None:
+        if Counter(order) != Counter(call.operation for call in steps):
+            raise ValueError(f"order must hold each of the {len(steps)} operations of {model.name} once")
+        steps = [next(call) for call in map({o: _calls_of(o, steps) for o in order}.get, order)]
+    until = {x: step for step, call in enumerate(steps) for x in call.input_tensors}
+    until |= dict.fromkeys(model.outputs, len(steps))
     held, peak = {}, Peak(0, "")
-    for step, operation in enumerate(order):
-        kind, read = row_of(operation, KINDS, FREE), inputs_of(operation)
+    for step, call in enumerate(steps):
+        kind, read = row_of(call.operation, KINDS, FREE), call.input_tensors
         if missing := [operation_of(x).name for x in read if x not in held]:
-            raise ValueError(f"order has {operation.name} before {missing[0]}, which it reads")
-        for x in keras.tree.flatten(operation.output):
+            raise ValueError(f"order has {call.operation.name} before {missing[0]}, which it reads")
+        for x in call.output_tensors:
             held[x] = held[read[0]] if kind.padding else math.prod(x.shape[1:])
         now = sum(held.values())
         if kind.in_place and until[read[0]] == step:
             now -= held[read[0]]
         if now > peak.elements:
-            peak = Peak(now, operation.name)
+            peak = Peak(now, call.operation.name)
         held = {x: size for x, size in held.items() if until.get(x, step) > step}
     return peak
+
+
+def _calls_of(operation, steps):
+    return (call for call in steps if call.operation is operation)

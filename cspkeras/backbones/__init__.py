@@ -1,6 +1,7 @@
 """The paper's backbones: each CSP network and its base."""
 
-from . import darknet, darknet_tiny, densenet, densenet_elastic, mobilenet, peleenet, resnet
+from . import cspnext, darknet, darknet_tiny, densenet, densenet_elastic, mobilenet, peleenet, resnet
+from .cspnext import *
 from .darknet import *
 from .darknet_tiny import *
 from .densenet import *
@@ -11,8 +12,9 @@ from .peleenet import *
 from .pyramid import pyramid
 from .resnet import *
 
-FAMILIES = darknet, darknet_tiny, densenet, densenet_elastic, mobilenet, peleenet, resnet
+FAMILIES = cspnext, darknet, darknet_tiny, densenet, densenet_elastic, mobilenet, peleenet, resnet
 __all__ = ["decode_predictions", "preprocess_input", "pyramid"]
+__all__ += cspnext.__all__
 __all__ += darknet.__all__
 __all__ += darknet_tiny.__all__
 __all__ += densenet.__all__

@@ -80,14 +80,15 @@ def assemble(
     classifier_activation="softmax",
     stride=STRIDE,
     timm=None,
+    modules=None,
     skip_mismatch=False,
     name=None,
 ):
     """Assemble a backbone from its input, its features and its top.
 
     `features` is a function of the image to the last feature map; the input's height and width must be multiples of
-    `stride`; `timm` is timm's name of the published weights, for a network in its layout; with `skip_mismatch` the
-    weights may have another classifier. All other arguments are as in keras.applications.
+    `stride`; `timm` is timm's name of the published weights, for a network in its layout, and `modules` its names of the
+    layers; with `skip_mismatch` the weights may have another classifier. All other arguments are as in keras.applications.
     """
     if include_top and (not isinstance(classes, Integral) or classes < 1):
         raise ValueError(f"classes must be a positive integer. Received: classes={classes!r}")
@@ -103,5 +104,5 @@ def assemble(
         x = layers.Dense(classes, activation=classifier_activation, name="predictions")(x)
     model = keras.Model(keras.utils.get_source_inputs(image)[0], x, name=name)
     if weights is not None:
-        load_weights(model, weights, include_top=include_top, skip_mismatch=skip_mismatch, timm=timm)
+        load_weights(model, weights, include_top=include_top, skip_mismatch=skip_mismatch, timm=timm, modules=modules)
     return model

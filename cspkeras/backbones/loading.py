@@ -33,30 +33,31 @@ def is_timm(weights):
     return str(weights).endswith(".safetensors") or _published(weights) is not None
 
 
-def load_weights(model, weights, *, include_top=True, skip_mismatch=False, timm=None):
+def load_weights(model, weights, *, include_top=True, skip_mismatch=False, timm=None, modules=None):
     """Load weights into a backbone from a path, or for timm's layout from "imagenet" or "imagenet@REVISION".
 
     With `skip_mismatch` the file may have another classifier than a model that `include_top` says ends in one; the
     model's own stays as it is then. `timm` is timm's name of the network's published weights, None for the Darknet
-    layout. An OSError says that a file can't be fetched or read, a ValueError where it doesn't fit.
+    layout; `modules` are timm's names of the layers, see `weights.timm`. An OSError says that a file can't be fetched or
+    read, a ValueError where it doesn't fit.
     """
     if timm and (published := _published(weights)):
         weights = fetch(f"timm/{timm}", revision=published[1])
     if timm and is_timm(weights):
-        read = load_timm_file
+        read = partial(load_timm_file, modules=modules)
     elif not timm and is_darknet(weights):
         read = _load_darknet
     else:
         read = _load_keras if is_keras(weights) else None
     check_weights(weights, read, WEIGHTS)
-    read = partial(read, weights)
     try:
-        read(model, whole=include_top)
+        read(weights, model, whole=include_top)
     except ValueError:
         if not (skip_mismatch and include_top):
             raise
         # The layers are shared. All of them but the classifier must fit.
-        read(keras.Model(model.inputs, model.get_layer("predictions").input, name=model.name), whole=False)
+        body = keras.Model(model.inputs, model.get_layer("predictions").input, name=model.name)
+        read(weights, body, whole=False)
 
 
 def _published(weights):

@@ -18,6 +18,14 @@ from .loading import is_darknet, is_timm
 
 LEAKY_SLOPE = 0.01
 LAYOUTS = ("darknet", "timm")
+MODULES = {  # timm's module by a pattern of the layers' names
+    "stem_conv": "stem.conv1",
+    r"stage(\d+)_downsample": "stages.{}.conv_down",
+    r"stage(\d+)_expand": "stages.{}.conv_exp",
+    r"stage(\d+)_block(\d+)_(conv\d)": "stages.{}.blocks.{}.{}",
+    r"stage(\d+)_part2_transition": "stages.{}.conv_transition_b",
+    r"stage(\d+)_transition": "stages.{}.conv_transition",
+}
 
 activate = partial(blocks.activate, slope=LEAKY_SLOPE)
 conv_bn_act = partial(blocks.conv_bn_act, slope=LEAKY_SLOPE)
@@ -124,7 +132,7 @@ def build(spec, *, activation="leaky_relu", fusion="csp", gamma=0.5, name="timm"
             x = stage(x, index, spec, activation=activation)
         return x
 
-    return assemble(features, **options, timm=spec.timm, name=name)
+    return assemble(features, **options, timm=spec.timm, modules=MODULES, name=name)
 
 
 def build_in(variant, darknet, *, layout, weights, **options):

@@ -1,7 +1,8 @@
 """Detection heads: from a neck's map to a level's raw predictions.
 
-A head is a function of the map, the number of anchors and of classes, options of its own and a name. It ends in a
-`RawHead`, so that exported files can take boxes and scores apart.
+A head is a function of the maps {level: KerasTensor}, finest first, the number of anchors of each, the number of
+classes, and options of its own. It gives the raw maps, each that of a `RawHead`, so that exported files can take
+boxes and scores apart.
 """
 
 import json
@@ -11,7 +12,7 @@ import keras
 from keras import layers, ops
 
 from ..backbones.yolox_darknet import conv3x3
-from ..blocks import conv_bn_act
+from ..blocks import activate, conv_bn_act, norm
 from ..graph import operation_of
 
 PRIOR = 0.01  # initial objectness; without it the first steps would only unlearn objects everywhere
@@ -21,6 +22,8 @@ PRIOR_LOGIT = math.log(PRIOR / (1 - PRIOR))
 @keras.saving.register_keras_serializable("cspkeras")
 class RawHead(layers.Layer):
     """Interleave boxes (N, H, W, A * 4) and scores (N, H, W, A * (1 + C)) to Darknet's (N, H, W, A * (5 + C)).
+
+    Where the anchors' coding has no objectness, scores are (N, H, W, A * C), and the map (N, H, W, A * (4 + C)).
 
     Boxes and scores come from separate convolutions, so that each has its own quantization scale in an int8 file;
     exported files end at this layer's inputs. Together the two equal the published head's one convolution.
@@ -65,18 +68,19 @@ def remembered(heads):
     return json.loads(about)
 
 
-def yolo_head(x, anchors, classes, *, widened=False, activation="leaky_relu", name):
-    """Build YOLO's head of one level: 1x1 convolutions to the raw head map.
+def yolo_head(x, anchors, classes, *, objectness=True, widened=False, activation="leaky_relu", name):
+    """Build YOLO's head of one level: 1x1 convolutions to the raw head map, for some codings without objectness.
 
     With `widened`, a 3x3 convolution with `activation` to twice as many channels comes first.
     """
     if widened:
         x = conv_bn_act(x, 2 * x.shape[-1], 3, activation=activation, name=f"{name}_conv")
-    bias = keras.initializers.Constant([PRIOR_LOGIT, *[0.0] * classes] * anchors)
+    logits = [PRIOR_LOGIT, *[0.0] * classes] if objectness else [PRIOR_LOGIT] * classes
+    bias = keras.initializers.Constant(logits * anchors)
     small = keras.initializers.RandomNormal(stddev=0.01)
     boxes = layers.Conv2D(anchors * 4, 1, kernel_initializer=small, name=f"{name}_boxes")(x)
     scores = layers.Conv2D(
-        anchors * (1 + classes), 1, kernel_initializer=small, bias_initializer=bias, name=f"{name}_scores"
+        anchors * len(logits), 1, kernel_initializer=small, bias_initializer=bias, name=f"{name}_scores"
     )(x)
     return RawHead(anchors, name=name)([boxes, scores])
 
@@ -86,8 +90,7 @@ def decoupled_head(x, anchors, classes, *, width=256, depthwise=False, activatio
 
     Its convolutions have `width` channels; with `depthwise` the 3x3 ones are depthwise separable.
     """
-    if anchors != 1:
-        raise ValueError(f"the decoupled head has one prediction per cell. Received: {anchors} anchors per level")
+    _check_single("decoupled", [anchors])
     x = conv_bn_act(x, width, activation=activation, name=f"{name}_stem")
     branches = {}
     for branch in ("classes", "boxes"):
@@ -96,17 +99,61 @@ def decoupled_head(x, anchors, classes, *, width=256, depthwise=False, activatio
             y = conv3x3(y, width, depthwise=depthwise, activation=activation, name=f"{name}_{branch}_conv{i}")
         branches[branch] = y
 
-    def predict(branch, channels, part, bias=0.0):
-        small, bias = keras.initializers.RandomNormal(stddev=0.01), keras.initializers.Constant(bias)
-        options = dict(kernel_initializer=small, bias_initializer=bias, name=f"{name}_{part}")
-        return layers.Conv2D(channels, 1, **options)(branches[branch])
-
-    boxes = predict("boxes", 4, "boxes")
-    objectness = predict("boxes", 1, "objectness", PRIOR_LOGIT)
+    boxes = _prediction(branches["boxes"], 4, name=f"{name}_boxes")
+    objectness = _prediction(branches["boxes"], 1, PRIOR_LOGIT, name=f"{name}_objectness")
     scores = layers.Concatenate(name=f"{name}_scores")(
-        [objectness, predict("classes", classes, "classes", PRIOR_LOGIT)]
+        [objectness, _prediction(branches["classes"], classes, PRIOR_LOGIT, name=f"{name}_classes")]
     )
     return RawHead(anchors, name=name)([boxes, scores])
 
 
-HEADS = {"yolo": yolo_head, "decoupled": decoupled_head}
+def shared_head(maps, anchors, classes, *, activation="swish"):
+    """Build RTMDet's head (arXiv 2212.07784): of classes and of boxes a branch each, and no objectness.
+
+    The levels share the branches' two 3x3 convolutions, which keep the maps' channels; norms and predictions are their
+    own.
+    """
+    _check_single("shared", anchors)
+    widths = {x.shape[-1] for x in maps.values()}
+    if len(widths) > 1:
+        channels = ", ".join(f"{level} of {x.shape[-1]}" for level, x in maps.items())
+        raise ValueError(f"the shared head needs a neck whose maps have equally many channels. Received: {channels}")
+    shared = {
+        name: layers.Conv2D(*widths, 3, padding="same", use_bias=False, name=f"head_{name}")
+        for name in ("classes_conv1", "classes_conv2", "boxes_conv1", "boxes_conv2")
+    }
+    raw = []
+    for level, x in maps.items():
+        head, branches = f"head_{level.lower()}", dict.fromkeys(("classes", "boxes"), x)
+        for name, convolution in shared.items():
+            branch, own = name.partition("_")[0], f"{head}_{name}"
+            branches[branch] = activate(norm(convolution(branches[branch]), f"{own}_bn"), activation, f"{own}_act")
+        boxes = _prediction(branches["boxes"], 4, name=f"{head}_boxes")
+        scores = _prediction(branches["classes"], classes, PRIOR_LOGIT, name=f"{head}_classes")
+        raw.append(RawHead(1, name=head)([boxes, scores]))
+    return raw
+
+
+def _check_single(head, anchors):
+    if any(number != 1 for number in anchors):
+        received = ", ".join(map(str, dict.fromkeys(anchors)))
+        raise ValueError(f"the {head} head has one prediction per cell. Received: {received} anchors per level")
+
+
+def _prediction(x, channels, bias=0.0, *, name):
+    """Apply a branch's last convolution, whose outputs begin near `bias`."""
+    small, bias = keras.initializers.RandomNormal(stddev=0.01), keras.initializers.Constant(bias)
+    return layers.Conv2D(channels, 1, kernel_initializer=small, bias_initializer=bias, name=name)(x)
+
+
+def _each(build):
+    """Return the head that builds every level's by itself."""
+
+    def head(maps, anchors, classes, **options):
+        levels = zip(maps.items(), anchors, strict=True)
+        return [build(x, each, classes, name=f"head_{level.lower()}", **options) for (level, x), each in levels]
+
+    return head
+
+
+HEADS = {"yolo": _each(yolo_head), "decoupled": _each(decoupled_head), "shared": shared_head}

@@ -14,24 +14,24 @@ from cspkeras.detection.heads import HEADS, RawHead, decoupled_head
 from cspkeras.graph import operation_of
 
 SIZE, CLASSES = (64, 96), 2
-KINDS = {  # by name: options, anchors, and how many of the 1 + CLASSES scores start low
-    "yolo": ({}, Anchors.published(SIZE), 1),
-    "decoupled": ({"width": 16}, Anchors.free(SIZE), 1 + CLASSES),
+KINDS = {  # head, options, anchors, and how many of the scores start low
+    "yolo": ("yolo", {}, Anchors.published(SIZE), 1),
+    "yolo without objectness": ("yolo", {"objectness": False}, Anchors.distances(SIZE), CLASSES),
+    "decoupled": ("decoupled", {"width": 16}, Anchors.free(SIZE), 1 + CLASSES),
+    "shared": ("shared", {}, Anchors.distances(SIZE, log=True), CLASSES),
 }
 
 
-@pytest.mark.parametrize("head", HEADS)
-def test_heads_start_with_few_objects(head):
-    options, anchors, low = KINDS[head]
-    each = len(anchors.boxes[0])
+@pytest.mark.parametrize("kind", KINDS)
+def test_heads_start_with_few_objects(kind):
+    head, options, anchors, low = KINDS[kind]
+    each, depth = len(anchors.boxes[0]), 4 + anchors.objectness + CLASSES
     x = layers.Input((4, 6, 16))
-    raw = HEADS[head](x, each, CLASSES, **options, name="head")
-    assert raw.shape[1:] == (4, 6, each * (5 + CLASSES))
+    (raw,) = HEADS[head]({"P4": x}, [each], CLASSES, **options)
+    assert raw.shape[1:] == (4, 6, each * depth)
     last = operation_of(raw)
-    assert isinstance(last, RawHead) and last.name == "head"
-    boxes, *scores = np.split(
-        keras.Model(x, raw)(np.zeros((1, 4, 6, 16))).numpy().reshape(-1, 5 + CLASSES), [4], axis=1
-    )
+    assert isinstance(last, RawHead) and last.name == "head_p4"
+    boxes, *scores = np.split(keras.Model(x, raw)(np.zeros((1, 4, 6, 16))).numpy().reshape(-1, depth), [4], axis=1)
     np.testing.assert_allclose(boxes, 0, atol=1e-2)
     np.testing.assert_allclose(1 / (1 + np.exp(-scores[0][:, :low])), 0.01, atol=1e-3)
     np.testing.assert_allclose(scores[0][:, low:], 0, atol=1e-2)
@@ -40,9 +40,9 @@ def test_heads_start_with_few_objects(head):
 @pytest.mark.integration
 @pytest.mark.parametrize("head", HEADS)
 def test_a_detector_is_rebuilt_from_its_configuration(head):
-    options, anchors, _ = KINDS[head]
+    _, options, anchors, _ = KINDS[head]
     backbone = build_kind("darknet tiny", (*SIZE, 3), include_top=False)
-    model = Detector(backbone, "fpn", CLASSES, anchors=anchors, head=head, head_options=options)
+    model = Detector(backbone, "cspnext_pafpn", CLASSES, anchors=anchors, head=head, head_options=options)
     again = Detector.from_config(json.loads(json.dumps(model.get_config())))
     assert again.anchors == model.anchors
     assert {**again.get_config(), "backbone": None} == {**model.get_config(), "backbone": None}

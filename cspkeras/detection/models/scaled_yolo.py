@@ -4,7 +4,7 @@ import os
 from collections.abc import Collection, Sequence
 from functools import partial
 
-from ...backbones import darknet, elan
+from ...backbones import darknet, darknet_tiny
 from ..anchors import STRIDES, YOLO_416, Anchors
 from ..detector import Detector
 from .assembly import YOLOV4_ANCHORS, DetectorSpec, build, coco, documented
@@ -57,7 +57,7 @@ VARIANTS = {
         published=coco(DARKNET, 1280, trainable=127_585_200, counted=717.076, ap=54.0, ap50=72.1, cfg="yolov4-p6"),
     ),
     "YOLOv7Tiny": DetectorSpec(
-        elan.build,
+        darknet_tiny.build_elan,
         "elan_panet",
         scaled(YOLO_416[3], 416),
         widened=True,

@@ -1,15 +1,19 @@
-"""YOLOX's neck: a path aggregation network of CSP layers (arXiv 2107.08430; Megvii's YOLOX, Apache-2.0)."""
+"""Path aggregation networks of CSP layers: YOLOX's neck (arXiv 2107.08430; Megvii's YOLOX, Apache-2.0) and RTMDet's
+(arXiv 2212.07784; OpenMMLab's mmdetection, Apache-2.0).
+"""
 
 from functools import partial
 
 from keras import layers
 
-from ...backbones.yolox_darknet import conv3x3, csp_layer
+from ...backbones import cspnext, yolox_darknet
 from ...blocks import conv_bn_act
 from ...layers import Upsample
 from .parts import check_neck
 
-__all__ = ["pafpn"]
+__all__ = ["cspnext_pafpn", "pafpn"]
+
+LEVELS = "P3", "P4", "P5"
 
 
 def pafpn(features, *, blocks=1, depthwise=False, activation="swish"):
@@ -29,13 +33,41 @@ def pafpn(features, *, blocks=1, depthwise=False, activation="swish"):
     Raises:
         ValueError: if the pyramid lacks a level.
     """
-    check_neck("pafpn", features, ("P3", "P4", "P5"))
-    conv, csp = (partial(f, depthwise=depthwise, activation=activation) for f in (conv3x3, csp_layer))
-    c3, c4, c5 = (features[level] for level in ("P3", "P4", "P5"))
+    check_neck("pafpn", features, LEVELS)
+    parts = yolox_darknet.conv3x3, yolox_darknet.csp_layer
+    conv, csp = (partial(part, depthwise=depthwise, activation=activation) for part in parts)
+    return _aggregated(features, conv, partial(csp, blocks=blocks), activation)
+
+
+def cspnext_pafpn(features, *, blocks=1, activation="swish"):
+    """Build RTMDet's neck: YOLOX's of CSPNeXt's blocks, and a 3x3 convolution of each map to equally many channels.
+
+    Args:
+        features: pyramid, {"P3": KerasTensor, "P4": KerasTensor, "P5": KerasTensor}; other levels are not used.
+        blocks: blocks of each CSP layer.
+        activation: one of `blocks.ACTIVATIONS`.
+
+    Returns:
+        {"P3": ..., "P4": ..., "P5": ...}, KerasTensors with as many channels as the pyramid's P3.
+
+    Raises:
+        ValueError: if the pyramid lacks a level.
+    """
+    check_neck("cspnext_pafpn", features, LEVELS)
+    conv = partial(conv_bn_act, kernel=3, activation=activation)
+    csp = partial(cspnext.csp_layer, blocks=blocks, activation=activation)
+    maps = _aggregated(features, conv, csp, activation)
+    width = features["P3"].shape[-1]
+    return {level: conv(x, width, name=f"neck_{level.lower()}_out") for level, x in maps.items()}
+
+
+def _aggregated(features, conv, csp, activation):
+    """Go down the pyramid and up again, by a strided `conv` a level; a `csp` layer joins what meets."""
+    c3, c4, c5 = (features[level] for level in LEVELS)
     w3, w4, w5 = (x.shape[-1] for x in (c3, c4, c5))
 
     def join(maps, filters, name):
-        return csp(layers.Concatenate(name=f"neck_{name}_concat")(maps), filters, blocks, name=f"neck_{name}")
+        return csp(layers.Concatenate(name=f"neck_{name}_concat")(maps), filters, name=f"neck_{name}")
 
     def up(x, name):
         return Upsample(name=f"neck_{name}_up")(x)

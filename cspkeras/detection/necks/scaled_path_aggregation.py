@@ -4,9 +4,8 @@ from functools import partial
 
 from keras import layers
 
-from ...backbones.elan import elan
 from ...blocks import conv_bn_act
-from ...cross_stage import cross_stage, divide
+from ...cross_stage import cross_stage, divide, elan
 from ...layers import Upsample
 from .parts import check_neck, spatial_pyramid_pooling
 

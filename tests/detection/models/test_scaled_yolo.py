@@ -9,7 +9,7 @@ from numpy_darknet import save
 from scaled_cfgs import CLASSES, scaled_yolov4, yolov7_tiny
 
 from cspkeras import from_darknet
-from cspkeras.backbones import darknet, elan
+from cspkeras.backbones import darknet, darknet_tiny
 from cspkeras.detection.models import assembly, scaled_yolo
 
 SIDE, WIDTHS = 64, (8, 8, 16, 16, 32)
@@ -32,7 +32,7 @@ def narrow(name, weights=None, size=SIDE, **options):
     if row:
         backbone = partial(darknet.build, darknet.DarknetSpec(cross_stage=True, stem=8, **row))
     else:
-        backbone = partial(elan.build, 8)
+        backbone = partial(darknet_tiny.build_elan, 8)
     activation = "mish" if row else "leaky_relu"
     options = dict(classes=CLASSES, input_shape=(size, size, 3), activation=activation, name=name.lower(), **options)
     return assembly.build(replace(spec, backbone=backbone), weights=weights, skip_mismatch=False, **options)

@@ -4,9 +4,11 @@ import os
 
 import keras
 
-from ..registry import find, get_model
-from ..weights.timm import classifier_shape, load_timm_file
-from .timm_layout import VARIANTS
+from .backbones import cspnext, timm_layout
+from .registry import find, get_model
+from .weights.timm import classifier_shape, load_timm_file
+
+FAMILIES = cspnext, timm_layout
 
 
 def from_timm(
@@ -35,15 +37,16 @@ def from_timm(
         >>> import cspkeras
         >>> model = cspkeras.from_timm("cspresnet50", "cspresnet50.safetensors")  # doctest: +SKIP
     """
-    known = {timm: variant for variant, spec in VARIANTS.items() for timm in (spec.timm.partition(".")[0], spec.timm)}
-    variant = find(name, known, "one of timm's names")
+    known = {
+        timm: (variant, family)
+        for family in FAMILIES
+        for variant, spec in family.VARIANTS.items()
+        for timm in (spec.timm.partition(".")[0], spec.timm)
+    }
+    variant, family = find(name, known, "one of timm's names")
     classes, _ = classifier_shape(path)
-    model = get_model(
-        variant,
-        layout="timm",
-        classes=classes,
-        classifier_activation=classifier_activation,
-        input_shape=input_shape,
-    )
-    load_timm_file(path, model)
+    layout = {"layout": "timm"} if family is timm_layout else {}  # the others have no other
+    options = dict(classes=classes, classifier_activation=classifier_activation, input_shape=input_shape)
+    model = get_model(variant, **layout, **options)
+    load_timm_file(path, model, family.MODULES)
     return model
