@@ -11,7 +11,7 @@ from .parts import check_neck, spatial_pyramid_pooling
 
 __all__ = ["csp_panet", "elan_panet"]
 
-FINEST = "P3"
+FINEST = 3  # level
 
 
 def csp_panet(features, *, blocks=2, activation="mish"):
@@ -87,7 +87,7 @@ def _path_aggregation(neck, features, pool, join, activation):
     `pool` is a function of the coarsest map, its width and a name, `join` one of two maps' concatenation; each returns
     `width` channels.
     """
-    levels = [FINEST, *(level for level in features if level > FINEST)]
+    levels = [f"P{k}" for k in range(FINEST, int(max(features)[1:]) + 1)]
     check_neck(neck, features, levels)
     widths = {level: features[level].shape[-1] // 2 for level in levels}
     conv = partial(conv_bn_act, activation=activation)
@@ -102,7 +102,7 @@ def _path_aggregation(neck, features, pool, join, activation):
         x = Upsample(name=f"{name}_up")(conv(x, width, name=f"{name}_above"))
         own = conv(features[level], width, name=f"{name}_own")
         down[level] = x = joined([own, x], level, name)
-    maps = {FINEST: x}
+    maps = {levels[0]: x}
     for level in levels[1:]:
         name = f"neck_{level.lower()}"
         x = conv(x, widths[level], 3, strides=2, name=f"{name}_strided")
