@@ -8,7 +8,8 @@ gives the two fusions of figure 3:
     fusion_first   concatenate, M        figure 3(c): gradients are reused
     fusion_last    T, concatenate        figure 3(d): least compute at the end
 
-`cross_stage` does all of it; a family that does something in between calls `divide` and `fuse` itself.
+`cross_stage` does all of it; a family that does something in between calls `divide` and `fuse` itself. `elan` is what
+YOLOv7 makes of it.
 """
 
 from keras import layers
@@ -93,3 +94,15 @@ def cross_stage(
     widths = part_widths(channels or x.shape[-1], gamma, multiple)
     part1, part2 = divide(x, widths, activation=activation, name=name)
     return fuse(blocks(part2), part1, fusion=fusion, activation=activation, name=name, **transitions)
+
+
+def elan(x, width, filters, *, activation="leaky_relu", name):
+    """Apply ELAN (arXiv 2211.04800): a cross stage that fuses what each of its convolutions gives, not the last alone.
+
+    Both parts and the two 3x3 convolutions have `width` channels, the transition M has `filters`.
+    """
+    maps = divide(x, (width, width), activation=activation, name=name)
+    for i in (1, 2):
+        maps.append(conv_bn_act(maps[-1], width, 3, activation=activation, name=f"{name}_conv{i}"))
+    x = layers.Concatenate(name=f"{name}_fuse")(maps)
+    return conv_bn_act(x, filters, activation=activation, name=f"{name}_transition")

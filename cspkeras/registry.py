@@ -83,8 +83,8 @@ def list_detectors(pattern: str = "*") -> list[str]:
 
     Example:
         >>> import cspkeras
-        >>> cspkeras.list_detectors("YOLOv*")
-        ['YOLOv3', 'YOLOv4', 'YOLOv4Tiny']
+        >>> cspkeras.list_detectors("YOLOv4?*")
+        ['YOLOv4CSP', 'YOLOv4P5', 'YOLOv4P6', 'YOLOv4Tiny']
     """
     return _names(pattern, DETECTOR)
 

@@ -1,4 +1,4 @@
-"""The backbone of YOLOv4-tiny, as its cfg has it."""
+"""The backbones of YOLOv4-tiny and YOLOv7-tiny, as their cfgs have them."""
 
 import os
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ import keras
 from keras import layers
 
 from ..blocks import conv_bn_act
+from ..cross_stage import elan
 from ..layers import ChannelSlice
 from ..published import Published
 from .assembly import Spec, assemble, documented
@@ -62,6 +63,25 @@ def build(spec, *, activation="leaky_relu", name="darknet_tiny", **options):
         return x
 
     return assemble(features, **options, name=name)
+
+
+def build_elan(width=32, *, activation="leaky_relu", name="elan", **options):
+    """Build YOLOv7-tiny's backbone (arXiv 2207.02696), without a top unless the options, those of `assemble`, say so.
+
+    `width` is the number of the stem's channels; the four stages have 2, 4, 8 and 16 times as many.
+    """
+
+    def features(x):
+        for i in (1, 2):
+            x = conv_bn_act(x, i * width, 3, strides=2, activation=activation, name=f"stem_conv{i}")
+        for index in range(1, 5):
+            stage, filters = f"stage{index}", width * 2**index
+            if index > 1:
+                x = layers.MaxPooling2D(2, name=f"{stage}_downsample")(x)
+            x = elan(x, filters // 2, filters, activation=activation, name=stage)
+        return x
+
+    return assemble(features, **{"include_top": False, **options}, name=name)
 
 
 @documented(VARIANTS)

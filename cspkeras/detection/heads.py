@@ -68,8 +68,13 @@ def remembered(heads):
     return json.loads(about)
 
 
-def yolo_head(x, anchors, classes, *, objectness=True, name):
-    """Build YOLO's head of one level: 1x1 convolutions to the raw head map, for some codings without objectness."""
+def yolo_head(x, anchors, classes, *, objectness=True, widened=False, activation="leaky_relu", name):
+    """Build YOLO's head of one level: 1x1 convolutions to the raw head map, for some codings without objectness.
+
+    With `widened`, a 3x3 convolution with `activation` to twice as many channels comes first.
+    """
+    if widened:
+        x = conv_bn_act(x, 2 * x.shape[-1], 3, activation=activation, name=f"{name}_conv")
     logits = [PRIOR_LOGIT, *[0.0] * classes] if objectness else [PRIOR_LOGIT] * classes
     bias = keras.initializers.Constant(logits * anchors)
     small = keras.initializers.RandomNormal(stddev=0.01)

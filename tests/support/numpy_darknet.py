@@ -14,6 +14,7 @@ ACTIVATIONS = {
     "leaky": lambda x: np.where(x > 0, x, 0.1 * x),
     "mish": lambda x: x * np.tanh(np.log1p(np.exp(x))),
     "swish": lambda x: x / (1 + np.exp(-x)),
+    "silu": lambda x: x / (1 + np.exp(-x)),
     "relu": lambda x: np.maximum(x, 0),
     "relu6": lambda x: np.clip(x, 0, 6),
     "logistic": lambda x: 1 / (1 + np.exp(-x)),
@@ -75,6 +76,16 @@ def shortcut(x, other):
     return x
 
 
+def reorg(x, stride):
+    """Reorganize as reorg_cpu does, index by index, with the input's sides where one expects the output's."""
+    channels, height, width = x.shape
+    x, out, narrow = x.ravel(), np.empty(x.size), channels // stride**2
+    for k, j, i in np.ndindex(channels, height, width):
+        column, row = i * stride + k // narrow % stride, j * stride + k // narrow // stride
+        out[i + width * (j + height * k)] = x[column + width * stride * (row + height * stride * (k % narrow))]
+    return out.reshape(channels * stride**2, height // stride, width // stride)
+
+
 def run(network, image, rng):
     """Give each weighted layer random weights and run the network.
 
@@ -112,8 +123,10 @@ def run(network, image, rng):
             x = x.repeat(stride, axis=1).repeat(stride, axis=2)
         elif name == "softmax":
             x = np.exp(x - x.max()) / np.exp(x - x.max()).sum()
+        elif name == "reorg":
+            x = reorg(x, stride)
         else:
-            assert name in ("yolo", "dropout", "cost")
+            assert name in ("yolo", "region", "dropout", "cost")
         x = ACTIVATIONS[activation](x)
         outputs.append(x)
     return outputs, floats

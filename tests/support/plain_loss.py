@@ -1,6 +1,7 @@
 """The YOLO loss in plain loops over objects and predictions, and a scene to try it on."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import plain_overlaps
@@ -9,6 +10,7 @@ from cspkeras.detection.anchors import Anchors
 
 SIZE, STRIDES, CLASSES = (64, 96), (8, 16, 32), 3
 ANCHORS = Anchors.of([(6, 9), (10, 7), (14, 22), (30, 18), (40, 36), (70, 50)], SIZE, scale_xy=(1.2, 1.1, 1.05))
+SCALED = replace(ANCHORS, scale_xy=(2.0, 2.0, 2.0), coding="scaled")
 EACH = 2  # anchors a level
 
 
@@ -43,19 +45,20 @@ def answering(box, iou_threshold):
             yield level, row, column, anchor
 
 
-def decode(raw, level, row, column, anchor):
+def decode(anchors, raw, level, row, column, anchor):
     """A raw prediction as x1, y1, x2, y2 in parts of the input."""
-    (height, width), stride, scale = SIZE, STRIDES[level], ANCHORS.scale_xy[level]
+    (height, width), stride, scale = SIZE, STRIDES[level], anchors.scale_xy[level]
+    factors = [(2 * sigmoid(x)) ** 2 if anchors.coding == "scaled" else math.exp(x) for x in raw[2:4]]
     w, h = ANCHORS.boxes[level][anchor]
-    w, h = w * math.exp(raw[2]) / width, h * math.exp(raw[3]) / height
+    w, h = w * factors[0] / width, h * factors[1] / height
     x = (column + sigmoid(raw[0]) * scale - (scale - 1) / 2) * stride / width
     y = (row + sigmoid(raw[1]) * scale - (scale - 1) / 2) * stride / height
     return x - w / 2, y - h / 2, x + w / 2, y + h / 2
 
 
-def squared_error(raw, box, level, row, column, anchor):
+def squared_error(anchors, raw, box, level, row, column, anchor):
     """Darknet's: against the numbers that decode to the box."""
-    (height, width), stride, scale = SIZE, STRIDES[level], ANCHORS.scale_xy[level]
+    (height, width), stride, scale = SIZE, STRIDES[level], anchors.scale_xy[level]
     x1, y1, x2, y2 = box
     error = 0
     for logit, centre, side, cell in ((raw[0], (x1 + x2) / 2, width, column), (raw[1], (y1 + y2) / 2, height, row)):
@@ -64,7 +67,10 @@ def squared_error(raw, box, level, row, column, anchor):
         error += (sigmoid(logit) - min(max(wanted, 0), 1)) ** 2
     sides = (x2 - x1) * width, (y2 - y1) * height
     for logit, side, prior in zip(raw[2:4], sides, ANCHORS.boxes[level][anchor], strict=True):
-        error += (logit - math.log(side / prior)) ** 2
+        if anchors.coding == "scaled":
+            error += (sigmoid(logit) - min(math.sqrt(side / prior / 4), 1)) ** 2
+        else:
+            error += (logit - math.log(side / prior)) ** 2
     return error * (2 - min((x2 - x1) * (y2 - y1), 1))
 
 
@@ -72,6 +78,7 @@ def loss(
     boxes,
     labels,
     heads,
+    anchors=ANCHORS,
     *,
     iou_threshold=0.3,
     ignore_threshold=0.7,
@@ -97,9 +104,9 @@ def loss(
                 raw = heads[level][n, row, column].reshape(EACH, -1)[anchor].tolist()
                 count += 1
                 if box == "mse":
-                    part = squared_error(raw, truth, *place)
+                    part = squared_error(anchors, raw, truth, *place)
                 else:
-                    part = 1 - getattr(plain_overlaps, box)(decode(raw, *place), truth)
+                    part = 1 - getattr(plain_overlaps, box)(decode(anchors, raw, *place), truth)
                 box_loss += class_weights[label] * part
                 for k in range(CLASSES):
                     wanted = (k == label) * (1 - label_smoothing) + label_smoothing / 2
@@ -109,7 +116,7 @@ def loss(
             for row, column, anchor in np.ndindex(*head.shape[1:3], EACH):
                 place = level, row, column, anchor
                 raw = head[n, row, column].reshape(EACH, -1)[anchor].tolist()
-                found = decode(raw, *place)
+                found = decode(anchors, raw, *place)
                 covered = any(plain_overlaps.iou(found, truth) > ignore_threshold for truth, _ in objects)
                 if place in answers or not covered:
                     objectness_loss += focal_loss(float(place in answers), raw[4], *focal["objectness"])

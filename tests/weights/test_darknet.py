@@ -2,6 +2,7 @@
 
 import re
 import runpy
+import struct
 
 import keras
 import numpy as np
@@ -37,6 +38,7 @@ NETWORKS = {
     "local average": [conv(4), ("local_avgpool", dict(size=3, stride=2)), ("local_avgpool", dict(size=2, stride=2))],
     "global average": [conv(4), ("avgpool", {}), conv(3)],
     "upsample": [conv(4, 3, stride=2), ("upsample", dict(stride=2)), ("upsample", {"stride": 3})],
+    "reorg": [conv(8, 3, stride=2), ("upsample", dict(stride=2)), ("reorg", dict(stride=2))],
     "sam": [conv(4), conv(4, activation="logistic"), ("sam", {"from": -2})],
     "scale_channels": [conv(4), ("avgpool", {}), conv(4, activation="logistic"), ("scale_channels", {"from": 0})],
     "connected": [
@@ -78,6 +80,20 @@ def test_a_detector_gives_the_maps_that_its_heads_read(tmp_path):
     assert isinstance(heads, list)
     for head, expected in zip(heads, (outputs[1], outputs[5]), strict=True):
         np.testing.assert_allclose(head, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_yolov2_gives_the_map_that_its_region_reads(tmp_path):
+    """As yolov2.cfg ends: an earlier map is reorganized and joined; its weights have the older, shorter header."""
+    network = [
+        *(conv(8, 3, batch_normalize=1), ("maxpool", dict(size=2, stride=2)), conv(16, 3, batch_normalize=1)),
+        *(("route", dict(layers=(-3,))), conv(4, batch_normalize=1), ("reorg", dict(stride=2))),
+        *(("route", dict(layers=(-1, -4))), conv(14, activation="linear")),
+        ("region", dict(anchors="1.3,1.7, 3.2,4.0", num=2, classes=2, coords=4, softmax=1, bias_match=1)),
+    ]
+    cfg, weights, image, outputs = save(tmp_path, network)
+    weights.write_bytes(struct.pack("<4i", 0, 1, 0, 64) + weights.read_bytes()[20:])
+    found = from_darknet(cfg, weights)(image, training=False)
+    np.testing.assert_allclose(found, outputs[7], rtol=1e-4, atol=1e-5)
 
 
 def test_layers_are_called_by_their_numbers(tmp_path):

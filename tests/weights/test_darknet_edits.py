@@ -71,6 +71,10 @@ RIGHT = {  # what is written, and the shape of the map that the [yolo] reads
     "a comment after a value": (edited(("filters=8", "filters=8 # 16")).encode(), (2, 2, 255)),
     "a comment after a heading": (edited(("[upsample]", "[upsample]  ; twice")).encode(), (2, 2, 255)),
     "spaces in lists": (edited(("3,4,5", "3 , 4 , 5"), ("-3", " -3 ")).encode(), (2, 2, 255)),
+    "another name of swish": (
+        edited(("1\nactivation=leaky\n\n[route]", "1\nactivation=silu\n\n[route]")).encode(),
+        (2, 2, 255),
+    ),
     "half of the channels": (GROUPED.encode(), (2, 2, 255)),
     "one channel": (edited(("channels=3", "channels=1")).encode(), (2, 2, 255)),
     "not a square": (edited(("width=64", "width=128")).encode(), (2, 4, 255)),
@@ -98,7 +102,7 @@ WRONG = {  # what is written, and the message after the file's name
         ", line 27, [yolo]: expected integers from 0 to 65536. Received: mask='3,4,5,'",
     ),
     "an unknown activation": (
-        edited(("1\nactivation=leaky\n\n[route]", "1\nactivation=silu\n\n[route]")),
+        edited(("1\nactivation=leaky\n\n[route]", "1\nactivation=gelu\n\n[route]")),
         ", line 16, [convolutional]: activation must be one of linear, leaky, ",
     ),
     "classes changed, filters not": (

@@ -93,6 +93,13 @@ FAULTS = [
         r"line 9, .*: out_channels must divide 4\. Received: out_channels=3",
     ),
     (NET + CONV + "[upsample]\nstride=60000\n", r"line 7, \[upsample\]: the feature map 480000x480000x4 is too large"),
+    (
+        NET + CONV + "[reorg]\nstride=4\n",
+        r"line 7, \[reorg\]: stride=4 must divide the sides of a map 8x8x4, its square",
+    ),
+    (NET + CONV + "[reorg]\nreverse=1\n", r"line 8, \[reorg\]: the option is supported only as 0.* reverse='1'"),
+    (NET + CONV + "[region]\nclasses=1\ncoords=5\n", r"line 9, \[region\]: .* supported only as 4.* coords='5'"),
+    (NET + CONV + "[region]\nclasses=1\nnum=2\n", r"line 7, \[region\]: 2 anchors of 1 .* 12 channels.* Received: 4"),
     (NET + CONV + "[upsample]\nstride=-2\n", r"line 8, \[upsample\]: expected integers from 1 .* stride='-2'"),
     (NET + CONV + CONV.replace("4", "3") + "[sam]\nfrom=0\n", r"line 11, \[sam\]: .* Received: 8x8x3, 8x8x4"),
     (NET + CONV + "[scale_channels]\nfrom=0\n", r"line 8, .* a 1x1 map .* Received: 8x8x4, 8x8x4"),

@@ -1,10 +1,11 @@
 """The detectors by name, a module a family; each lists its rows and constructors."""
 
-from . import paper, rtmdet, yolo, yolox
+from . import paper, rtmdet, scaled_yolo, yolo, yolox
 from .paper import *
 from .rtmdet import *
+from .scaled_yolo import *
 from .yolo import *
 from .yolox import *
 
-FAMILIES = paper, rtmdet, yolo, yolox
-__all__ = [*paper.__all__, *rtmdet.__all__, *yolo.__all__, *yolox.__all__]
+FAMILIES = paper, rtmdet, scaled_yolo, yolo, yolox
+__all__ = [*paper.__all__, *rtmdet.__all__, *scaled_yolo.__all__, *yolo.__all__, *yolox.__all__]

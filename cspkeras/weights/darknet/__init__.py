@@ -30,8 +30,13 @@ def from_darknet(
     Returns:
         A functional `keras.Model` of RGB images (N, height, width, 3) in 0..1. A classifier's output is (N, classes),
         a detector's the list (of one: the map itself) of raw maps (N, H, W, anchors * (5 + classes)) that its [yolo]
-        layers read, in the cfg's order, and that of any other network its last layer's map. The layers of section k,
-        from 0, are called `layer{k}_conv`, `layer{k}_bn`, `layer{k}_act` and so on.
+        and [region] layers read, in the cfg's order, and that of any other network its last layer's map. The layers of
+        section k, from 0, are called `layer{k}_conv`, `layer{k}_bn`, `layer{k}_act` and so on.
+
+        A prediction's channels are x, y, w, h, objectness, classes. Of a [yolo] and a [region] the logistic of x and y
+        is the centre in its cell, exp of w and h the size in anchors (a [region]'s anchors are in cells), the logistic
+        of the rest the scores; but a [region] with softmax=1 scores the classes by their softmax. With new_coords=1 the
+        cfg itself ends in a logistic activation, by which all channels are already in 0..1.
 
     Raises:
         OSError: if a file can't be read.

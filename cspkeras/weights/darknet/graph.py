@@ -27,6 +27,7 @@ ACTIVATIONS = {
     "leaky": "leaky_relu",
     "mish": "mish",
     "swish": "swish",
+    "silu": "swish",
     "relu": "relu",
     "relu6": "relu6",
     "logistic": "sigmoid",
@@ -53,10 +54,10 @@ class Graph:
 
     image: keras.KerasTensor  # the network's input, KerasTensor (N, H, W, C)
     classifier_activation: object  # replaces a [softmax]
-    outputs: list = field(default_factory=list)  # the output of each layer, None for a [yolo] or [softmax]
+    outputs: list = field(default_factory=list)  # the output of each layer, None for a [yolo], [region] or [softmax]
     weighted: list[WeightedLayer] = field(default_factory=list)  # the layers that hold weights
     weights: int = 0  # the number of their floats
-    heads: list = field(default_factory=list)  # the maps that the [yolo] layers read
+    heads: list = field(default_factory=list)  # the maps that the [yolo] and [region] layers read
     scores: keras.KerasTensor | None = None  # the output of a [softmax], KerasTensor (N, classes)
 
     def add(self, section, builders):

@@ -180,9 +180,39 @@ def _softmax(graph, section, name):
         graph.scores = layers.Activation(graph.classifier_activation, name=f"{name}_softmax")(graph.scores)
 
 
+def _reorg(graph, section, name):
+    """Add YOLOv2's [reorg], whose order is that of reorg_cpu in Darknet's blas.c.
+
+    A map (C, H, W) is read as (C / s^2, H * s, W * s), its blocks of s * s pixels become channels, and the result is
+    read as (C * s^2, H / s, W / s): not space to depth, which is [reorg3d].
+    """
+    _only(section, reverse=0, flatten=0, extra=0)
+    x, stride = graph.previous(section), section.integer("stride", 1)
+    _, height, width, channels = x.shape
+    if height % stride or width % stride or channels % stride**2:
+        raise section.error(
+            f"stride={stride} must divide the sides of a map {by(x.shape[1:])}, its square the channels"
+        )
+    x = layers.Permute((3, 1, 2), name=f"{name}_channels_first")(x)
+    x = layers.Reshape((channels * height // stride**2, stride, width, stride), name=f"{name}_blocks")(x)
+    x = layers.Permute((2, 4, 1, 3), name=f"{name}_order")(x)
+    pixels = height // stride * (width // stride)
+    x = layers.Reshape((channels * stride**2, pixels), name=f"{name}_channels")(x)
+    x = layers.Permute((2, 1), name=f"{name}_channels_last")(x)
+    return layers.Reshape((height // stride, width // stride, channels * stride**2), name=f"{name}_map")(x)
+
+
 def _yolo(graph, section, name):
+    _head(graph, section, len(section.integers("mask", range(section.integer("num", 1)), low=0)))
+
+
+def _region(graph, section, name):
+    _only(section, coords=4, tree=None, map=None)
+    _head(graph, section, section.integer("num", 1))
+
+
+def _head(graph, section, anchors):
     x, classes = graph.previous(section), section.integer("classes", 20)
-    anchors = len(section.integers("mask", range(section.integer("num", 1)), low=0))
     if x.shape[-1] != anchors * (5 + classes):
         channels = anchors * (5 + classes)
         raise section.error(f"{anchors} anchors of {classes} classes take {channels} channels. Received: {x.shape[-1]}")
@@ -201,6 +231,8 @@ BUILDERS = {  # Darknet has two names for some
     "dropout": _dropout,
     **dict.fromkeys(("local_avg", "local_avgpool"), _local_avgpool),
     **dict.fromkeys(("max", "maxpool"), _maxpool),
+    "region": _region,
+    "reorg": _reorg,
     "route": _route,
     "sam": _sam,
     "scale_channels": _scale_channels,

@@ -7,15 +7,15 @@ import numpy as np
 import plain_loss
 import pytest
 import tensorflow as tf
-from plain_loss import ANCHORS, CLASSES, EACH, SIZE, STRIDES, scene
+from plain_loss import ANCHORS, CLASSES, EACH, SCALED, SIZE, STRIDES, scene
 
 from cspkeras.detection.losses.focal import cross_entropy
 from cspkeras.detection.losses.targets import FARTHEST
 from cspkeras.detection.losses.yolo import BLOCK, BOX_LOSSES, YoloLoss
 
 
-def loss_of(boxes, labels, heads, **options):
-    return float(YoloLoss(ANCHORS, CLASSES, **options)({"boxes": boxes, "labels": labels}, heads))
+def loss_of(boxes, labels, heads, anchors=ANCHORS, **options):
+    return float(YoloLoss(anchors, CLASSES, **options)({"boxes": boxes, "labels": labels}, heads))
 
 
 def loss_and_gradients(boxes, labels, heads, **options):
@@ -57,6 +57,15 @@ def test_the_loss_is_the_plain_one(options):
     assert not options or expected != pytest.approx(plain_loss.loss(*scene())[0], rel=1e-3)
 
 
+@pytest.mark.parametrize("box", BOX_LOSSES)
+@pytest.mark.parametrize("iou_threshold", [0.2, 1])
+def test_the_loss_of_scaled_boxes_is_the_plain_one(box, iou_threshold):
+    options = dict(box=box, iou_threshold=iou_threshold, objectness_weight=0, class_weight=0)
+    expected, _ = plain_loss.loss(*scene(), SCALED, **options)
+    assert loss_of(*scene(), SCALED, **options) == pytest.approx(expected, rel=1e-4)
+    assert expected != pytest.approx(plain_loss.loss(*scene(), **options)[0], rel=1e-3)
+
+
 @pytest.mark.parametrize("gamma", [0.5, 2.0])
 def test_focal_loss_is_keras_own(gamma):
     boxes, labels, heads = scene()
@@ -87,20 +96,22 @@ def test_an_option_outside_its_range_is_refused(options, message):
 
 @pytest.mark.parametrize("inside", [0.02, 0.25, 0.5, 0.9])  # where in its cell the object's centre lies
 @pytest.mark.parametrize("box", BOX_LOSSES)
-def test_a_perfect_prediction_costs_nothing(box, inside):
-    (height, width), stride, scale = SIZE, STRIDES[1], ANCHORS.scale_xy[1]
-    w, h = ANCHORS.boxes[1][1]
+@pytest.mark.parametrize("anchors", [ANCHORS, SCALED], ids=lambda anchors: anchors.coding)
+def test_a_perfect_prediction_costs_nothing(anchors, box, inside):
+    (height, width), stride, scale = SIZE, STRIDES[1], anchors.scale_xy[1]
+    w, h = anchors.boxes[1][1]
     x, y = (2 + inside) * stride, (1 + inside) * stride
     truth = (x - w) / width, (y - h / 2) / height, (x + w) / width, (y + h / 2) / height  # twice the anchor's width
     boxes, labels = np.float32([[truth]]), np.array([[1]])
     heads = [np.full_like(head[:1], -30) for head in scene()[2]]
     answer = heads[1].reshape(1, 4, 6, EACH, -1)[0, 1, 2, 1]
     p = (inside + (scale - 1) / 2) / scale
-    answer[:] = *[np.log(p / (1 - p))] * 2, np.log(2), 0, 30, -30, 30, -30
-    assert loss_of(boxes, labels, heads, iou_threshold=1, box=box) == pytest.approx(0, abs=1e-4)
-    assert loss_of(boxes, labels + 1, heads, iou_threshold=1, box=box) > 50
+    wide, same = (np.log(2), 0) if anchors is ANCHORS else (-np.log(2 / np.sqrt(2) - 1), 0)  # (2 p)^2 is 2, 1
+    answer[:] = *[np.log(p / (1 - p))] * 2, wide, same, 30, -30, 30, -30
+    assert loss_of(boxes, labels, heads, anchors, iou_threshold=1, box=box) == pytest.approx(0, abs=1e-4)
+    assert loss_of(boxes, labels + 1, heads, anchors, iou_threshold=1, box=box) > 50
     answer[:4] += 0.3
-    assert loss_of(boxes, labels, heads, iou_threshold=1, box=box) > 0.05
+    assert loss_of(boxes, labels, heads, anchors, iou_threshold=1, box=box) > 0.02
 
 
 @pytest.mark.integration

@@ -11,6 +11,15 @@ from cspkeras.detection.anchors import Anchors
 from cspkeras.registry import DETECTOR, NETWORKS
 
 ALL = {name: found.spec for name, found in NETWORKS.items() if found.kind == DETECTOR}
+# The bytes of the published .weights files: a float each, behind a header of 20 bytes.
+FILES = {
+    "YOLOv4": 257_717_640,
+    "YOLOv4CSP": 211_944_840,
+    "YOLOv4P5": 283_669_892,
+    "YOLOv4P6": 510_868_180,
+    "YOLOv4Tiny": 24_251_276,
+    "YOLOv7Tiny": 24_967_560,
+}
 LARGE = [name for name, spec in ALL.items() if spec.published.trainable > 1e7]
 
 
@@ -21,6 +30,8 @@ def test_parameters_and_bflops_are_the_published_ones(name):
     assert model.input_shape == (None, known.size, known.size, 3)
     cost = complexity(model)
     assert cost.trainable == known.trainable
+    if name in FILES:
+        assert 4 * model.count_params() + 20 == FILES[name]
     if bflops := known.counted or known.bflops:
         digits = len(str(bflops).partition(".")[2])
         assert round(cost.bflops, digits) == bflops

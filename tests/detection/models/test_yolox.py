@@ -20,7 +20,12 @@ def model():
     return yolox.build(SMALL, classes=["a", "b", "c"], input_shape=(64, 96, 3), name="small")
 
 
-@pytest.mark.parametrize("name", yolox.VARIANTS)
+LARGE = ["YOLOXM", "YOLOXL", "YOLOXX"]
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n in LARGE else []) for n in yolox.VARIANTS]
+)
 def test_parameters_are_the_published(name):
     model = getattr(yolox, name)(input_shape=(64, 64, 3))
     count = sum(math.prod(weight.shape) for weight in model.trainable_weights)

@@ -51,6 +51,8 @@ KINDS = {
     "fpn_tiny": Kind("fpn_tiny", {}, TWO, TWO, 8, narrow=64),
     "pafpn": Kind("pafpn", {}, THREE, THREE, None),
     "pafpn depthwise": Kind("pafpn", {"depthwise": True}, THREE, THREE, None),
+    "csp_panet": Kind("csp_panet", {}, THREE, THREE, None),
+    "elan_panet": Kind("elan_panet", {}, THREE, THREE, None),
     "panet_spp": Kind("panet_spp", {}, THREE, THREE, 16, narrow=64),
 }
 
