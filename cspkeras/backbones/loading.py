@@ -37,9 +37,9 @@ def load_weights(model, weights, *, include_top=True, skip_mismatch=False, modul
     """Load weights into a backbone from a path.
 
     With `skip_mismatch` the file may have another classifier than a model that `include_top` says ends in one; the
-    model's own stays as it is then. `modules` are timm's names of the layers, None for the Darknet layout; `torch` reads
-    the network's checkpoints of PyTorch's, a function as `weights.peleenet.load_peleenet`, None if there are none. An
-    OSError says that a file can't be read, a ValueError where it doesn't fit.
+    model's own stays as it is then. `modules` are timm's names of the layers, None for the Darknet layout; `torch`
+    reads the network's checkpoints of PyTorch's, a function as `weights.peleenet.load_peleenet`, None if there are
+    none. An OSError says that a file can't be read, a ValueError where it doesn't fit.
     """
     if modules and is_timm(weights):
         read = partial(load_timm_file, modules=modules)
