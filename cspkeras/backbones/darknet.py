@@ -10,7 +10,7 @@ from keras import layers
 from ..blocks import conv_bn_act, elastic
 from ..cross_stage import check_cross_stage, cross_stage
 from ..published import REPOSITORY, Published
-from .assembly import STRIDE, Spec, assemble, documented
+from .assembly import Spec, assemble, documented
 from .timm_layout import build_in
 
 __all__ = ["CSPDarknet53", "CSPDarknet53Elastic", "Darknet53"]
@@ -23,12 +23,13 @@ class DarknetSpec(Spec):
     blocks: tuple[int, ...] = (1, 2, 8, 8, 4)  # residual blocks of each stage
     widths: tuple[int, ...] = (64, 128, 256, 512, 1024)  # channels of each stage
     cross_stage: bool = False
-    elastic: bool = False
+    first_parts: int = 2  # both parts of the first cross stage, in widths of the stage; 0 for a stage without parts
+    elastic: bool = False  # the last stage is halved once more
     stem: int = 32  # channels
 
     @property
     def stride(self):
-        return STRIDE * 2 if self.elastic else STRIDE  # the last stage is halved once more
+        return 2 ** (len(self.blocks) + self.elastic)
 
 
 published = partial(Published, REPOSITORY, 256, pyramid=(64, 128, 256, 512, 1024))
@@ -62,22 +63,22 @@ def residual_block(x, *, squeeze, halved, activation, name):
 
 def stage(x, index, spec, *, fusion, gamma, activation):
     """Apply stage `index` (from 1), which halves the resolution."""
-    name, width, first = f"stage{index}", spec.widths[index - 1], index == 1
+    name, width = f"stage{index}", spec.widths[index - 1]
+    parts = spec.cross_stage * width * (spec.first_parts if index == 1 else 1)
     x = conv_bn_act(x, width, 3, strides=2, activation=activation, name=f"{name}_downsample")
-    # Parts of half the width need no narrower convolutions within; the first stage's parts have the full width.
-    squeeze = 1 if spec.elastic or (spec.cross_stage and not first) else 2
+    squeeze = 1 if spec.elastic or parts == width else 2  # parts of half the width need no narrower convolutions
 
     def blocks(x):
         for i in range(1, spec.blocks[index - 1] + 1):
             x = residual_block(x, squeeze=squeeze, halved=spec.elastic, activation=activation, name=f"{name}_block{i}")
         return x
 
-    if not spec.cross_stage:
+    if not parts:
         return blocks(x)
     return cross_stage(
         x,
         blocks,
-        channels=2 * width if first else width,
+        channels=parts,
         multiple=2,
         transition=width,
         fusion=fusion,

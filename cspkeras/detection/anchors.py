@@ -7,6 +7,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from .codings import CODINGS
+
 # Published for 416 pixels, width x height, by the number of levels: three for yolov3.cfg and the paper's base networks,
 # two for yolov4-tiny.cfg and the paper's PRN, where one anchor belongs to both levels.
 YOLO_416 = {
@@ -25,14 +27,31 @@ class Anchors:
         boxes: for each level, finest first, its anchors as (width, height) in pixels of that input.
         strides: the levels' strides in pixels.
         scale_xy: for each level, how far a centre may leave its cell (Darknet's scale_x_y; 1 keeps it inside).
-        linear: whether a raw centre is an unbounded number of cells, as in anchor-free heads, instead of a logit.
+        coding: what the raw numbers of a box mean, a key of `codings.CODINGS`: "yolo", "free", "scaled", "distances"
+            or "log_distances".
+
+    Raises:
+        ValueError: for another coding, and where `boxes`, `strides` and `scale_xy` are not of equally many levels.
+
+    Example:
+        >>> from cspkeras.detection.anchors import Anchors
+        >>> Anchors.distances((64, 96)).coding, Anchors.distances((64, 96)).levels
+        ('distances', ('P3', 'P4', 'P5'))
     """
 
     size: tuple[int, int]
     boxes: tuple[tuple[tuple[float, float], ...], ...]
     strides: tuple[int, ...] = STRIDES
     scale_xy: tuple[float, ...] = (1.0, 1.0, 1.0)
-    linear: bool = False
+    coding: str = "yolo"
+
+    def __post_init__(self):
+        if self.coding not in CODINGS:
+            raise ValueError(f"coding must be one of {', '.join(CODINGS)}. Received: coding={self.coding!r}")
+        counts = {name: len(getattr(self, name)) for name in ("boxes", "strides", "scale_xy")}
+        if len(set(counts.values())) > 1:
+            found = ", ".join(f"{name} of {count}" for name, count in counts.items())
+            raise ValueError(f"anchors must have boxes, a stride and a scale_xy for each level. Received: {found}")
 
     @classmethod
     def of(
@@ -41,6 +60,7 @@ class Anchors:
         size: Sequence[int],
         strides: Sequence[int] = STRIDES,
         scale_xy: Sequence[float] | None = None,
+        coding: str = "yolo",
     ) -> Self:
         """Spread `pairs` of (width, height), any order, over the levels by area; the finest gets the smallest.
 
@@ -49,6 +69,7 @@ class Anchors:
             size: (height, width) of the network's input in pixels.
             strides: the levels' strides, finest first.
             scale_xy: as the attribute; None for 1 on each level.
+            coding: as the attribute.
 
         Raises:
             ValueError: if the number of pairs is not a multiple of the number of levels, or a pair is not positive.
@@ -61,19 +82,43 @@ class Anchors:
         pairs.sort(key=lambda pair: pair[0] * pair[1])
         n = len(pairs) // levels
         boxes = tuple(tuple(pairs[i * n : i * n + n]) for i in range(levels))
-        return cls(tuple(size), boxes, tuple(strides), tuple(scale_xy or [1.0] * levels))
+        return cls(tuple(size), boxes, tuple(strides), tuple(scale_xy or [1.0] * levels), coding)
 
     @classmethod
     def published(cls, size: Sequence[int], strides: Sequence[int] = STRIDES) -> Self:
         """Return YOLOv3's anchors for three levels or YOLOv4-tiny's for two, scaled from 416 pixels to `size`."""
         height, width = size
+        if len(strides) not in YOLO_416:
+            raise ValueError(
+                f"there are published anchors for 2 or 3 levels; give anchors. Received: strides {tuple(strides)}"
+            )
         return cls.of([(w * width / 416, h * height / 416) for w, h in YOLO_416[len(strides)]], size, strides)
 
     @classmethod
     def free(cls, size: Sequence[int], strides: Sequence[int] = STRIDES) -> Self:
         """Return the cells that an anchor-free head (YOLOX) decodes by: one prediction each, in units of its size."""
+        return cls._cells(size, strides, "free")
+
+    @classmethod
+    def distances(cls, size: Sequence[int], strides: Sequence[int] = STRIDES, log: bool = False) -> Self:
+        """Return the cells that RTMDet's head decodes by: one prediction each, the distances to the box's sides.
+
+        Args:
+            size: (height, width) of the network's input in pixels.
+            strides: the levels' strides, finest first.
+            log: whether the raw numbers are the distances' logarithms, as in RTMDet M, L and X.
+        """
+        return cls._cells(size, strides, "log_distances" if log else "distances")
+
+    @classmethod
+    def _cells(cls, size, strides, coding):
         boxes = tuple(((float(stride), float(stride)),) for stride in strides)
-        return cls(tuple(size), boxes, tuple(strides), (1.0,) * len(strides), linear=True)
+        return cls(tuple(size), boxes, tuple(strides), (1.0,) * len(strides), coding)
+
+    @property
+    def objectness(self) -> bool:
+        """Whether a prediction's scores (1 + C) begin with an objectness; if not, they are the C classes' alone."""
+        return CODINGS[self.coding].objectness
 
     @property
     def levels(self) -> tuple[str, ...]:
@@ -98,7 +143,7 @@ class Anchors:
             sizes.append(np.array(boxes)[a.reshape(-1)] / [width, height])
             scales.append(np.full((x.size, 1), scale))
         arrays = (np.concatenate(v).astype("float32") for v in (origins, cells, sizes, scales))
-        return Grid(*arrays, linear=self.linear)
+        return Grid(*arrays, coding=self.coding)
 
     def offsets(self) -> np.ndarray:
         """Return the index of each level's first prediction."""
@@ -112,12 +157,15 @@ class Anchors:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Rebuild anchors from `get_config`'s dict, which may have passed through JSON."""
+        """Rebuild anchors from `get_config`'s dict, which may have passed through JSON or be an older version's."""
 
         def frozen(value):
             return tuple(map(frozen, value)) if isinstance(value, (list, tuple)) else value
 
-        return cls(**{key: frozen(value) for key, value in config.items()})
+        arguments = {key: frozen(value) for key, value in config.items()}
+        if (linear := arguments.pop("linear", None)) is not None:  # before there were codings
+            arguments["coding"] = "free" if linear else "yolo"
+        return cls(**arguments)
 
 
 @dataclass(frozen=True)
@@ -128,4 +176,4 @@ class Grid:
     cells: np.ndarray  # (P, 2) the cells' sizes
     sizes: np.ndarray  # (P, 2) the anchors' sizes
     scales: np.ndarray  # (P, 1) scale_xy
-    linear: bool = False  # as in `Anchors`
+    coding: str = "yolo"  # as in `Anchors`

@@ -6,32 +6,52 @@ network's input. Exported files return them in this order.
 
 from keras import ops
 
+from .codings import CODINGS
+
 EXP_LIMIT = 8.0  # the products of exp(more) overflow 16-bit floats
 
 
-def flatten_heads(heads, classes):
-    """Flatten raw head maps (N, H, W, A * (5 + classes)), finest first, Darknet's order of channels.
+FUNCTIONS = {  # of raw numbers, by the names in `CODINGS`
+    "linear": lambda x: x,
+    "sigmoid": ops.sigmoid,
+    "exp": lambda x: ops.exp(ops.minimum(x, EXP_LIMIT)),
+    "square": lambda x: ops.square(2 * ops.sigmoid(x)),
+}
 
-    Return raw boxes (N, P, 4) and scores (N, P, 1 + classes).
+
+def flatten_heads(heads, anchors):
+    """Flatten raw head maps (N, H, W, A * depth), finest first, Darknet's order of channels: box, objectness, classes.
+
+    Return raw boxes (N, P, 4) and scores (N, P, 1 + classes); of `anchors` without objectness (N, P, classes).
     """
-    flat = [ops.reshape(h, (-1, h.shape[1] * h.shape[2] * (h.shape[3] // (5 + classes)), 5 + classes)) for h in heads]
+    flat = []
+    for head, boxes in zip(heads, anchors.boxes, strict=True):
+        _, height, width, channels = head.shape
+        flat.append(ops.reshape(head, (-1, height * width * len(boxes), channels // len(boxes))))
     flat = ops.concatenate(flat, axis=1)
     return flat[..., :4], flat[..., 4:]
 
 
 def decode_boxes(raw, grid):
-    """Decode raw x, y, w, h (N, P, 4) on a `Grid` by YOLOv3's equations with YOLOv4's scale_x_y, or by YOLOX's."""
+    """Decode the four raw numbers (N, P, 4) of each prediction on a `Grid`, as its coding says."""
     # Additions and products with constants alone: mobile GPUs run them, and no number leaves the 16-bit range.
-    factor, shift = grid.cells * grid.scales, grid.origins - grid.cells * (grid.scales - 1) / 2
-    xy = raw[..., 0:2] if grid.linear else ops.sigmoid(raw[..., 0:2])
-    xy = xy * factor[None] + shift[None]
-    wh = ops.exp(ops.minimum(raw[..., 2:4], EXP_LIMIT)) * grid.sizes[None]
+    coding = CODINGS[grid.coding]
+    first, last = FUNCTIONS[coding.first](raw[..., 0:2]), FUNCTIONS[coding.last](raw[..., 2:4])
+    if coding.distances:
+        xy = (last - first) * (grid.cells / 2)[None] + grid.origins[None]
+        wh = (last + first) * grid.cells[None]
+    else:
+        shift = grid.origins - grid.cells * (grid.scales - 1) / 2
+        xy, wh = first * (grid.cells * grid.scales)[None] + shift[None], last * grid.sizes[None]
     return ops.concatenate([xy[..., 1:2], xy[..., 0:1], wh[..., 1:2], wh[..., 0:1]], axis=-1)
 
 
-def decode_scores(raw):
-    """Decode raw objectness and classes (N, P, 1 + C) to their product, scores (N, P, C) in 0..1."""
-    return ops.sigmoid(raw[..., 0:1]) * ops.sigmoid(raw[..., 1:])
+def decode_scores(raw, objectness=True):
+    """Decode raw scores to scores (N, P, C) in 0..1: (N, P, 1 + C), objectness and classes, to their product.
+
+    Without `objectness` they are the classes alone, (N, P, C).
+    """
+    return ops.sigmoid(raw[..., 0:1]) * ops.sigmoid(raw[..., 1:]) if objectness else ops.sigmoid(raw)
 
 
 def corners(boxes):

@@ -27,10 +27,10 @@ def detect(
         batch = [to_rgb(image) for image in images[start : start + batch_size]]
         boxed, placements = zip(*(letterbox(image, anchors.size) for image in batch), strict=True)
         heads = predict(np.stack(boxed).astype("float32") / 255)
-        classes = heads[0].shape[-1] // len(anchors.boxes[0]) - 5
-        raw_boxes, raw_scores = flatten_heads(heads, classes)
+        raw_boxes, raw_scores = flatten_heads(heads, anchors)
         boxes = corners(decode_boxes(raw_boxes, anchors.grid()))
-        scores, options = decode_scores(raw_scores), dict(method=suppression, class_agnostic=class_agnostic)
+        scores = decode_scores(raw_scores, anchors.objectness)
+        options = dict(method=suppression, class_agnostic=class_agnostic)
         out = suppress(boxes, scores, score_threshold, iou_threshold, **options)
         to_pixels = np.float32([*anchors.size[::-1]] * 2)
         for image, placement, box, label, score, kept in zip(

@@ -120,7 +120,7 @@ class Detector(DetectorTraining, keras.Model):
             "activation": activation,
         }
         # By name: a sub-model as an attribute would save every weight a second time.
-        names = backbone.name, operation_of(levels["P5"]).name
+        names = backbone.name, operation_of([*levels.values()][-1]).name
         self._set(class_names, anchors, options, names)
         remember(heads, {**self._about(), "backbone": names})
 

@@ -65,8 +65,13 @@ def remembered(heads):
     return json.loads(about)
 
 
-def yolo_head(x, anchors, classes, *, name):
-    """Build YOLO's head of one level: 1x1 convolutions to the raw head map."""
+def yolo_head(x, anchors, classes, *, widened=False, activation="leaky_relu", name):
+    """Build YOLO's head of one level: 1x1 convolutions to the raw head map.
+
+    With `widened`, a 3x3 convolution with `activation` to twice as many channels comes first.
+    """
+    if widened:
+        x = conv_bn_act(x, 2 * x.shape[-1], 3, activation=activation, name=f"{name}_conv")
     bias = keras.initializers.Constant([PRIOR_LOGIT, *[0.0] * classes] * anchors)
     small = keras.initializers.RandomNormal(stddev=0.01)
     boxes = layers.Conv2D(anchors * 4, 1, kernel_initializer=small, name=f"{name}_boxes")(x)

@@ -40,24 +40,24 @@ class WeightedHead(WeightedLayer):
             WeightedLayer(self.index, self.place, convolution).assign(*values, None, None, None)
 
 
-def load_weights(detector, weights, *, skip_mismatch=False):
+def load_weights(detector, weights, *, skip_mismatch=False, heads_last=False):
     """Load weights into a detector: a Keras file of the same network, or a Darknet .weights file of the published one.
 
     A file called `NAME.conv.K` holds the first layers alone. Only whole Keras files fit other heads than YOLO's. With
-    `skip_mismatch` the file may have another number of classes; the heads stay as they are then. A ValueError names
-    where a file doesn't fit.
+    `skip_mismatch` the file may have another number of classes; the heads stay as they are then. `heads_last`: see
+    `darknet_order`. A ValueError names where a file doesn't fit.
     """
     check_weights(weights, is_darknet(weights) or is_keras(weights))
     if is_darknet(weights):
-        _load_darknet(detector, weights, skip_mismatch)
+        _load_darknet(detector, weights, skip_mismatch, heads_last)
     elif skip_mismatch:
         _load_fitting(detector, weights)
     else:
         load_keras_file(weights, detector)
 
 
-def _load_darknet(detector, path, skip_mismatch):
-    weighted, floats = _weighted(detector, path), count_floats(path)
+def _load_darknet(detector, path, skip_mismatch, heads_last):
+    weighted, floats = _weighted(detector, path, heads_last), count_floats(path)
     if not str(path).endswith(".weights"):
         ends = accumulate(layer.size for layer in weighted)
         load_weights_file(path, [layer for layer, end in zip(weighted, ends, strict=True) if end <= floats])
@@ -76,7 +76,7 @@ def _load_darknet(detector, path, skip_mismatch):
     load_weights_file(path, weighted)
 
 
-def _weighted(detector, path):
+def _weighted(detector, path, heads_last=False):
     """Return the detector's `WeightedLayer`s in its cfg's order, each head as one; `path` is for the error."""
     heads, scores = {}, set()
     for layer in detector.layers:
@@ -90,7 +90,7 @@ def _weighted(detector, path):
             heads[boxes] = layer.anchors, its_scores
             scores.add(its_scores)
     weighted = []
-    for layer in weighted_layers(detector, darknet_order(detector, detector.backbone)):
+    for layer in weighted_layers(detector, darknet_order(detector, detector.backbone, heads_last=heads_last)):
         if layer.convolution in heads:
             anchors, its_scores = heads[layer.convolution]
             place = f"{detector.name}'s head {layer.convolution.name.removesuffix('_boxes')!r}"

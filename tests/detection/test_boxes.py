@@ -44,7 +44,7 @@ def test_heads_are_flattened_in_the_grids_order():
         places = np.stack(np.meshgrid(*map(np.arange, (rows, columns, depth, 7)), indexing="ij"), -1)
         code = number * 1e4 + places @ [1e3, 1e2, 10, 1]
         heads.append(code.reshape(1, rows, columns, depth * 7).astype("float32"))
-    raw_boxes, raw_scores = (np.asarray(x)[0] for x in boxes.flatten_heads(heads, classes))
+    raw_boxes, raw_scores = (np.asarray(x)[0] for x in boxes.flatten_heads(heads, ANCHORS))
     assert raw_scores.shape[-1] == 1 + classes
     expected = [
         number * 1e4 + row * 1e3 + column * 1e2 + anchor * 10

@@ -48,9 +48,9 @@ def serving(model, decode="file", names=None, run=None):
         return Serving(input_specs(model), lambda x: dict(zip(names, keras.tree.flatten(compute(x)), strict=True)))
     heads = [layer for layer in model.layers if isinstance(layer, RawHead)]
     parts = [part for head in heads for part in head.input]
-    compute = run(keras.Model(model.inputs, parts))
-    end = _raw if decode == "host" else _decoded(model.anchors.grid())
-    return Serving(input_specs(model), lambda x: end(*_joined(compute(x), 1 + len(model.class_names))))
+    compute, depth = run(keras.Model(model.inputs, parts)), model.anchors.objectness + len(model.class_names)
+    end = _raw if decode == "host" else _decoded(model.anchors)
+    return Serving(input_specs(model), lambda x: end(*_joined(compute(x), depth)))
 
 
 def _calling(model):
@@ -68,8 +68,9 @@ def _raw(boxes, scores):
     return dict(zip(RAW_PARTS, (boxes, scores), strict=True))
 
 
-def _decoded(grid):
-    return lambda boxes, scores: _raw(decode_boxes(boxes, grid), decode_scores(scores))
+def _decoded(anchors):
+    grid, objectness = anchors.grid(), anchors.objectness
+    return lambda boxes, scores: _raw(decode_boxes(boxes, grid), decode_scores(scores, objectness))
 
 
 def reference(model, decode="file", names=None):

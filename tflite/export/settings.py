@@ -123,4 +123,4 @@ def _decoding(anchors):
         {"stride": stride, "scale_xy": scale_xy, "anchors": [list(pair) for pair in pairs]}
         for stride, scale_xy, pairs in zip(anchors.strides, anchors.scale_xy, anchors.boxes, strict=True)
     ]
-    return {"linear": anchors.linear, "levels": levels}
+    return {"linear": anchors.coding == "free", "levels": levels}

@@ -136,14 +136,14 @@ def _distance(wanted, answered):
 
 def _detector_distance(model):
     """A function like `_distance` for raw heads, in which predictions that find something count most."""
-    classes = len(model.class_names)
 
     def clipped(scores):
         return ops.clip(scores, -SATURATED_LOGIT, SATURATED_LOGIT)
 
     def distance(wanted, answered):
-        (wanted_boxes, wanted_scores), (boxes, scores) = (flatten_heads(x, classes) for x in (wanted, answered))
-        weight = ops.sigmoid(wanted_scores[..., :1]) + BACKGROUND
+        (wanted_boxes, wanted_scores), (boxes, scores) = (flatten_heads(x, model.anchors) for x in (wanted, answered))
+        found = wanted_scores[..., :1] if model.anchors.objectness else ops.max(wanted_scores, axis=-1, keepdims=True)
+        weight = ops.sigmoid(found) + BACKGROUND
         logits = ops.square(clipped(scores) - clipped(wanted_scores))
         likely = ops.square(ops.sigmoid(scores) - ops.sigmoid(wanted_scores))
         error = ops.concatenate([ops.square(boxes - wanted_boxes), 4 * likely + 0.01 * logits], axis=-1)

@@ -88,7 +88,7 @@ class YoloLoss(DetectionLoss):
     @staticmethod
     def suits(anchors):
         """Return whether a detector with these `Anchors` has anchor boxes."""
-        return not anchors.linear
+        return anchors.coding in ("yolo", "scaled")
 
     def __call__(self, target, heads, sample_weight=None):
         """Return the loss, a scalar: its parts summed over the batch, divided by the number of assigned predictions.
@@ -97,7 +97,7 @@ class YoloLoss(DetectionLoss):
         images, of weight 0 as none.
         """
         heads = [ops.cast(head, "float32") for head in heads]
-        raw_boxes, raw_scores = flatten_heads(heads, self.classes)
+        raw_boxes, raw_scores = flatten_heads(heads, self.anchors)
         labels, truth, valid = objects(target, self.classes)
         index, positive = assign(from_corners(truth), valid, self.anchors, self.iou_threshold)
         assigned = ops.cast(positive, "float32")

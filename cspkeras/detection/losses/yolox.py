@@ -31,12 +31,12 @@ class YoloXLoss(DetectionLoss):
     @staticmethod
     def suits(anchors):
         """Return whether a detector with these `Anchors` is anchor-free."""
-        return anchors.linear
+        return anchors.coding == "free"
 
     def __call__(self, target, heads, sample_weight=None):
         """Return the loss, a scalar, as `YoloLoss` does."""
         grid = self.anchors.grid()
-        raw_boxes, raw_scores = flatten_heads([ops.cast(head, "float32") for head in heads], self.classes)
+        raw_boxes, raw_scores = flatten_heads([ops.cast(head, "float32") for head in heads], self.anchors)
         decoded = decode_boxes(raw_boxes, grid)
         labels, truth, valid = objects(target, self.classes)
         # One more row of padding: an object to point at where there are none.

@@ -52,6 +52,12 @@ class DetectorSpec(Spec):
     anchors: Anchors  # as published, in pixels of an input of their size
     neck_options: dict | None = None  # keyword arguments of the neck
     neck_activation: str | None = None  # None for that of the backbone
+    widened: bool = False  # whether the heads begin with a 3x3 convolution, with the neck's activation
+    heads_last: bool = False  # whether the cfg has them after the whole neck
+
+    @property
+    def stride(self):
+        return self.anchors.strides[-1]
 
 
 def documented(variants, arguments=ARGUMENTS):
@@ -74,16 +80,18 @@ def build(spec, *, classes, input_shape, weights=None, anchors=None, activation,
         pixels = pixels * [width, height] / [own_width, own_height]
     if not isinstance(anchors, Anchors):
         pixels = pixels if anchors is None else anchors
-        anchors = Anchors.of(pixels, size, spec.anchors.strides, spec.anchors.scale_xy)
+        anchors = Anchors.of(pixels, size, spec.anchors.strides, spec.anchors.scale_xy, spec.anchors.coding)
+    neck_activation = spec.neck_activation or activation
     detector = Detector(
         spec.backbone(include_top=False, input_shape=input_shape, activation=activation),
         spec.neck,
         classes,
         anchors=anchors,
         neck_options={**(spec.neck_options or {}), **neck_options},
-        activation=spec.neck_activation or activation,
+        head_options=dict(widened=True, activation=neck_activation) if spec.widened else None,
+        activation=neck_activation,
         name=name,
     )
     if weights is not None:
-        load_weights(detector, weights, skip_mismatch=skip_mismatch)
+        load_weights(detector, weights, skip_mismatch=skip_mismatch, heads_last=spec.heads_last)
     return detector

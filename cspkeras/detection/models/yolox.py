@@ -1,4 +1,4 @@
-"""YOLOX (arXiv 2107.08430; Megvii's YOLOX, Apache-2.0) in the sizes that suit a phone: a row and a constructor each."""
+"""YOLOX (arXiv 2107.08430; Megvii's YOLOX, Apache-2.0): a row and a constructor each."""
 
 import os
 from collections.abc import Collection
@@ -15,7 +15,7 @@ from ..detector import Detector
 from ..loading import load_weights
 from . import assembly
 
-__all__ = ["YOLOXNano", "YOLOXS", "YOLOXTiny"]
+__all__ = ["YOLOXL", "YOLOXM", "YOLOXNano", "YOLOXS", "YOLOXTiny", "YOLOXX"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,15 @@ VARIANTS = {
     ),
     "YOLOXS": YoloxSpec(
         32, 1, False, published=coco(640, trainable=8_968_255, bflops=26.8, counted=26.693, ap=40.5, params=9.0)
+    ),
+    "YOLOXM": YoloxSpec(
+        48, 2, False, published=coco(640, trainable=25_326_495, bflops=73.8, counted=73.542, ap=46.9, params=25.3)
+    ),
+    "YOLOXL": YoloxSpec(
+        64, 3, False, published=coco(640, trainable=54_208_895, bflops=155.6, counted=155.308, ap=49.7, params=54.2)
+    ),
+    "YOLOXX": YoloxSpec(
+        80, 4, False, published=coco(640, trainable=99_071_455, bflops=281.9, counted=281.429, ap=51.1, params=99.1)
     ),
 }
 
@@ -127,3 +136,45 @@ def YOLOXS(
 ) -> Detector:
     """Build YOLOX-S, twice as wide as YOLOX-Nano."""
     return build(VARIANTS["YOLOXS"], **locals())
+
+
+@assembly.documented(VARIANTS, ARGUMENTS)
+def YOLOXM(
+    classes: int | Collection[str] | None = None,
+    input_shape: tuple[int, int, int] | None = None,
+    weights: os.PathLike[str] | str | None = None,
+    *,
+    skip_mismatch: bool = False,
+    activation: str = "swish",
+    name: str = "yoloxm",
+) -> Detector:
+    """Build YOLOX-M, half as wide again as YOLOX-S and twice as deep."""
+    return build(VARIANTS["YOLOXM"], **locals())
+
+
+@assembly.documented(VARIANTS, ARGUMENTS)
+def YOLOXL(
+    classes: int | Collection[str] | None = None,
+    input_shape: tuple[int, int, int] | None = None,
+    weights: os.PathLike[str] | str | None = None,
+    *,
+    skip_mismatch: bool = False,
+    activation: str = "swish",
+    name: str = "yoloxl",
+) -> Detector:
+    """Build YOLOX-L, twice as wide as YOLOX-S and three times as deep."""
+    return build(VARIANTS["YOLOXL"], **locals())
+
+
+@assembly.documented(VARIANTS, ARGUMENTS)
+def YOLOXX(
+    classes: int | Collection[str] | None = None,
+    input_shape: tuple[int, int, int] | None = None,
+    weights: os.PathLike[str] | str | None = None,
+    *,
+    skip_mismatch: bool = False,
+    activation: str = "swish",
+    name: str = "yoloxx",
+) -> Detector:
+    """Build YOLOX-X, the largest: two and a half times as wide as YOLOX-S and four times as deep."""
+    return build(VARIANTS["YOLOXX"], **locals())

@@ -128,7 +128,7 @@ def scene(seed, images=2, objects=4, padding=2):
 
 
 def assigned(boxes, labels, heads):
-    raw_boxes, raw_scores = flatten_heads(heads, CLASSES)
+    raw_boxes, raw_scores = flatten_heads(heads, ANCHORS)
     grid = ANCHORS.grid()
     found = assign_by_cost(decode_boxes(raw_boxes, grid), raw_scores, from_corners(boxes), labels, grid)
     return [np.asarray(part) for part in found]

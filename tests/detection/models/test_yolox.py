@@ -56,7 +56,10 @@ def test_decoding_is_linear_in_cells():
 def test_anchor_free_grids_survive_json_and_older_files_have_anchors():
     anchors = Anchors.free((64, 96))
     assert Anchors.from_config(json.loads(json.dumps(anchors.get_config()))) == anchors
-    config = Anchors.published((64, 96)).get_config()
+    for older, now in (({"linear": True}, anchors), ({"linear": False}, Anchors.published((64, 96)))):
+        config = {**now.get_config(), **older}
+        del config["coding"]
+        assert Anchors.from_config(config) == now
     del config["linear"]
     assert Anchors.from_config(config) == Anchors.published((64, 96))
 
