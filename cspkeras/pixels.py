@@ -9,7 +9,7 @@ import numpy as np
 from .graph import functional_graph, is_fake_quantization, run_graph, unwrapped
 from .imagenet import preparation_of
 from .registry import name_of
-from .weights.file import HUB
+from .weights.published.file import HUB
 
 HEAD = 10.0  # what a network computes with is hardly beyond
 LEAST_MEAN = 2.0  # of pixels in 0..255; those in 0..1 have a smaller one

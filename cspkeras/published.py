@@ -3,8 +3,8 @@
 import inspect
 from dataclasses import dataclass
 
-from .weights.named import by_name
-from .weights.published import PUBLISHED
+from .weights.published.named import by_name
+from .weights.published.rows import PUBLISHED
 
 REPOSITORY = "github.com/WongKinYiu/CrossStagePartialNetworks"  # of the paper, with its tables and cfgs
 DOCSTRING = """{own}

@@ -11,7 +11,7 @@ from .detection.training import DetectorTraining
 from .graph import functional_graph
 from .precision import rebuilt
 from .registry import get_detector, network
-from .weights.published import PUBLISHED
+from .weights.published.rows import PUBLISHED
 
 LABELS = "labels.txt"  # in the file's archive, a class a line; Keras ignores it
 ELSEWHERE = "keras.saving.load_model it in Python{}, and call cspkeras.tflite.convert there"

@@ -4,7 +4,7 @@ from fnmatch import fnmatchcase
 
 from ..backbones import timm_layout
 from ..registry import BACKBONE, DETECTOR, NETWORKS
-from ..weights.published import PUBLISHED
+from ..weights.published.rows import PUBLISHED
 from .complexity import complexity
 
 COLUMNS = "{:<22}{:>12}{:>12}{:>11}{:>9}{:>11}{:>6}{:>7}{:>7}  {:<39} {}"

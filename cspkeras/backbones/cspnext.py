@@ -43,7 +43,7 @@ MODULES = {
 class CSPNeXtSpec(Spec):
     """The row of a variant."""
 
-    timm: str  # timm's name of it and its published ImageNet weights, see weights/published.py
+    timm: str  # timm's name of it and its published ImageNet weights, see weights/published/rows.py
     width: int  # channels of the stem; the stages have 2, 4, 8 and 16 times as many
     blocks: tuple[int, ...]  # of each stage
 

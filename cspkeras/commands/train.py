@@ -129,7 +129,7 @@ def _model_and_data(options, recipe):
 
 
 def _suffix(options):
-    from ..weights.named import published
+    from ..weights.published.named import published
 
     file = published(options.model, options.weights)
     return Path(file.name if file else options.weights).suffix

@@ -17,7 +17,7 @@ from cspkeras.backbones.assembly import Preparation
 from cspkeras.imagenet import preparation_of
 from cspkeras.pixels import UNIT, pixels_of
 from cspkeras.training import calibrate, quantize_aware
-from cspkeras.weights.published import PUBLISHED
+from cspkeras.weights.published.rows import PUBLISHED
 
 GOLDENS = "cs3darknet_focus_m", "cs3darknet_m", "cs3edgenet_x", "cs3sedarknet_l", "cspnext_tiny"
 LARGE = {"cs3edgenet_x", "cs3sedarknet_l"}

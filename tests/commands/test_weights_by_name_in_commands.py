@@ -10,8 +10,8 @@ from file_server import serving
 from cspkeras.commands.main import main
 from cspkeras.tflite.device.detect import Detector
 from cspkeras.tflite.export import metadata
-from cspkeras.weights.coco import COCO
-from cspkeras.weights.published import PUBLISHED
+from cspkeras.weights.published.coco import COCO
+from cspkeras.weights.published.rows import PUBLISHED
 
 OUT, DATA = ("--output", "x.tflite"), ("--data", "none")
 COMMANDS = {

@@ -7,7 +7,7 @@ from bundle_weights import bundle
 import cspkeras
 from cspkeras.saving import load_detector
 from cspkeras.weights.bundled import load_bundled
-from cspkeras.weights.published import PUBLISHED
+from cspkeras.weights.published.rows import PUBLISHED
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from file_server import serving
 
-from cspkeras.weights import download as module
-from cspkeras.weights.download import cache_folder, download
+from cspkeras.weights.published import download as module
+from cspkeras.weights.published.download import cache_folder, download
 
 CONTENT = bytes(range(256)) * 4096
 SIZE = len(CONTENT)  # 1 MiB

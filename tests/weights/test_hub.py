@@ -12,7 +12,7 @@ from small_timm import SMALL, save
 
 import cspkeras
 from cspkeras.backbones import timm_layout
-from cspkeras.weights.hub import fetch
+from cspkeras.weights.published.hub import fetch
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 CONTENT = bytes(range(256)) * 4096  # 1 MiB

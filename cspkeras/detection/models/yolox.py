@@ -58,8 +58,9 @@ ARGUMENTS = assembly.ARGUMENTS | {
     'the one that `weights="bccd"` was trained at.',
     "weights": "None; the .pth file that YOLOX publishes, or the .onnx file (needs the package onnx); a .keras or "
     '.weights.h5 file. "bccd" comes with this package and finds blood cells. Images stay RGB in 0..1, whatever the '
-    "file's network took. A .onnx file has no batch-norms any more: see `cspkeras.weights.unfold_norms` before training. "
-    "A .pth file has them, with an epsilon of 0.001, which a .keras file keeps and a .weights.h5 file does not.",
+    "file's network took. A .onnx file has no batch-norms any more: see `cspkeras.weights.unfold_norms` before "
+    "training. A .pth file has them, with an epsilon of 0.001, which a .keras file keeps and a .weights.h5 file does "
+    "not.",
     "skip_mismatch": "whether a .onnx or .pth file may be of another number of classes; the class predictions stay as "
     "initialized then.",
     "activation": 'one of `cspkeras.blocks.ACTIVATIONS`; the published networks have "swish".',

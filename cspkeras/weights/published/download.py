@@ -19,8 +19,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ..files import DISK_FULL
-from .impostors import impostor
+from ...files import DISK_FULL
+from ..impostors import impostor
 
 CHUNK, HEAD = 1 << 18, 1 << 10  # bytes
 TIMEOUT = 30.0  # seconds without an answer
@@ -62,7 +62,7 @@ def download(url: str, name: str, size: int | None = None, checksum: str | None 
             full disk.
 
     Example:
-        >>> from cspkeras.weights.download import download
+        >>> from cspkeras.weights.published.download import download
         >>> download("https://example.org/x.onnx", "x.onnx", 3_659_407)  # doctest: +SKIP
         PosixPath('/home/me/.keras/cspkeras/x.onnx')
     """

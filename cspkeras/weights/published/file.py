@@ -34,7 +34,7 @@ class PublishedFile:
     @property
     def bundled(self) -> Path | None:
         """The path of a file that comes with the package, else None."""
-        return None if self.url else Path(__file__).with_name(self.file)
+        return None if self.url else Path(__file__).parent.parent / self.file
 
     @property
     def source(self) -> str:

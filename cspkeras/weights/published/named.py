@@ -8,10 +8,10 @@ import re
 from numbers import Integral
 from pathlib import Path
 
-from ..names import find
+from ...names import find
 from .download import download
 from .file import PublishedFile
-from .published import PUBLISHED
+from .rows import PUBLISHED
 
 NAME = re.compile(r"(\w+)(?:@(.+))?")  # of weights, and the revision of a repository on the Hub
 log = logging.getLogger("cspkeras")
@@ -63,7 +63,7 @@ def named(network: str, weights: os.PathLike[str] | str | None) -> os.PathLike[s
         ValueError: for a name that the network has no weights of, with what there is.
 
     Example:
-        >>> from cspkeras.weights.named import named
+        >>> from cspkeras.weights.published.named import named
         >>> named("YOLOXNano", "mine.keras")
         'mine.keras'
     """

@@ -190,7 +190,7 @@ PUBLISHED = {
             f"{OPEN_MODEL_ZOO}/yolo-v4-tiny-tf; sha1 in {OPENCV}",
         )
     },
-    "YOLOv4CSP": {"coco": darknet("yolov4-csp.weights", 211_944_840, "AP 48.7 @640")},
+    "YOLOv4CSP": {"coco": darknet("yolov4-csp.weights", 211_944_840, "AP 46.2 @512")},
     "YOLOv4P5": {"coco": darknet("yolov4-p5.weights", 283_669_892, "AP 51.6 @896")},
     "YOLOv4P6": {
         "coco": darknet(
