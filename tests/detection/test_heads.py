@@ -14,24 +14,23 @@ from cspkeras.detection.heads import HEADS, RawHead, decoupled_head
 from cspkeras.graph import operation_of
 
 SIZE, CLASSES = (64, 96), 2
-KINDS = {  # by name: options, anchors, and how many of the 1 + CLASSES scores start low
-    "yolo": ({}, Anchors.published(SIZE), 1),
-    "decoupled": ({"width": 16}, Anchors.free(SIZE), 1 + CLASSES),
+KINDS = {  # by name: options, anchors, a neck, and how many of the scores start low
+    "yolo": ({}, Anchors.published(SIZE), "fpn", 1),
+    "decoupled": ({"width": 16}, Anchors.free(SIZE), "fpn", 1 + CLASSES),
+    "shared": ({}, Anchors.distances(SIZE), "cspnext_pafpn", CLASSES),
 }
 
 
 @pytest.mark.parametrize("head", HEADS)
 def test_heads_start_with_few_objects(head):
-    options, anchors, low = KINDS[head]
-    each = len(anchors.boxes[0])
+    options, anchors, _, low = KINDS[head]
+    each, depth = len(anchors.boxes[0]), 4 + anchors.objectness + CLASSES
     x = layers.Input((4, 6, 16))
     (raw,) = HEADS[head]({"P4": x}, [each], CLASSES, **options)
-    assert raw.shape[1:] == (4, 6, each * (5 + CLASSES))
+    assert raw.shape[1:] == (4, 6, each * depth)
     last = operation_of(raw)
     assert isinstance(last, RawHead) and last.name == "head_p4"
-    boxes, *scores = np.split(
-        keras.Model(x, raw)(np.zeros((1, 4, 6, 16))).numpy().reshape(-1, 5 + CLASSES), [4], axis=1
-    )
+    boxes, *scores = np.split(keras.Model(x, raw)(np.zeros((1, 4, 6, 16))).numpy().reshape(-1, depth), [4], axis=1)
     np.testing.assert_allclose(boxes, 0, atol=1e-2)
     np.testing.assert_allclose(1 / (1 + np.exp(-scores[0][:, :low])), 0.01, atol=1e-3)
     np.testing.assert_allclose(scores[0][:, low:], 0, atol=1e-2)
@@ -40,9 +39,9 @@ def test_heads_start_with_few_objects(head):
 @pytest.mark.integration
 @pytest.mark.parametrize("head", HEADS)
 def test_a_detector_is_rebuilt_from_its_configuration(head):
-    options, anchors, _ = KINDS[head]
+    options, anchors, neck, _ = KINDS[head]
     backbone = build_kind("darknet tiny", (*SIZE, 3), include_top=False)
-    model = Detector(backbone, "fpn", CLASSES, anchors=anchors, head=head, head_options=options)
+    model = Detector(backbone, neck, CLASSES, anchors=anchors, head=head, head_options=options)
     again = Detector.from_config(json.loads(json.dumps(model.get_config())))
     assert again.anchors == model.anchors
     assert {**again.get_config(), "backbone": None} == {**model.get_config(), "backbone": None}
@@ -57,6 +56,19 @@ def test_the_raw_head_interleaves_boxes_and_scores_as_darknet():
     box, score = (rng.normal(size=(2, 3, 4, 3, depth)).astype("float32") for depth in (4, 6))
     head = RawHead(3)([box.reshape(2, 3, 4, -1), score.reshape(2, 3, 4, -1)])
     np.testing.assert_array_equal(head, np.concatenate([box, score], -1).reshape(2, 3, 4, -1))
+
+
+def test_the_levels_share_the_convolutions_of_the_shared_head():
+    maps = {"P4": layers.Input((4, 6, 16), name="P4"), "P5": layers.Input((2, 3, 16), name="P5")}
+    model = keras.Model(maps, HEADS["shared"](maps, [1, 1], CLASSES))
+    kernels, norms = 4 * 9 * 16 * 16, 2 * 4 * 2 * 16
+    assert sum(weight.size for weight in map(np.asarray, model.trainable_weights)) == (
+        kernels + norms + 2 * (16 + 1) * (4 + CLASSES)
+    )
+    with pytest.raises(ValueError, match="equally many channels. Received: P4 of 16, P5 of 8"):
+        HEADS["shared"](maps | {"P5": layers.Input((2, 3, 8))}, [1, 1], CLASSES)
+    with pytest.raises(ValueError, match="the shared head has one prediction per cell. Received: 3 anchors per level"):
+        HEADS["shared"](maps, [3, 3], CLASSES)
 
 
 def test_the_decoupled_head_has_one_anchor():

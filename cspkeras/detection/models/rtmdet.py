@@ -18,7 +18,7 @@ from ..anchors import Anchors
 from ..detector import Detector
 from ..loading import load_weights
 from . import assembly
-from .openmmlab import STEM, load_openmmlab, read_openmmlab
+from .openmmlab import CLASSES, STEM, load_openmmlab, read_openmmlab
 
 __all__ = ["RTMDetL", "RTMDetM", "RTMDetS", "RTMDetTiny", "RTMDetX"]
 
@@ -89,11 +89,12 @@ def build(spec, *, classes, input_shape, weights=None, skip_mismatch=False, acti
     if is_darknet(weights):
         raise ValueError(f"weights must be None, a .pth, .keras or .weights.h5 file. Received: weights={weights!r}")
     if weights is not None and not is_keras(weights):
-        state, found = read_openmmlab(weights)
+        state = read_openmmlab(weights)
         _check_size(weights, state, spec)
-        classes = found if classes is None else classes
     if input_shape is None:
         input_shape = (spec.published.size, spec.published.size, 3)
+    if classes is None:
+        classes = len(state[CLASSES]) if state else 80
     size = assembly.fixed_size(input_shape)
     image = image_input(input_shape, None)
     options = dict(activation=activation)
@@ -103,7 +104,7 @@ def build(spec, *, classes, input_shape, weights=None, skip_mismatch=False, acti
     model = Detector(
         backbone,
         "cspnext_pafpn",
-        80 if classes is None else classes,
+        classes,
         anchors=Anchors.distances(size, log=spec.log),
         neck_options=dict(blocks=spec.blocks),
         head="shared",
