@@ -3,18 +3,21 @@
 from . import backbones, detection
 from .backbones import *
 from .detection import *
+from .imagenet import decode_predictions, preprocess_input
 from .registry import get_detector, get_model, list_detectors, list_models
 from .timm import from_timm
 from .training.quantization import aware  # noqa: F401 - registers layers, for saved models that have them
 from .weights import from_darknet, unfold_norms
 
 __all__ = [
+    "decode_predictions",
     "from_darknet",
     "from_timm",
     "get_detector",
     "get_model",
     "list_detectors",
     "list_models",
+    "preprocess_input",
     "unfold_norms",
 ]
 __all__ += backbones.__all__

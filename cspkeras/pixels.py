@@ -1,4 +1,4 @@
-"""The range in which a network takes an image's pixels: given, or read from the model's first layers."""
+"""The range in which a network takes an image's pixels: given, or by the model's first layers, or its name."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,6 +7,8 @@ import keras
 import numpy as np
 
 from .graph import functional_graph, is_fake_quantization, run_graph, unwrapped
+from .imagenet import preparation_of
+from .registry import name_of
 
 HEAD = 10.0  # what a network computes with is hardly beyond
 LEAST_MEAN = 2.0  # of pixels in 0..255; those in 0..1 have a smaller one
@@ -45,7 +47,7 @@ def pixels_of(
     mean: float | Sequence[float] | None = None,
     scale: float | Sequence[float] | None = None,
 ) -> Pixels:
-    """Return the range in which a model takes pixels, as given, or by its first layers, or 0..1.
+    """Return the range in which a model takes pixels: as given, as its network's weights, as its first layers, or 0..1.
 
     Args:
         model: a Keras model, or what `quantize_aware` made of it.
@@ -67,7 +69,7 @@ def pixels_of(
         Pixels(mean=0.0, scale=1.0)
     """
     if mean is None and scale is None:
-        return recognized_pixels(model) or UNIT
+        return network_pixels(model) or recognized_pixels(model) or UNIT
     channels = model.inputs[0].shape[-1]
     mean, scale = (
         _numbers(name, neutral if value is None else value, channels)
@@ -76,6 +78,15 @@ def pixels_of(
     if not np.all(scale):
         raise ValueError(f"scale must not be 0. Received: scale={scale}")
     return Pixels(mean, scale)
+
+
+def network_pixels(model, layout=None):
+    """Return the range that the weights of a model's network take, by the model's name; None where they say none."""
+    preparation = preparation_of(name_of(model), layout)
+    if preparation is None:
+        return None
+    mean, deviation = np.array([preparation.mean, preparation.deviation])
+    return Pixels(tuple((255 * mean).tolist()), tuple((1 / (255 * deviation)).tolist()))
 
 
 def _numbers(name, value, channels):
@@ -102,7 +113,7 @@ def recognized_pixels(model: keras.Model) -> Pixels | None:
     low, one, high = (part.ravel().astype("float64") for part in _after_head(graph, images))
     slope = one - low
     kept = slope != 0
-    if not kept.any() or (np.all(slope == 1) and not low.any()):
+    if not kept.any() or (np.all(slope[kept] == 1) and not low.any()):  # zeros are padding
         return None
     mean, most = np.median(-low[kept] / slope[kept]), np.median(np.abs(high[kept]))
     if mean > LEAST_MEAN or most <= HEAD:

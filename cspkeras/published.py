@@ -29,13 +29,14 @@ class Published:
     """A network's figures, in its own row: as published, and as counted here where that differs."""
 
     source: str  # where the figures are published
-    size: int  # side of the input in pixels for all figures
+    size: int  # side of the input in pixels for all figures; of the accuracy where `tested` is None
     params: float | None = None  # published, in millions; of a backbone the convolutions' alone
     # parameters as Keras counts them, with the published number of classes; without a cfg those counted here
     trainable: int | None = None
     bflops: float | None = None  # by the authors' rule (`cspkeras.analysis`)
     # BFLOPs of this network, where the published figure is missing or counts by another rule
     counted: float | None = None
+    tested: int | None = None  # side of the input for the accuracy, where it is another
     top1: float | None = None  # accuracy on ImageNet in percent
     top5: float | None = None
     ap: float | None = None  # average precision on COCO in percent
@@ -46,11 +47,12 @@ class Published:
     pyramid: tuple[int, ...] = ()  # channels of each level of a backbone's pyramid; the last level is P5
 
     def __str__(self) -> str:
+        at = f" at {self.tested}x{self.tested}" if self.tested else ""
         texts = {
             "{:.2f}M parameters": self.params,
             "{} BFLOPs": self.bflops,
-            "top-1 {}": self.top1,
-            "top-5 {}": self.top5,
+            f"top-1 {{}}{at}": self.top1,
+            f"top-5 {{}}{at}": self.top5,
             "AP {}": self.ap,
             "AP50 {}": self.ap50,
             "AP75 {}": self.ap75,
@@ -66,7 +68,7 @@ def documented(variants, arguments, returns, example):
     """Return a decorator that completes a constructor's docstring by its row, its arguments, its result and an example.
 
     `variants` has the rows by constructor, `arguments` the descriptions by argument, where "{stride}" stands for the
-    row's; "{name}" in the example stands for the constructor's name.
+    row's and "{name}", as in the example, for the constructor's name.
     """
 
     def complete(function):
@@ -74,8 +76,8 @@ def documented(variants, arguments, returns, example):
         lines = "\n".join(f"    {one}: {arguments[one]}" for one in inspect.signature(function).parameters)
         function.__doc__ = DOCSTRING.format(
             own=inspect.cleandoc(function.__doc__ or ""),
-            figures=spec.published,
-            arguments=lines.replace("{stride}", str(spec.stride)),
+            figures="\n".join(str(part) for part in (spec.published, spec.preparation) if part),
+            arguments=lines.replace("{stride}", str(spec.stride)).replace("{name}", name),
             returns=returns,
             example="\n".join(f"    {line}" for line in example.replace("{name}", name).splitlines()),
         )

@@ -1,6 +1,5 @@
 """All networks by name: one table of the backbones and the detectors."""
 
-import difflib
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from types import ModuleType
@@ -11,6 +10,7 @@ import keras
 from . import backbones
 from .detection import models
 from .detection.detector import Detector
+from .names import find
 
 BACKBONE, DETECTOR = "backbone", "detector"
 FAMILIES = {BACKBONE: backbones.FAMILIES, DETECTOR: models.FAMILIES}
@@ -45,18 +45,14 @@ def network(name, kind=None, argument="name"):
     return found
 
 
-def find(name, known, expected, argument="name"):
-    """Return `known[name]`; for an unknown name raise a ValueError with `expected` and the nearest known names."""
-    if name in known:
-        return known[name]
-    lower = {one.lower(): one for one in known}
-    near = [lower[match] for match in difflib.get_close_matches(str(name).lower(), lower)] or sorted(known)
-    raise ValueError(f"{argument} must be {expected}, such as {', '.join(near)}. Received: {argument}={name!r}")
+def name_of(model):
+    """Return the network's name that, in lower case, is a Keras or tf-keras model's name; None for none."""
+    return next((name for name in NETWORKS if name.lower() == model.name), None)
 
 
 def network_of(model):
-    """Return the `Network` whose name, in lower case, is a Keras or tf-keras model's name; None for none."""
-    return next((found for name, found in NETWORKS.items() if name.lower() == model.name), None)
+    """Return the `Network` of a model by its name; None for none, see `name_of`."""
+    return NETWORKS.get(name_of(model))
 
 
 def list_models(pattern: str = "*") -> list[str]:

@@ -4,11 +4,17 @@ import os
 
 import keras
 
-from .backbones import cspnext, timm_layout
-from .registry import find, get_model
+from .backbones import cs3, cs3_gated, cspnext, timm_layout
+from .names import find
+from .registry import get_model
 from .weights.timm import classifier_shape, load_timm_file
 
-FAMILIES = cspnext, timm_layout
+FAMILIES = {  # each with timm's modules of its layers
+    cs3: cs3.MODULES,
+    cs3_gated: cs3.MODULES,
+    cspnext: cspnext.MODULES,
+    timm_layout: timm_layout.MODULES,
+}
 
 
 def from_timm(
@@ -26,7 +32,8 @@ def from_timm(
         input_shape: (height, width, channels); height and width None or multiples of 32.
 
     Returns:
-        A functional `keras.Model` of images (N, height, width, 3) as `preprocess_input(x, layout="timm")` gives them.
+        A functional `keras.Model` of images (N, height, width, 3) as `preprocess_input(x, layout="timm")` gives them;
+        of those of cs3darknet_focus_s as `preprocess_input(x, name="CS3DarknetFocusS")` does.
 
     Raises:
         ImportError: without safetensors.
@@ -48,5 +55,5 @@ def from_timm(
     layout = {"layout": "timm"} if family is timm_layout else {}  # the others have no other
     options = dict(classes=classes, classifier_activation=classifier_activation, input_shape=input_shape)
     model = get_model(variant, **layout, **options)
-    load_timm_file(path, model, family.MODULES)
+    load_timm_file(path, model, FAMILIES[family])
     return model

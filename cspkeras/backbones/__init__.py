@@ -1,19 +1,22 @@
-"""The paper's backbones: each CSP network and its base."""
+"""The backbones: the paper's CSP networks and their bases, timm's CS3 networks and CSPNeXt."""
 
-from . import cspnext, darknet, darknet_tiny, densenet, densenet_elastic, mobilenet, peleenet, resnet
+from . import cs3, cs3_gated, cspnext, darknet, darknet_tiny, densenet, densenet_elastic, mobilenet, peleenet, resnet
+from .cs3 import *
+from .cs3_gated import *
 from .cspnext import *
 from .darknet import *
 from .darknet_tiny import *
 from .densenet import *
 from .densenet_elastic import *
-from .imagenet import decode_predictions, preprocess_input
 from .mobilenet import *
 from .peleenet import *
 from .pyramid import pyramid
 from .resnet import *
 
-FAMILIES = cspnext, darknet, darknet_tiny, densenet, densenet_elastic, mobilenet, peleenet, resnet
-__all__ = ["decode_predictions", "preprocess_input", "pyramid"]
+FAMILIES = cs3, cs3_gated, cspnext, darknet, darknet_tiny, densenet, densenet_elastic, mobilenet, peleenet, resnet
+__all__ = ["pyramid"]
+__all__ += cs3.__all__
+__all__ += cs3_gated.__all__
 __all__ += cspnext.__all__
 __all__ += darknet.__all__
 __all__ += darknet_tiny.__all__

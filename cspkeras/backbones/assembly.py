@@ -8,7 +8,7 @@ from keras import layers
 
 from ..published import Published
 from ..published import documented as documented_with
-from .loading import WEIGHTS, load_weights
+from .loading import TIMM_WEIGHTS, WEIGHTS, load_weights
 
 STRIDE = 32  # of every backbone's last stage
 
@@ -38,9 +38,35 @@ EXAMPLE = """\
 (None, 3)"""
 
 
-def documented(variants):
+TIMM_ARGUMENTS = ARGUMENTS | {  # of a network that is in timm's layout alone
+    "weights": f"None, {TIMM_WEIGHTS}, or a .keras or .weights.h5 file.",
+    "input_tensor": 'KerasTensor to build on, RGB as `preprocess_input(x, name="{name}")` gives it.',
+}
+
+
+def documented(variants, arguments=ARGUMENTS):
     """Return the decorator that completes the docstring of a backbone's constructor."""
-    return documented_with(variants, ARGUMENTS, "A functional `keras.Model`.", EXAMPLE)
+    return documented_with(variants, arguments, "A functional `keras.Model`.", EXAMPLE)
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How images are prepared for published weights: RGB in 0..1 becomes (pixel - mean) / deviation."""
+
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)  # of ImageNet
+    deviation: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    interpolation: str = "bilinear"
+    crop: float = 0.875  # the side of the input, from the middle, as a share of the resized image's shorter side
+    test_size: int | None = None  # side of the input for the published accuracy in pixels; None: of the row's `size`
+    test_crop: float | None = None  # the share at that size; None: `crop`
+
+    def __str__(self) -> str:
+        share = self.test_crop or self.crop
+        return (
+            f"Its published weights take RGB in 0..1 of mean {self.mean} and deviation {self.deviation}, resized by "
+            f"{self.interpolation} interpolation, of which "
+            f"{'all' if share == 1 else f'the middle {share:g}'} is the input."
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +74,7 @@ class Spec:
     """What the rows of all families have in common."""
 
     published: Published | None = None
+    preparation: Preparation | None = None  # of images for the published weights; None: RGB in 0..1
 
     @property
     def stride(self) -> int:
@@ -87,8 +114,9 @@ def assemble(
     """Assemble a backbone from its input, its features and its top.
 
     `features` is a function of the image to the last feature map; the input's height and width must be multiples of
-    `stride`; `timm` is timm's name of the published weights, for a network in its layout, and `modules` its names of the
-    layers; with `skip_mismatch` the weights may have another classifier. All other arguments are as in keras.applications.
+    `stride`; in timm's layout `timm` is the Hub's repository of the weights and `modules` are timm's names of the
+    layers; with `skip_mismatch` the weights may have another classifier. All other arguments are as in
+    keras.applications.
     """
     if include_top and (not isinstance(classes, Integral) or classes < 1):
         raise ValueError(f"classes must be a positive integer. Received: classes={classes!r}")

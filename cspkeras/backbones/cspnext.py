@@ -14,11 +14,12 @@ from keras import layers
 from ..blocks import conv_bn_act
 from ..cross_stage import cross_stage
 from ..published import Published
-from .assembly import Spec, assemble, documented
+from .assembly import TIMM_ARGUMENTS, Preparation, Spec, assemble, documented
 from .yolox_darknet import pooling_pyramid
 
 __all__ = ["CSPNeXtL", "CSPNeXtM", "CSPNeXtS", "CSPNeXtTiny", "CSPNeXtX"]
 
+HUB = "munehiro-k"  # whose repositories timm takes the weights from
 LARGE = 5  # pixels, the side of the depthwise kernels
 # timm's module by a pattern of the layers' names; the last stage has its pooling before the CSP layer.
 CSP_LAYER = {
@@ -43,38 +44,39 @@ MODULES = {
 class CSPNeXtSpec(Spec):
     """The row of a variant."""
 
-    timm: str  # timm's name of it and its published ImageNet weights
+    timm: str  # timm's name of it and its published ImageNet weights, in the Hub's repository `HUB`/...
     width: int  # channels of the stem; the stages have 2, 4, 8 and 16 times as many
     blocks: tuple[int, ...]  # of each stage
 
 
+cspnext = partial(CSPNeXtSpec, preparation=Preparation(interpolation="bicubic", crop=0.949))
 published = partial(Published, "github.com/open-mmlab/mmdetection, configs/rtmdet/classification", 224)
 VARIANTS = {
-    "CSPNeXtTiny": CSPNeXtSpec(
+    "CSPNeXtTiny": cspnext(
         "cspnext_tiny.rsb_a1_in1k",
         24,
         (1, 1, 1, 1),
         published=published(trainable=2_733_700, counted=0.671, top1=69.44, top5=89.45, pyramid=(48, 96, 192, 384)),
     ),
-    "CSPNeXtS": CSPNeXtSpec(
+    "CSPNeXtS": cspnext(
         "cspnext_s.rsb_a1_in1k",
         32,
         (1, 2, 2, 1),
         published=published(trainable=4_891_320, counted=1.318, top1=74.41, top5=92.23, pyramid=(64, 128, 256, 512)),
     ),
-    "CSPNeXtM": CSPNeXtSpec(
+    "CSPNeXtM": cspnext(
         "cspnext_m.rsb_a1_in1k",
         48,
         (2, 4, 4, 2),
         published=published(trainable=13_048_432, counted=3.832, top1=79.27, top5=94.79, pyramid=(96, 192, 384, 768)),
     ),
-    "CSPNeXtL": CSPNeXtSpec(
+    "CSPNeXtL": cspnext(
         "cspnext_l.rsb_a1_in1k",
         64,
         (3, 6, 6, 3),
         published=published(trainable=27_163_912, counted=8.354, top1=81.3, top5=95.62, pyramid=(128, 256, 512, 1024)),
     ),
-    "CSPNeXtX": CSPNeXtSpec(
+    "CSPNeXtX": cspnext(
         "cspnext_x.rsb_a1_in1k",
         80,
         (4, 8, 8, 4),
@@ -135,10 +137,10 @@ def build(spec, *, activation="swish", name="cspnext", **options):
             x = csp_layer(x, filters, blocks, shortcut=not last, gated=True, activation=activation, name=stage)
         return x
 
-    return assemble(features, **options, timm=spec.timm, modules=MODULES, name=name)
+    return assemble(features, **options, timm=f"{HUB}/{spec.timm}", modules=MODULES, name=name)
 
 
-@documented(VARIANTS)
+@documented(VARIANTS, TIMM_ARGUMENTS)
 def CSPNeXtTiny(
     include_top: bool = True,
     weights: os.PathLike[str] | str | None = None,
@@ -155,7 +157,7 @@ def CSPNeXtTiny(
     return build(VARIANTS["CSPNeXtTiny"], **locals())
 
 
-@documented(VARIANTS)
+@documented(VARIANTS, TIMM_ARGUMENTS)
 def CSPNeXtS(
     include_top: bool = True,
     weights: os.PathLike[str] | str | None = None,
@@ -172,7 +174,7 @@ def CSPNeXtS(
     return build(VARIANTS["CSPNeXtS"], **locals())
 
 
-@documented(VARIANTS)
+@documented(VARIANTS, TIMM_ARGUMENTS)
 def CSPNeXtM(
     include_top: bool = True,
     weights: os.PathLike[str] | str | None = None,
@@ -189,7 +191,7 @@ def CSPNeXtM(
     return build(VARIANTS["CSPNeXtM"], **locals())
 
 
-@documented(VARIANTS)
+@documented(VARIANTS, TIMM_ARGUMENTS)
 def CSPNeXtL(
     include_top: bool = True,
     weights: os.PathLike[str] | str | None = None,
@@ -206,7 +208,7 @@ def CSPNeXtL(
     return build(VARIANTS["CSPNeXtL"], **locals())
 
 
-@documented(VARIANTS)
+@documented(VARIANTS, TIMM_ARGUMENTS)
 def CSPNeXtX(
     include_top: bool = True,
     weights: os.PathLike[str] | str | None = None,

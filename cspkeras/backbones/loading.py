@@ -36,12 +36,14 @@ def load_weights(model, weights, *, include_top=True, skip_mismatch=False, timm=
     """Load weights into a backbone from a path, or for timm's layout from "imagenet" or "imagenet@REVISION".
 
     With `skip_mismatch` the file may have another classifier than a model that `include_top` says ends in one; the
-    model's own stays as it is then. `timm` is timm's name of the network's published weights, None for the Darknet
-    layout; `modules` are timm's names of the layers, see `weights.timm`. An OSError says that a file can't be fetched or
-    read, a ValueError where it doesn't fit.
+    model's own stays as it is then. `timm` is the Hub's repository of timm's published weights, None for the Darknet
+    layout; `modules` are timm's names of the layers. An OSError says that a file can't be fetched or read, a ValueError
+    where it doesn't fit.
     """
     if timm and (published := _published(weights)):
-        weights = fetch(f"timm/{timm}", revision=published[1])
+        if "." not in timm:  # timm's names of weights are NAME.TAG
+            raise ValueError(f"weights={weights!r}: {timm} has none that are published; give the path of a file")
+        weights = fetch(timm, revision=published[1])
     if timm and is_timm(weights):
         read = partial(load_timm_file, modules=modules)
     elif not timm and is_darknet(weights):

@@ -13,7 +13,7 @@ from keras import layers
 from .. import blocks
 from ..layers import ChannelSlice
 from ..published import Published
-from .assembly import Spec, assemble
+from .assembly import Preparation, Spec, assemble
 from .loading import is_darknet, is_timm
 
 LEAKY_SLOPE = 0.01
@@ -45,9 +45,16 @@ class TimmSpec(Spec):
     stem: int = 32  # channels
 
 
-timm_resnet = partial(TimmSpec, blocks=(3, 3, 5, 2), parts=(128, 256, 512, 1024), resnet=True, stem=64)
+CENTER = Preparation(crop=0.887)
+timm_resnet = partial(
+    TimmSpec, preparation=CENTER, blocks=(3, 3, 5, 2), parts=(128, 256, 512, 1024), resnet=True, stem=64
+)
 timm_darknet = partial(
-    TimmSpec, blocks=(1, 2, 8, 8, 4), inner=(32, 64, 128, 256, 512), widths=(64, 128, 256, 512, 1024)
+    TimmSpec,
+    preparation=CENTER,
+    blocks=(1, 2, 8, 8, 4),
+    inner=(32, 64, 128, 256, 512),
+    widths=(64, 128, 256, 512, 1024),
 )
 
 published = partial(Published, "github.com/huggingface/pytorch-image-models", 256)
@@ -70,7 +77,11 @@ VARIANTS = {
         parts=(64, 64, 128, 256, 512),
         published=published(trainable=27_642_184, top1=80.08),
     ),
-    "Darknet53": timm_darknet("darknet53.c2ns_in1k", published=published(trainable=41_609_928, top1=80.01)),
+    "Darknet53": timm_darknet(
+        "darknet53.c2ns_in1k",
+        preparation=Preparation(interpolation="bicubic", crop=0.887, test_size=288, test_crop=1.0),
+        published=published(trainable=41_609_928, top1=80.01),
+    ),
 }
 
 
@@ -132,7 +143,7 @@ def build(spec, *, activation="leaky_relu", fusion="csp", gamma=0.5, name="timm"
             x = stage(x, index, spec, activation=activation)
         return x
 
-    return assemble(features, **options, timm=spec.timm, modules=MODULES, name=name)
+    return assemble(features, **options, timm=f"timm/{spec.timm}", modules=MODULES, name=name)
 
 
 def build_in(variant, darknet, *, layout, weights, **options):

@@ -52,6 +52,13 @@ def pooling_pyramid(x, *, activation="swish", name):
     return conv_bn_act(x, filters, activation=activation, name=f"{name}_conv2")
 
 
+def focus(x, filters, *, activation="swish", name):
+    """Apply YOLOX's Focus, space-to-depth and a 3x3 convolution, in one of 6x6 pixels; height and width are even."""
+    # With an even input "same" pads by 2 on each side.
+    x = layers.Conv2D(filters, 6, strides=2, padding="same", use_bias=False, name=name)(x)
+    return activate(norm(x, f"{name}_bn"), activation, f"{name}_act")
+
+
 def build(width, depth, *, depthwise=False, activation="swish", name="yoloxdarknet", **options):
     """Build the backbone, without a top unless the options, those of `assemble`, say so.
 
@@ -62,9 +69,7 @@ def build(width, depth, *, depthwise=False, activation="swish", name="yoloxdarkn
     conv, csp = (partial(f, depthwise=depthwise, activation=activation) for f in (conv3x3, csp_layer))
 
     def features(x):
-        # YOLOX's Focus, space-to-depth and 3x3, in one: with an even input "same" pads by 2 on each side.
-        x = layers.Conv2D(width, 6, strides=2, padding="same", use_bias=False, name="stem_conv")(x)
-        x = activate(norm(x, "stem_conv_bn"), activation, "stem_conv_act")
+        x = focus(x, width, activation=activation, name="stem_conv")
         for index, blocks in enumerate((depth, 3 * depth, 3 * depth, depth), 1):
             stage, filters, last = f"stage{index}", width * 2**index, index == 4
             x = conv(x, filters, strides=2, name=f"{stage}_downsample")

@@ -80,7 +80,8 @@ def _open(path):
 
 def _shapes(file):
     """Return {tensor: its shape}."""
-    return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys() if not name.endswith(COUNTER)}  # noqa: SIM118
+    names = [name for name in file.keys() if not name.endswith(COUNTER)]  # noqa: SIM118
+    return {name: tuple(file.get_slice(name).get_shape()) for name in names}
 
 
 def _shown(shape):
@@ -90,9 +91,9 @@ def _shown(shape):
 def timm_tensors(model, modules):
     """Return {tensor: its parts, each a layer's name, a variable and the axes that transpose the part for it}.
 
-    `modules` has timm's module by a pattern of the layers' names: "stages.{}.blocks.{}.{}" by
-    r"stage(\d+)_block(\d+)_(conv\d)". Numbers count from 0 there. Where a module ends in "[0]" or "[1]", the layer is
-    that one of its equal parts, in the order of the output channels.
+    `modules` has timm's modules by patterns of the layers' names; a module's "{}" stand for the pattern's groups, of
+    which numbers count from 0 there. Where a module ends in "[0]" or "[1]", the layer is that one of its equal parts,
+    in the order of the output channels.
     """
     found = {}
     for layer in model.layers:

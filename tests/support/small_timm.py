@@ -22,12 +22,12 @@ def build(kind="resnet", input_shape=(32, 32, 3), **options):
     return timm_layout.build(SMALL[kind], input_shape=input_shape, **options)
 
 
-def save(model, path, change=None):
+def save(model, path, change=None, modules=timm_layout.MODULES):
     """Write the weights of a model as a file of timm's, its tensors changed by a function; return the path."""
-    tensors = {
-        name: np.ascontiguousarray(np.transpose(np.asarray(variable), np.argsort(axes)))
-        for name, (_, variable, axes) in timm_tensors(model).items()
-    }
+    tensors = {}
+    for name, parts in timm_tensors(model, modules).items():
+        values = [np.transpose(np.asarray(variable), np.argsort(axes)) for _, variable, axes in parts]
+        tensors[name] = np.ascontiguousarray(np.concatenate(values))
     if change:
         change(tensors)
     save_file(tensors, path)

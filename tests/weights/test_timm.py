@@ -13,7 +13,7 @@ from small_timm import NAMES, SMALL, build, save
 import cspkeras
 from cspkeras.analysis import complexity
 from cspkeras.backbones import timm_layout
-from cspkeras.weights.timm import timm_tensors
+from cspkeras.weights.timm import load_timm_file, timm_tensors
 
 COUNTS = {"CSPDarknet53": 27_642_184, "CSPResNeXt50": 20_569_896, "CSPResNet50": 21_616_168, "Darknet53": 41_609_928}
 
@@ -78,7 +78,11 @@ def test_the_tensors_names_are_timms(kind):
     modules = {"stem.conv1", *(f"stages.1.{name}" for name in SECOND_STAGE[kind] | {"conv_down"})}
     parts = ("conv.weight", "bn.weight", "bn.bias", "bn.running_mean", "bn.running_var")
     expected = {f"{module}.{part}" for module in modules for part in parts} | {"head.fc.weight", "head.fc.bias"}
-    assert {name for name in timm_tensors(build(kind)) if name.startswith(("stem.", "stages.1.", "head."))} == expected
+    assert {
+        name
+        for name in timm_tensors(build(kind), timm_layout.MODULES)
+        if name.startswith(("stem.", "stages.1.", "head."))
+    } == expected
 
 
 @pytest.mark.integration
@@ -181,7 +185,7 @@ def test_no_layer_is_touched_unless_all_fits(source, tmp_path):
     model = build(classes=5)
     before = model.get_weights()
     with pytest.raises(ValueError, match="z: expected no such tensor"):
-        cspkeras.weights.timm.load_timm_file(path, model)
+        load_timm_file(path, model, timm_layout.MODULES)
     assert all(np.array_equal(one, other) for one, other in zip(model.get_weights(), before, strict=True))
 
 

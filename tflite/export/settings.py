@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 
 import keras
-import numpy as np
 
-from ...backbones.imagenet import IMAGENET
 from ...backbones.timm_layout import LAYOUTS
 from ...detection.images import FILL
 from ...graph import is_detector
-from ...pixels import UNIT, Pixels, pixels_of
+from ...pixels import UNIT, Pixels, network_pixels, pixels_of
 from ...scores import LOGITS, SIGMOID, score_kind
 
 DECODES = "file", "host"
@@ -71,8 +69,7 @@ def file_settings(
         return None
     _check_classifier(model, labels)
     if layout == "timm" and mean is None and scale is None:
-        imagenet_mean, deviation = np.array(IMAGENET)
-        pixels = pixels_of(model, 255 * imagenet_mean, 1 / (255 * deviation))
+        pixels = network_pixels(model, layout)
     else:
         pixels = pixels_of(model, mean, scale)
     about |= {"scores": _scores(model, scores)}
