@@ -22,6 +22,7 @@ STRIDES = (16, 32)
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tflite/device"))  # as on a device, where nothing is installed
 import detect  # noqa: E402
+from decoding import CODINGS  # noqa: E402
 
 
 def packed(array):
@@ -78,19 +79,21 @@ def case(number):
 
 
 def raw_case(number):
-    """Make the raw outputs of two levels, of anchors or without."""
+    """Make the raw outputs of two levels, each coding in turn, now and then as older files say it."""
     rng = np.random.default_rng(number)
-    classes, size, linear = int(rng.integers(1, 8)), SIZES[number // 3 % len(SIZES)], bool(number % 2)
-    anchors = 1 if linear else int(rng.integers(1, 4))
+    classes, size, coding = int(rng.integers(1, 8)), SIZES[number // 3 % len(SIZES)], [*CODINGS][number % len(CODINGS)]
+    boxed, depth = coding in ("yolo", "scaled"), classes + CODINGS[coding].objectness
+    anchors = int(rng.integers(1, 4)) if boxed else 1
     levels = [
-        dict(stride=s, scale_xy=1.0 if linear else 1.2, anchors=rng.uniform(8, 64, (anchors, 2)).tolist())
+        dict(stride=s, scale_xy=1.2 if boxed else 1.0, anchors=rng.uniform(8, 64, (anchors, 2)).tolist())
         for s in STRIDES
     ]
     rows = sum(anchors * (size[0] // stride) * (size[1] // stride) for stride in STRIDES)
     kinds = RAW_KINDS[number // 2 % 4], RAW_KINDS[number // 8 % 4]
-    arrays = rng.normal(0, 1.5, (1, rows, 4)), rng.normal(-1.5, 2.5, (1, rows, 1 + classes))
+    arrays = rng.normal(0, 1.5, (1, rows, 4)), rng.normal(-1.5, 2.5, (1, rows, depth))
     outputs = [(quantized(array, kind), kind) for array, kind in zip(arrays, kinds, strict=True)]
-    decode = dict(linear=linear, levels=levels)
+    older = {"yolo": dict(linear=False), "free": dict(linear=True)} if number % 3 == 0 else {}
+    decode = dict(older.get(coding, dict(coding=coding)), levels=levels)
     how = dict(settings(size, ("letterbox", "stretch")[number // 5 % 2]), boxes="raw", decode=decode)
     return expected(how, classes, outputs, rng)
 

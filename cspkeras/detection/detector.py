@@ -34,6 +34,8 @@ def clonable(init):
 class Detector(DetectorTraining, keras.Model):
     """A one-stage detector, whose outputs are the raw head maps (N, H, W, anchors * (5 + classes)), finest first.
 
+    Where the anchors' coding has no objectness, they are (N, H, W, anchors * (4 + classes)).
+
     It trains on batches of (images (N, H, W, 3) RGB in 0..1, {"boxes": (N, M, 4), "labels": (N, M)}), boxes as x1, y1,
     x2, y2 in parts of the input, labels below 0 for padding; or ragged ones, which `fit` pads. A third part, or
     `sample_weight`, are weights (N,) of the images: one of weight 2 counts as two, one of weight 0 as none. What does
@@ -52,7 +54,7 @@ class Detector(DetectorTraining, keras.Model):
 
     Raises:
         ValueError: for an unknown neck or head, no classes, a backbone without a fixed input size, and anchors of
-            another size or other levels.
+            another size, other levels or a coding that is not the head's.
 
     Example:
         >>> import cspkeras
@@ -106,6 +108,14 @@ class Detector(DetectorTraining, keras.Model):
                 f"{', '.join(anchors.levels)}"
             )
         heads = HEADS[head](features, list(map(len, anchors.boxes)), len(class_names), **head_options)
+        depth = 4 + anchors.objectness + len(class_names)
+        if any(raw.shape[-1] != len(boxes) * depth for raw, boxes in zip(heads, anchors.boxes, strict=True)):
+            wanted = "an objectness" if anchors.objectness else "no objectness"
+            channels = ", ".join(str(raw.shape[-1]) for raw in heads)
+            raise ValueError(
+                f"anchors of the coding {anchors.coding!r} need a head with {wanted}, {depth} channels an anchor. "
+                f"Received: head={head!r}, {channels} channels"
+            )
         super().__init__(inputs=backbone.input, outputs=heads, name=name or f"{backbone.name}_{neck}")
         options = {
             "neck": neck,

@@ -23,6 +23,8 @@ PRIOR_LOGIT = math.log(PRIOR / (1 - PRIOR))
 class RawHead(layers.Layer):
     """Interleave boxes (N, H, W, A * 4) and scores (N, H, W, A * (1 + C)) to Darknet's (N, H, W, A * (5 + C)).
 
+    Where the anchors' coding has no objectness, scores are (N, H, W, A * C), and the map (N, H, W, A * (4 + C)).
+
     Boxes and scores come from separate convolutions, so that each has its own quantization scale in an int8 file;
     exported files end at this layer's inputs. Together the two equal the published head's one convolution.
 
@@ -66,13 +68,14 @@ def remembered(heads):
     return json.loads(about)
 
 
-def yolo_head(x, anchors, classes, *, name):
-    """Build YOLO's head of one level: 1x1 convolutions to the raw head map."""
-    bias = keras.initializers.Constant([PRIOR_LOGIT, *[0.0] * classes] * anchors)
+def yolo_head(x, anchors, classes, *, objectness=True, name):
+    """Build YOLO's head of one level: 1x1 convolutions to the raw head map, for some codings without objectness."""
+    logits = [PRIOR_LOGIT, *[0.0] * classes] if objectness else [PRIOR_LOGIT] * classes
+    bias = keras.initializers.Constant(logits * anchors)
     small = keras.initializers.RandomNormal(stddev=0.01)
     boxes = layers.Conv2D(anchors * 4, 1, kernel_initializer=small, name=f"{name}_boxes")(x)
     scores = layers.Conv2D(
-        anchors * (1 + classes), 1, kernel_initializer=small, bias_initializer=bias, name=f"{name}_scores"
+        anchors * len(logits), 1, kernel_initializer=small, bias_initializer=bias, name=f"{name}_scores"
     )(x)
     return RawHead(anchors, name=name)([boxes, scores])
 

@@ -82,7 +82,7 @@ def _weighted(detector, path):
     for layer in detector.layers:
         if isinstance(layer, RawHead):
             boxes, its_scores = map(operation_of, layer.input)
-            if not isinstance(its_scores, layers.Conv2D):
+            if not (isinstance(its_scores, layers.Conv2D) and detector.anchors.objectness):
                 raise ValueError(
                     f"{path}: a Darknet file holds heads of one convolution per level. Received: {detector.name} with "
                     "other heads"

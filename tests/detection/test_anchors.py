@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from plain_boxes import CODED
 
 from cspkeras.detection.anchors import YOLO_416, Anchors
 
@@ -60,8 +61,29 @@ def test_the_grid_says_where_each_prediction_lies():
     assert {array.dtype for array in (grid.origins, grid.cells, grid.sizes, grid.scales)} == {np.dtype("float32")}
 
 
-def test_the_configuration_survives_json():
-    anchors = Anchors.of(YOLO_416[3], (64, 96), scale_xy=(1.2, 1.1, 1.05))
+@pytest.mark.parametrize("coding", CODED)
+def test_the_configuration_survives_json(coding):
+    anchors = CODED[coding]
     again = Anchors.from_config(json.loads(json.dumps(anchors.get_config())))
-    assert again == anchors and hash(again) == hash(anchors)
+    assert again == anchors and hash(again) == hash(anchors) and again.coding == coding
     np.testing.assert_array_equal(again.grid().origins, anchors.grid().origins)
+
+
+@pytest.mark.parametrize(("older", "coding"), [({"linear": True}, "free"), ({"linear": False}, "yolo"), ({}, "yolo")])
+def test_configurations_of_older_versions_are_read(older, coding):
+    config = CODED[coding].get_config() | older
+    del config["coding"]
+    assert Anchors.from_config(config) == CODED[coding]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Anchors.of([(1, 2)] * 3, (64, 64), coding="linear"), "coding must be one of yolo, free, scaled, "),
+        (lambda: Anchors((64, 64), CODED["free"].boxes, (8, 16)), "Received: boxes of 3, strides of 2, scale_xy of 3"),
+        (lambda: Anchors.published((64, 64), (8, 16, 32, 64)), "for 2 or 3 levels; give anchors. Received: strides "),
+    ],
+)
+def test_anchors_that_are_none_are_one_line(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -1,39 +1,35 @@
 """Box arithmetic, against plain Python."""
 
-import math
-
 import numpy as np
+import plain_boxes
 import pytest
 import tensorflow as tf
+from plain_boxes import CODED
 
 from cspkeras.detection import boxes
 from cspkeras.detection.anchors import Anchors
+from cspkeras.detection.codings import CODINGS
 from cspkeras.detection.overlaps import ciou
+from cspkeras.tflite.device import decoding
 
 RNG = np.random.default_rng(0)
 ANCHORS = Anchors.of([(5, 7), (9, 6), (12, 20), (30, 15), (40, 30), (60, 90)], (64, 96), scale_xy=(1.2, 1.1, 1.05))
 
 
-def sigmoid(x):
-    return 1 / (1 + math.exp(-x))
+@pytest.mark.parametrize("coding", CODED)
+def test_boxes_are_decoded_as_the_coding_says(coding):
+    anchors = CODED[coding]
+    raw = RNG.normal(size=(len(anchors.grid().origins), 4)).astype("float32") * 2
+    height, width = anchors.size
+    expected = np.array(plain_boxes.boxes(anchors, raw)) / [width, height, width, height]
+    found = np.asarray(boxes.decode_boxes(raw[None], anchors.grid())[0])
+    np.testing.assert_allclose(found, boxes.from_corners(expected), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("size", [(64, 96), (96, 64)])
-def test_decoding_is_yolos(size):
-    anchors = Anchors.of(ANCHORS.pairs, size, scale_xy=ANCHORS.scale_xy)
-    height, width = size
-    expected, raws = [], []
-    for level, stride, scale in zip(anchors.boxes, (8, 16, 32), anchors.scale_xy, strict=True):
-        for row in range(height // stride):
-            for column in range(width // stride):
-                for w, h in level:
-                    tx, ty, tw, th = raw = RNG.normal(size=4) * 2
-                    x = (column + sigmoid(tx) * scale - (scale - 1) / 2) * stride
-                    y = (row + sigmoid(ty) * scale - (scale - 1) / 2) * stride
-                    expected.append((y / height, x / width, h * math.exp(th) / height, w * math.exp(tw) / width))
-                    raws.append(raw)
-    raws = np.array(raws, "float32")[None]
-    np.testing.assert_allclose(boxes.decode_boxes(raws, anchors.grid())[0], expected, rtol=1e-4, atol=1e-6)
+def test_every_coding_is_tested_and_the_device_knows_it():
+    rows = {name: (row.distances, row.objectness) for name, row in CODINGS.items()}
+    assert rows == {name: (row.distances, row.objectness) for name, row in decoding.CODINGS.items()}
+    assert [*rows] == [*CODED]
 
 
 def test_heads_are_flattened_in_the_grids_order():
@@ -57,10 +53,19 @@ def test_heads_are_flattened_in_the_grids_order():
     assert len(expected) == len(ANCHORS.grid().origins)
 
 
-def test_scores_are_the_product_of_objectness_and_class():
+@pytest.mark.parametrize("coding", ["yolo", "distances"])
+def test_scores_are_those_of_the_classes_times_objectness_if_any(coding):
     raw = RNG.normal(size=(1, 5, 4)).astype("float32") * 3
-    expected = [[sigmoid(o) * sigmoid(c) for c in classes] for o, *classes in raw[0].tolist()]
-    np.testing.assert_allclose(boxes.decode_scores(raw)[0], expected, rtol=1e-5)
+    expected = plain_boxes.scores(CODED[coding], raw[0])
+    np.testing.assert_allclose(boxes.decode_scores(raw, CODED[coding].objectness)[0], expected, rtol=1e-5)
+
+
+def test_heads_without_objectness_are_flattened():
+    anchors = CODED["distances"]
+    heads = [np.full((2, 64 // s, 128 // s, 4 + 3), s, "float32") for s in anchors.strides]
+    raw_boxes, raw_scores = boxes.flatten_heads(heads, anchors)
+    assert raw_boxes.shape == (2, len(anchors.grid().origins), 4) and raw_scores.shape[-1] == 3
+    np.testing.assert_allclose(raw_boxes[0, :, 0] / anchors.size[::-1][0], anchors.grid().cells[:, 0])
 
 
 def test_corners_and_back():
@@ -71,11 +76,13 @@ def test_corners_and_back():
 
 
 @pytest.mark.parametrize("value", [-100.0, -30.0, 0.0, 30.0, 100.0])
-def test_decoding_extreme_values_is_finite_and_so_is_its_gradient(value):
-    raw = tf.fill((1, len(ANCHORS.grid().origins), 4), value)
+@pytest.mark.parametrize("coding", CODED)
+def test_decoding_extreme_values_is_finite_and_so_is_its_gradient(coding, value):
+    grid = CODED[coding].grid()
+    raw = tf.fill((1, len(grid.origins), 4), value)
     with tf.GradientTape() as tape:
         tape.watch(raw)
-        decoded = boxes.decode_boxes(raw, ANCHORS.grid())
+        decoded = boxes.decode_boxes(raw, grid)
         overlap = ciou(boxes.corners(decoded), tf.constant([0.25, 0.4, 0.55, 0.6]))
     assert np.isfinite(decoded).all() and np.isfinite(overlap).all()
     assert np.abs(decoded).max() < np.finfo(np.float16).max

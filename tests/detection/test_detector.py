@@ -65,7 +65,10 @@ def test_classes_are_a_number_or_names(classes, names):
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        ({"neck": "none"}, "neck must be one of efm, fpn, fpn_tiny, gfm, pafpn, panet_spp, prn. Received: neck='none'"),
+        (
+            {"neck": "none"},
+            "neck must be one of cspnext_pafpn, efm, fpn, fpn_tiny, gfm, pafpn, panet_spp, prn. Received: neck='none'",
+        ),
         ({"classes": 0}, "classes must be a positive number or a sequence of names. Received: classes=0"),
         ({"classes": -1}, "classes must be a positive number or a sequence of names. Received: classes=-1"),
         ({"classes": []}, "classes must be a positive number or a sequence of names. Received: classes=[]"),
@@ -75,6 +78,11 @@ def test_classes_are_a_number_or_names(classes, names):
         (
             {"anchors": Anchors.published((96, 64))},
             "anchors must be of the backbone's input size (64, 96). Received: anchors of (96, 64)",
+        ),
+        (
+            {"anchors": Anchors.distances((64, 96))},
+            "anchors of the coding 'distances' need a head with no objectness, 7 channels an anchor. Received: "
+            "head='yolo', 8, 8, 8 channels",
         ),
         ({"activation": "gelu"}, "linear. Received: activation='gelu'"),
         ({"size": (None, 96)}, "a detector's backbone needs a fixed input size. Received: (None, None, 96, 3)"),

@@ -14,16 +14,17 @@ from cspkeras.detection.heads import HEADS, RawHead, decoupled_head
 from cspkeras.graph import operation_of
 
 SIZE, CLASSES = (64, 96), 2
-KINDS = {  # by name: options, anchors, a neck, and how many of the scores start low
-    "yolo": ({}, Anchors.published(SIZE), "fpn", 1),
-    "decoupled": ({"width": 16}, Anchors.free(SIZE), "fpn", 1 + CLASSES),
-    "shared": ({}, Anchors.distances(SIZE), "cspnext_pafpn", CLASSES),
+KINDS = {  # head, options, anchors, and how many of the scores start low
+    "yolo": ("yolo", {}, Anchors.published(SIZE), 1),
+    "yolo without objectness": ("yolo", {"objectness": False}, Anchors.distances(SIZE), CLASSES),
+    "decoupled": ("decoupled", {"width": 16}, Anchors.free(SIZE), 1 + CLASSES),
+    "shared": ("shared", {}, Anchors.distances(SIZE, log=True), CLASSES),
 }
 
 
-@pytest.mark.parametrize("head", HEADS)
-def test_heads_start_with_few_objects(head):
-    options, anchors, _, low = KINDS[head]
+@pytest.mark.parametrize("kind", KINDS)
+def test_heads_start_with_few_objects(kind):
+    head, options, anchors, low = KINDS[kind]
     each, depth = len(anchors.boxes[0]), 4 + anchors.objectness + CLASSES
     x = layers.Input((4, 6, 16))
     (raw,) = HEADS[head]({"P4": x}, [each], CLASSES, **options)
@@ -39,9 +40,9 @@ def test_heads_start_with_few_objects(head):
 @pytest.mark.integration
 @pytest.mark.parametrize("head", HEADS)
 def test_a_detector_is_rebuilt_from_its_configuration(head):
-    options, anchors, neck, _ = KINDS[head]
+    _, options, anchors, _ = KINDS[head]
     backbone = build_kind("darknet tiny", (*SIZE, 3), include_top=False)
-    model = Detector(backbone, neck, CLASSES, anchors=anchors, head=head, head_options=options)
+    model = Detector(backbone, "cspnext_pafpn", CLASSES, anchors=anchors, head=head, head_options=options)
     again = Detector.from_config(json.loads(json.dumps(model.get_config())))
     assert again.anchors == model.anchors
     assert {**again.get_config(), "backbone": None} == {**model.get_config(), "backbone": None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -60,9 +61,53 @@ def best_products(objectness, classes, threshold):
     return rows[picked], labels, scores
 
 
+def best_logits(logits, tensor, threshold):
+    """Find the sigmoids of a tensor's raw numbers (N, M) above a threshold, as `best` does."""
+    limit = np.log(max(threshold, 1e-30)) - np.log(max(1 - threshold, 1e-7))  # finite for 0 and 1
+    rows, labels, found = best(logits, tensor, limit)
+    above = (scores := sigmoid(found)) > threshold
+    return rows[above], labels[above], scores[above]
+
+
 def corners(centres, sizes):
     """Return boxes of (N, 2) centres and sizes as x1, y1, x2, y2."""
     return np.concatenate([centres - sizes / 2, centres + sizes / 2], axis=1)
+
+
+def exp(x):
+    """Return exp(x), of large numbers that of the limit."""
+    return np.exp(np.minimum(x, EXP_LIMIT))
+
+
+def square(x):
+    """Return the square of twice the sigmoid, 0..4."""
+    return np.square(2 * sigmoid(x))
+
+
+class Coding(NamedTuple):
+    """What the four raw numbers of a box mean; the same as in `cspkeras.detection.codings`.
+
+    Attributes:
+        first: the function of the first two.
+        last: that of the last two.
+        distances: whether they are then the distances from the cell's left upper corner to the box's left, top, right
+            and bottom in cells, instead of its centre x and y in cells and its width and height in anchors.
+        objectness: whether a prediction has an objectness before its classes.
+    """
+
+    first: Callable
+    last: Callable
+    distances: bool = False
+    objectness: bool = True
+
+
+CODINGS = {
+    "yolo": Coding(sigmoid, exp),
+    "free": Coding(np.positive, exp),
+    "scaled": Coding(sigmoid, square),
+    "distances": Coding(np.positive, np.positive, distances=True, objectness=False),
+    "log_distances": Coding(exp, exp, distances=True, objectness=False),
+}
 
 
 class Grid(NamedTuple):
@@ -73,29 +118,35 @@ class Grid(NamedTuple):
         cells: (P, 2), the cells' sizes.
         sizes: (P, 2), the anchors' sizes.
         scales: (P, 1), how far a centre may leave its cell.
-        linear: whether a raw centre is a number of cells instead of a logit.
+        coding: a row of `CODINGS`.
     """
 
     origins: np.ndarray
     cells: np.ndarray
     sizes: np.ndarray
     scales: np.ndarray
-    linear: bool
+    coding: Coding
 
     @classmethod
     def of(cls, decode, size):
         """Make the grid of a file's setting "decode" on an input of `size` (height, width)."""
         levels, side = [], np.array(size[::-1], np.float32)
+        # Older files say "linear", whether a raw centre is a number of cells instead of a logit.
+        coding = decode["coding"] if "coding" in decode else "free" if decode["linear"] else "yolo"
+        if coding not in CODINGS:
+            raise ValueError(f"coding {coding!r} is none of {', '.join(CODINGS)}")
         for level in decode["levels"]:
             stride, anchors = level["stride"], level["anchors"]
             y, x, a = (i.reshape(-1) for i in np.indices((size[0] // stride, size[1] // stride, len(anchors))))
             cells, scales = np.full((len(a), 2), stride) / side, np.full((len(a), 1), level["scale_xy"])
             parts = np.stack([x, y], axis=1) * cells, cells, np.array(anchors)[a] / side, scales
             levels.append(np.concatenate(parts, axis=1).astype(np.float32))
-        return cls(*np.split(np.concatenate(levels), (2, 4, 6), axis=1), decode["linear"])
+        return cls(*np.split(np.concatenate(levels), (2, 4, 6), axis=1), CODINGS[coding])
 
     def boxes(self, raw, rows):
-        """Decode the raw x, y, w, h (N, 4) of predictions `rows` to x1, y1, x2, y2 in parts of the input."""
-        xy, scales = raw[:, :2] if self.linear else sigmoid(raw[:, :2]), self.scales[rows]
-        centres = (xy * scales - (scales - 1) / 2) * self.cells[rows] + self.origins[rows]
-        return corners(centres, np.exp(np.minimum(raw[:, 2:4], EXP_LIMIT)) * self.sizes[rows])
+        """Decode the raw numbers (N, 4) of predictions `rows` to x1, y1, x2, y2 in parts of the input."""
+        first, last = self.coding.first(raw[:, :2]), self.coding.last(raw[:, 2:4])
+        origins, cells, sizes, scales = (values[rows] for values in self[:4])
+        if self.coding.distances:
+            return np.concatenate([origins - first * cells, origins + last * cells], axis=1)
+        return corners((first * scales - (scales - 1) / 2) * cells + origins, last * sizes)

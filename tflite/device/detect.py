@@ -103,6 +103,8 @@ class Detector(Network):
             raise ValueError("its settings say boxes: raw, and lack decode")
         self._outputs, shapes = outputs, {name: tuple(t["shape"].tolist()) for name, t in outputs.items()}
         classes = FORMATS[self.settings["boxes"]].classes(shapes, 0)
+        if classes and self.settings["boxes"] == "raw":
+            classes -= self._grid.coding.objectness
         if not classes:
             about = FORMATS[self.settings["boxes"]].about
             raise ValueError(f"needs {about}. Found: {', '.join(f'{name} {shape}' for name, shape in shapes.items())}")

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if __package__ or TYPE_CHECKING:
-    from .decoding import best, best_products, corners, dequantize, sigmoid
+    from .decoding import best, best_logits, best_products, corners, dequantize, sigmoid
 else:  # as a script
-    from decoding import best, best_products, corners, dequantize, sigmoid
+    from decoding import best, best_logits, best_products, corners, dequantize, sigmoid
 
 STRIDES = (8, 16, 32)
 YOLOX_DECODE = dict(
-    linear=True, levels=[dict(stride=stride, scale_xy=1.0, anchors=[[stride, stride]]) for stride in STRIDES]
+    coding="free", levels=[dict(stride=stride, scale_xy=1.0, anchors=[[stride, stride]]) for stride in STRIDES]
 )
 LETTERBOX = dict(colors="RGB", mean=0.0, scale=1 / 255, resize="letterbox", fill=114)
 PIXELS = 2  # centres beyond are pixels, not parts of the input
@@ -40,10 +40,10 @@ class Format(NamedTuple):
     settings: dict = {}
 
 
-def _named(shapes, extra):
-    """The classes of outputs boxes (1, P, 4) and scores (1, P, extra + classes)."""
+def _named(shapes, cells):
+    """The classes of outputs boxes (1, P, 4) and scores (1, P, classes)."""
     found = shapes.keys() >= {"boxes", "scores"} and len(shapes["boxes"]) == 3 == len(shapes["scores"])
-    return max(0, shapes["scores"][2] - extra) if found else 0
+    return shapes["scores"][2] if found else 0
 
 
 def _single(shapes, boxes, extra):
@@ -69,6 +69,9 @@ def _read_decoded(outputs, raw, grid, size, threshold):
 def _read_raw(outputs, raw, grid, size, threshold):
     boxes, scores = outputs["boxes"], outputs["scores"]
     logits = raw(scores)
+    if not grid.coding.objectness:
+        rows, labels, found = best_logits(logits, scores, threshold)
+        return grid.boxes(dequantize(raw(boxes)[rows], boxes), rows), labels, found
 
     def classes(rows):
         return sigmoid(dequantize(logits[rows, 1:], scores))
@@ -126,10 +129,8 @@ def _read_ssd(outputs, raw, grid, size, threshold):
 
 
 FORMATS = {
-    "cyxhw": Format(
-        "outputs boxes (1, P, 4) and scores (1, P, C)", lambda shapes, cells: _named(shapes, 0), _read_decoded
-    ),
-    "raw": Format("outputs boxes and scores that are not decoded", lambda shapes, cells: _named(shapes, 1), _read_raw),
+    "cyxhw": Format("outputs boxes (1, P, 4) and scores (1, P, C)", _named, _read_decoded),
+    "raw": Format("outputs boxes and scores that are not decoded", _named, _read_raw),  # an objectness counts, too
     "ssd": Format(
         "the four outputs of TFLite_Detection_PostProcess",
         lambda shapes, cells: 0,  # its operation tells it, not its shapes

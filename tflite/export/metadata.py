@@ -11,8 +11,9 @@ The settings of a detector:
                "resize": "letterbox", "fill": 114},
      "boxes": "cyxhw", "score_threshold": 0.25, "iou_threshold": 0.5}
 
-A detector whose boxes are "raw" says in "decode" how its reader makes boxes of them: whether centres are "linear", and
-of each level "stride", "scale_xy" and "anchors".
+A detector whose boxes are "raw" says in "decode" how its reader makes boxes of them: the "coding", a name in
+`codings.CODINGS`, and of each level "stride", "scale_xy" and "anchors". Older files say "linear" instead, which was
+true for "free" and false for "yolo".
 
 A classifier's task is "classification", its "resize" is "crop", the middle of the image, and in place of boxes and
 overlap it says what its "scores" are, "softmax" (in older files "probabilities"), "sigmoid" or "logits". Grey images

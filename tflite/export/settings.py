@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 
 from ...backbones.timm_layout import LAYOUTS
+from ...detection.anchors import Anchors
 from ...detection.images import FILL
 from ...graph import is_detector
 from ...pixels import UNIT, Pixels, network_pixels, pixels_of
@@ -59,7 +60,7 @@ def file_settings(
         if given:
             raise ValueError(f"a detector takes pixels in 0..1 and has scores of its own. Received: {', '.join(given)}")
         how = _image(model, UNIT) | {"resize": "letterbox", "fill": FILL}
-        boxes = {"boxes": "cyxhw"} if decode == "file" else {"boxes": "raw", "decode": _decoding(model.anchors)}
+        boxes = {"boxes": "cyxhw"} if decode == "file" else {"boxes": "raw", "decode": decoding_of(model.anchors)}
         return {"task": "detection", **about, "input": how, **boxes, "score_threshold": 0.25, "iou_threshold": 0.5}
     if decode != "file":
         raise ValueError(f'decode="host" is for detectors, whose boxes are decoded. Received: {model.name}; leave it')
@@ -118,9 +119,17 @@ def _image(model, pixels: Pixels):
     return {"height": height, "width": width, "colors": COLORS[channels], **pixels._asdict()}
 
 
-def _decoding(anchors):
+def decoding_of(anchors: Anchors) -> dict:
+    """Return the setting "decode" of a file whose boxes are raw, see `metadata`.
+
+    Example:
+        >>> from cspkeras.detection.anchors import Anchors
+        >>> from cspkeras.tflite.export.settings import decoding_of
+        >>> decoding_of(Anchors.free((64, 64), strides=(32,)))
+        {'coding': 'free', 'levels': [{'stride': 32, 'scale_xy': 1.0, 'anchors': [[32.0, 32.0]]}]}
+    """
     levels = [
         {"stride": stride, "scale_xy": scale_xy, "anchors": [list(pair) for pair in pairs]}
         for stride, scale_xy, pairs in zip(anchors.strides, anchors.scale_xy, anchors.boxes, strict=True)
     ]
-    return {"linear": anchors.coding == "free", "levels": levels}
+    return {"coding": anchors.coding, "levels": levels}

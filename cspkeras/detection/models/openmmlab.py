@@ -5,13 +5,14 @@ import re
 import numpy as np
 
 from ...backbones import cspnext
-from ...backbones.imagenet import IMAGENET
+from ...backbones.assembly import Preparation
 from ...weights.timm import assign, timm_tensors
 from ...weights.torch_file import read_state
 
 STEM = "backbone.stem.0.conv.weight"
 CLASSES = "bbox_head.rtm_cls.0.weight"
-NORMALIZED = {"data_preprocessor.mean": IMAGENET[0], "data_preprocessor.std": IMAGENET[1]}  # there of BGR in 0..255
+# There of BGR in 0..255.
+NORMALIZED = {"data_preprocessor.mean": Preparation.mean, "data_preprocessor.std": Preparation.deviation}
 # mmdetection's module by a pattern of the layers' names; those of the backbone are nearly timm's.
 NECK = {
     "neck_p5_narrow": "neck.reduce_layers.0",

@@ -11,8 +11,7 @@ import numpy as np
 from keras import layers
 
 from ...backbones import cspnext
-from ...backbones.assembly import Spec, image_input
-from ...backbones.imagenet import IMAGENET
+from ...backbones.assembly import Preparation, Spec, image_input
 from ...backbones.loading import is_darknet, is_keras
 from ..anchors import Anchors
 from ..detector import Detector
@@ -120,7 +119,7 @@ def build(spec, *, classes, input_shape, weights=None, skip_mismatch=False, acti
 
 
 def _normalized(image):
-    mean, deviation = map(np.array, IMAGENET)
+    mean, deviation = np.array(Preparation.mean), np.array(Preparation.deviation)
     return layers.Rescaling((1 / deviation).tolist(), (-mean / deviation).tolist(), name="normalized")(image)
 
 

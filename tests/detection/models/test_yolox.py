@@ -1,6 +1,5 @@
-"""YOLOX as detectors: their figures, their decoding, their file."""
+"""YOLOX as detectors: their figures, their file."""
 
-import json
 import math
 
 import keras
@@ -9,8 +8,6 @@ import pytest
 
 from cspkeras.backbones import pyramid
 from cspkeras.detection import Detector
-from cspkeras.detection.anchors import Anchors
-from cspkeras.detection.boxes import decode_boxes
 from cspkeras.detection.losses.yolox import YoloXLoss
 from cspkeras.detection.models import yolox
 
@@ -36,32 +33,6 @@ def test_parameters_are_the_published(name):
 def test_the_backbone_gives_its_pyramid(model):
     shapes = {level: x.shape[1:] for level, x in pyramid(model.backbone).items()}
     assert shapes == {"P2": (16, 24, 16), "P3": (8, 12, 32), "P4": (4, 6, 64), "P5": (2, 3, 128)}
-
-
-def test_decoding_is_linear_in_cells():
-    anchors = Anchors.free((64, 96))
-    raw = np.random.default_rng(0).normal(size=(1, 126, 4)).astype("float32")
-    expected, place = [], 0
-    for stride in (8, 16, 32):
-        for row in range(64 // stride):
-            for column in range(96 // stride):
-                x, y, w, h = raw[0, place].tolist()
-                box = (row + y) / 64, (column + x) / 96, math.exp(h) / 64, math.exp(w) / 96
-                expected.append(np.array(box) * stride)
-                place += 1
-    np.testing.assert_allclose(decode_boxes(raw, anchors.grid())[0], expected, rtol=1e-5, atol=1e-6)
-    assert np.isfinite(decode_boxes(raw * 0 + 1e4, anchors.grid())).all()
-
-
-def test_anchor_free_grids_survive_json_and_older_files_have_anchors():
-    anchors = Anchors.free((64, 96))
-    assert Anchors.from_config(json.loads(json.dumps(anchors.get_config()))) == anchors
-    for older, now in (({"linear": True}, anchors), ({"linear": False}, Anchors.published((64, 96)))):
-        config = {**now.get_config(), **older}
-        del config["coding"]
-        assert Anchors.from_config(config) == now
-    del config["linear"]
-    assert Anchors.from_config(config) == Anchors.published((64, 96))
 
 
 @pytest.mark.integration

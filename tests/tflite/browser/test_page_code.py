@@ -10,10 +10,11 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 from cell_detector import networks
 from PIL import Image
+from plain_boxes import CODED, SIZE
 
-from cspkeras.detection.anchors import Anchors
 from cspkeras.detection.boxes import decode_boxes, decode_scores
 from cspkeras.tflite.browser import server
+from cspkeras.tflite.export.settings import decoding_of
 
 pytestmark = [
     pytest.mark.integration,
@@ -81,31 +82,29 @@ def test_numbers_and_values(scale, zero_point):
     np.testing.assert_allclose(back, (expected - zero_point) * scale, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "anchors",
-    [
-        pytest.param(Anchors.free((64, 96), (8, 16, 32)), id="without anchors"),
-        pytest.param(
-            Anchors.of([(8, 30), (9, 9), (40, 33), (70, 20)], (64, 96), (16, 32), (1.05, 1.2)), id="two anchors"
-        ),
-    ],
-)
-def test_raw_boxes_are_decoded_as_in_the_networks(anchors):
-    rng, count = np.random.default_rng(0), len(anchors.grid().origins)
-    raw = rng.normal(0, 2, (1, count, 4)).astype("float32")
-    raw[0, ::7, 2:] = 9  # beyond the exponential's limit
-    logits = rng.normal(0, 2, (1, count, 3)).astype("float32")
-    levels = [
-        {"stride": stride, "scale_xy": scale, "anchors": pairs}
-        for stride, scale, pairs in zip(anchors.strides, anchors.scale_xy, anchors.boxes, strict=True)
-    ]
-    decode = json.dumps({"linear": anchors.linear, "levels": levels})
-    given = ", ".join(f"Float32Array.from({array.ravel().tolist()})" for array in (raw, logits))
-    found = answer(
-        "decode.js", f"Object.values(page.decode({given}, 2, {decode}, [96, 64], 0.4)).map((values) => [...values])"
-    )
-    boxes, scores = np.asarray(decode_boxes(raw, anchors.grid())[0]), np.asarray(decode_scores(logits)[0])
-    likely = 1 / (1 + np.exp(-logits[0, :, :1])) > 0.4
-    assert 10 < likely.sum() < count - 10
-    np.testing.assert_allclose(np.reshape(found[0], (-1, 4)), boxes * likely, rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(np.reshape(found[1], (-1, 2)), scores * likely, rtol=1e-5, atol=1e-7)
+def test_raw_boxes_are_decoded_as_in_the_networks():
+    rng, calls, expected = np.random.default_rng(0), [], []
+    for anchors in CODED.values():
+        count, classes = len(anchors.grid().origins), 2
+        raw = rng.normal(0, 2, (1, count, 4)).astype("float32")
+        raw[0, ::7, 2:] = 9  # beyond the exponential's limit
+        logits = rng.normal(-1, 2, (1, count, classes + anchors.objectness)).astype("float32")
+        scores = np.asarray(decode_scores(logits, anchors.objectness)[0])
+        likely = 1 / (1 + np.exp(-logits[0, :, :1])) if anchors.objectness else scores.max(axis=-1, keepdims=True)
+        assert 10 < (likely > 0.4).sum() < count - 10
+        expected.append((np.asarray(decode_boxes(raw, anchors.grid())[0]) * (likely > 0.4), scores * (likely > 0.4)))
+        given = ", ".join(f"Float32Array.from({array.ravel().tolist()})" for array in (raw, logits))
+        calls.append(f"page.decode({given}, {classes}, {json.dumps(decoding_of(anchors))}, {[*SIZE[::-1]]}, 0.4)")
+    older = [calls[0].replace('"coding": "yolo"', '"linear": false')]
+    older += [calls[1].replace('"coding": "free"', '"linear": true')]
+    plain = ".map((found) => Object.values(found).map((values) => [...values]))"
+    found = answer("decode.js", f"[{', '.join([*calls, *older])}]{plain}")
+    for (boxes, scores), (wanted_boxes, wanted_scores) in zip(found, [*expected, *expected[:2]], strict=True):
+        np.testing.assert_allclose(np.reshape(boxes, (-1, 4)), wanted_boxes, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(np.reshape(scores, (-1, 2)), wanted_scores, rtol=1e-5, atol=1e-7)
+
+
+def test_an_unknown_coding_is_named():
+    call = 'page.decode(new Float32Array(4), [0], 1, {coding: "polar", levels: []}, [8, 8], 0)'
+    message = "has boxes of the coding polar; known are yolo, free, scaled, distances, log_distances"
+    assert answer("decode.js", f"(() => {{ try {{ {call} }} catch (e) {{ return e.message }} }})()") == message

@@ -56,7 +56,7 @@ def test_a_detectors_settings(detector):
     assert by_host["boxes"] == "raw" and in_file["input"] == by_host["input"]
     decode = json.loads(json.dumps(by_host["decode"]))
     anchors = detector.anchors
-    assert decode["linear"] is anchors.linear
+    assert decode["coding"] == anchors.coding
     assert [level["stride"] for level in decode["levels"]] == list(anchors.strides)
     assert [level["scale_xy"] for level in decode["levels"]] == list(anchors.scale_xy)
     np.testing.assert_allclose([pair for level in decode["levels"] for pair in level["anchors"]], anchors.pairs)

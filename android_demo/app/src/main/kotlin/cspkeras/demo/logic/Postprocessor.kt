@@ -1,6 +1,7 @@
 package cspkeras.demo.logic
 
 import kotlin.math.floor
+import kotlin.math.ln
 
 private const val CANDIDATES = 1000 // the best (box, class) pairs, those that suppression sees
 
@@ -8,7 +9,8 @@ private const val CANDIDATES = 1000 // the best (box, class) pairs, those that s
 class Postprocessor(private val model: ModelFile, private val boxes: Tensor, private val scores: Tensor) {
     private val decoder = model.decoder
     private val depth = scores.shape.last() // of a prediction's scores
-    private val classes = if (decoder == null) depth else depth - 1
+    private val objectness = decoder?.coding?.objectness == true
+    private val classes = if (objectness) depth - 1 else depth
     private val rawBoxes = FloatArray(boxes.shape.fold(1, Int::times))
     private val rawScores = FloatArray(scores.shape.fold(1, Int::times))
     private var pairs = IntArray(CANDIDATES) // prediction * classes + class
@@ -41,7 +43,7 @@ class Postprocessor(private val model: ModelFile, private val boxes: Tensor, pri
     /** The best pairs of a box and a class, best first, in 0..1 of the input. */
     private fun candidates(threshold: Float): List<Detection> {
         count = 0
-        if (decoder == null) scanScores(threshold) else scanLogits(threshold)
+        if (decoder == null) scanScores(threshold) else if (objectness) scanProducts(threshold) else scanLogits(threshold)
         val best = (0 until count).sortedByDescending { likely[it] }.take(CANDIDATES)
         return best.map { box(pairs[it] / classes, pairs[it] % classes, likely[it]) }
     }
@@ -55,7 +57,7 @@ class Postprocessor(private val model: ModelFile, private val boxes: Tensor, pri
     }
 
     /** A score is the product of an object's probability and its class's, and so never above the first. */
-    private fun scanLogits(threshold: Float) {
+    private fun scanProducts(threshold: Float) {
         for (row in 0 until boxes.shape[1]) {
             val present = sigmoid(scores.value(rawScores[row * depth]))
             if (present <= threshold) continue
@@ -63,6 +65,16 @@ class Postprocessor(private val model: ModelFile, private val boxes: Tensor, pri
                 val score = (present * sigmoid(scores.value(rawScores[row * depth + 1 + label]))).toFloat()
                 if (score > threshold) add(row * classes + label, score)
             }
+        }
+    }
+
+    private fun scanLogits(threshold: Float) {
+        val limit = ln(threshold.toDouble() / (1 - threshold)).toFloat() - 1e-3f // few sigmoids are computed
+        for (pair in rawScores.indices) {
+            val logit = scores.value(rawScores[pair])
+            if (logit <= limit) continue
+            val score = sigmoid(logit).toFloat()
+            if (score > threshold) add(pair, score)
         }
     }
 
@@ -76,8 +88,9 @@ class Postprocessor(private val model: ModelFile, private val boxes: Tensor, pri
     }
 
     private fun box(row: Int, label: Int, score: Float): Detection {
-        val (a, b, c, d) = FloatArray(4) { boxes.value(rawBoxes[4 * row + it]) }
-        if (decoder != null) return decoder.box(row, a, b, c, d, label, score)
+        val numbers = FloatArray(4) { boxes.value(rawBoxes[4 * row + it]) }
+        if (decoder != null) return decoder.box(row, numbers, label, score)
+        val (a, b, c, d) = numbers
         return Detection(b - d / 2, a - c / 2, b + d / 2, a + c / 2, label, score) // centre y, centre x, height, width
     }
 }
