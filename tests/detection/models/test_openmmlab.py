@@ -2,24 +2,18 @@
 
 import json
 import runpy
-from dataclasses import replace
 
 import numpy as np
 import pytest
+from small_networks import small_rtmdet as build
 from torch_files import mapping, tensor, write_legacy
 
 import cspkeras
-from cspkeras.backbones import cspnext
 from cspkeras.detection.models import rtmdet
 from cspkeras.detection.models.openmmlab import openmmlab_tensors
 
-SMALL = rtmdet.RTMDetSpec(replace(cspnext.VARIANTS["CSPNeXtTiny"], width=8), 1, False)
 COPY, FIRST = (f"bbox_head.reg_convs.{level}.1.conv.weight" for level in (2, 0))
 STEM = "backbone.stem.0.conv.weight"
-
-
-def build(weights=None, classes=3, spec=SMALL, **options):
-    return rtmdet.build(spec, classes=classes, input_shape=(64, 64, 3), weights=weights, name="small", **options)
 
 
 def save(path, state):
