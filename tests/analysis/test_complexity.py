@@ -38,6 +38,15 @@ def test_what_a_layer_costs(layer, weights, operations):
     assert cost.costliest == (layer.name, cost.bflops)
 
 
+def test_a_layer_costs_at_each_of_its_calls_and_holds_its_weights_once():
+    convolution = layers.Conv2D(4, 1, name="shared")
+    fine, coarse = layers.Input((8, 8, 4)), layers.Input((4, 4, 4))
+    cost = complexity(keras.Model([fine, coarse], [convolution(fine), convolution(coarse)]))
+    shared = {"shared": 2 * 16 * 64 / 1e9, "shared_2": 2 * 16 * 16 / 1e9}
+    assert sorted(cost.layers.values()) == sorted(shared.values()) and set(cost.layers) == set(shared)
+    assert (cost.trainable, cost.weights, cost.cio) == (4 * 4 + 4, 16, 2 * 4 * (64 + 16))
+
+
 @pytest.mark.parametrize(
     "layer",
     [

@@ -46,3 +46,11 @@ def test_what_is_read_again_is_not_overwritten():
     shared = keras.Model(image, layers.Add()([layers.ReLU()(x), x]))
     assert peak_memory(alone).elements == SIZE * (4 + 4)  # the convolution's input and output
     assert peak_memory(shared).elements == SIZE * (4 + 4 + 4)  # the addition's
+
+
+def test_a_layer_that_is_called_twice_holds_both_maps():
+    image, double = layers.Input((8, 8, 4)), layers.Conv2D(4, 1)
+    model = keras.Model(image, layers.Concatenate()([double(image), double(double(image))]))
+    assert peak_memory(model).elements == SIZE * (4 + 4 + 8)
+    order = [model.layers[0], double, double, double, model.layers[-1]]
+    assert peak_memory(model, order).elements == SIZE * (4 + 4 + 8)

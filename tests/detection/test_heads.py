@@ -59,6 +59,19 @@ def test_the_raw_head_interleaves_boxes_and_scores_as_darknet():
     np.testing.assert_array_equal(head, np.concatenate([box, score], -1).reshape(2, 3, 4, -1))
 
 
+def test_the_levels_share_the_convolutions_of_the_shared_head():
+    maps = {"P4": layers.Input((4, 6, 16), name="P4"), "P5": layers.Input((2, 3, 16), name="P5")}
+    model = keras.Model(maps, HEADS["shared"](maps, [1, 1], CLASSES))
+    kernels, norms = 4 * 9 * 16 * 16, 2 * 4 * 2 * 16
+    assert sum(weight.size for weight in map(np.asarray, model.trainable_weights)) == (
+        kernels + norms + 2 * (16 + 1) * (4 + CLASSES)
+    )
+    with pytest.raises(ValueError, match="equally many channels. Received: P4 of 16, P5 of 8"):
+        HEADS["shared"](maps | {"P5": layers.Input((2, 3, 8))}, [1, 1], CLASSES)
+    with pytest.raises(ValueError, match="the shared head has one prediction per cell. Received: 3 anchors per level"):
+        HEADS["shared"](maps, [3, 3], CLASSES)
+
+
 def test_the_decoupled_head_has_one_anchor():
     with pytest.raises(ValueError, match="one prediction per cell. Received: 3 anchors per level"):
         decoupled_head(layers.Input((4, 6, 16)), 3, CLASSES, name="head")

@@ -18,6 +18,7 @@ from cspkeras.backbones import (
     timm_layout,
 )
 from cspkeras.detection import Detector
+from cspkeras.detection.models import rtmdet
 from cspkeras.registry import NETWORKS
 
 ONE, NARROW = {"blocks": (1, 1, 1, 1)}, {"widths": (16, 16, 32, 32), "stem": 8}
@@ -101,6 +102,14 @@ def shallow_detector(size=64, classes=3, width=16):
     """A detector of few layers and two maps, where any will do: a quarter of `small_detector`'s time to trace."""
     backbone = build_kind("darknet tiny", (size, size, 3), include_top=False)
     return Detector(backbone, "fpn_tiny", classes, neck_options={"width": width})
+
+
+def small_rtmdet(weights=None, classes=3, size=64, **options):
+    """An RTMDet a third as wide as the smallest."""
+    spec = rtmdet.RTMDetSpec(replace(cspnext.VARIANTS["CSPNeXtTiny"], width=8), 1, False)
+    return rtmdet.build(
+        spec, classes=classes, input_shape=(size, size, 3), weights=weights, **{"name": "small", **options}
+    )
 
 
 @cache

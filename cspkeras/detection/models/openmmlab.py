@@ -5,13 +5,14 @@ import re
 import numpy as np
 
 from ...backbones import cspnext
-from ...backbones.imagenet import IMAGENET
+from ...backbones.assembly import Preparation
 from ...weights.timm import assign, timm_tensors
 from ...weights.torch_file import read_state
 
 STEM = "backbone.stem.0.conv.weight"
-CLASSES = "bbox_head.rtm_cls"
-NORMALIZED = {"data_preprocessor.mean": IMAGENET[0], "data_preprocessor.std": IMAGENET[1]}  # there of BGR in 0..255
+CLASSES = "bbox_head.rtm_cls.0.weight"
+# There of BGR in 0..255.
+NORMALIZED = {"data_preprocessor.mean": Preparation.mean, "data_preprocessor.std": Preparation.deviation}
 # mmdetection's module by a pattern of the layers' names; those of the backbone are nearly timm's.
 NECK = {
     "neck_p5_narrow": "neck.reduce_layers.0",
@@ -39,37 +40,42 @@ for _ours, _theirs in BRANCHES.items():
 
 
 def read_openmmlab(path):
-    """Read a checkpoint of RTMDet: {mmdetection's name: array}, and the number of its classes."""
+    """Read a checkpoint of RTMDet: {mmdetection's name: array}, without what is no weight and copies of others.
+
+    A ValueError says where it is none.
+    """
     state = read_state(path, "state_dict")
-    for name in (STEM, f"{CLASSES}.0.weight"):
+    for name in (STEM, CLASSES):
         if name not in state or state[name].ndim != 4:
             raise ValueError(f"{path}: holds no kernel {name}, as RTMDet's have; it begins with {next(iter(state))}")
-    return state, len(state[f"{CLASSES}.0.weight"])
+    _check_preprocessing(path, state)
+    return {name: value for name, value in state.items() if name not in NORMALIZED and not _is_copy(path, name, state)}
 
 
 def load_openmmlab(model, path, state, skip_mismatch=False):
-    """Load what `read_openmmlab` gave into an RTMDet; no layer is touched unless all of the file fits.
+    """Load what `read_openmmlab` gave into an RTMDet; no layer is touched unless all of it fits.
 
     With `skip_mismatch` it may be of another number of classes; the class predictions stay as they are then. A
     ValueError names the tensor that doesn't fit.
     """
-    own, found = len(model.class_names), len(state[f"{CLASSES}.0.weight"])
-    if own != found and not skip_mismatch:
-        raise ValueError(
-            f"{path}: {CLASSES}.0.weight: expected {own} classes, found {found}; skip_mismatch=True leaves the class "
-            "predictions as initialized"
-        )
-    _check_preprocessing(path, state)
-    state = {name: value for name, value in state.items() if name not in NORMALIZED}
-    state = _without_copies(path, state)
-    expected = {_openmmlab_name(name): parts for name, parts in timm_tensors(model, MODULES).items()}
+    own, found, expected = len(model.class_names), len(state[CLASSES]), openmmlab_tensors(model)
+    state = {**state, STEM: state[STEM][:, ::-1]}  # it takes BGR
     if own != found:
+        if not skip_mismatch:
+            raise ValueError(
+                f"{path}: {CLASSES}: expected {own} classes, found {found}; skip_mismatch=True leaves the class "
+                "predictions as initialized"
+            )
         state, expected = (
-            {name: value for name, value in tensors.items() if not name.startswith(CLASSES)}
+            {name: value for name, value in tensors.items() if not name.startswith("bbox_head.rtm_cls.")}
             for tensors in (state, expected)
         )
-    state[STEM] = state[STEM][:, ::-1]  # it takes BGR
     assign(path, model.name, expected, {name: value.shape for name, value in state.items()}, state.__getitem__)
+
+
+def openmmlab_tensors(model):
+    """Return {mmdetection's name: its parts} of an RTMDet, the shared kernels by level 0's; see `timm_tensors`."""
+    return {_openmmlab_name(name): parts for name, parts in timm_tensors(model, MODULES).items()}
 
 
 def _openmmlab_name(tensor):
@@ -86,13 +92,9 @@ def _check_preprocessing(path, state):
             raise ValueError(f"{path}: {name}: expected {', '.join(f'{x:g}' for x in wanted)} of BGR, found {found}")
 
 
-def _without_copies(path, state):
-    """Leave out the copies of the head's convolutions that each level but the first has, and check that they are."""
-    kept = {}
-    for name, value in state.items():
-        first = re.sub(r"^(bbox_head\.(?:cls|reg)_convs)\.\d+\.(\d+\.conv\.weight)$", r"\1.0.\2", name)
-        if first == name:
-            kept[name] = value
-        elif not np.array_equal(value, state.get(first)):
-            raise ValueError(f"{path}: {name}: expected a copy of {first}, which the levels share, found other numbers")
-    return kept
+def _is_copy(path, name, state):
+    """Whether a tensor is a copy of the first level's, of a convolution that the head's levels share."""
+    first = re.sub(r"^(bbox_head\.(?:cls|reg)_convs)\.\d+\.(\d+\.conv\.weight)$", r"\1.0.\2", name)
+    if first != name and not np.array_equal(state[name], state.get(first)):
+        raise ValueError(f"{path}: {name}: expected a copy of {first}, which the levels share, found other numbers")
+    return first != name

@@ -11,14 +11,13 @@ import numpy as np
 from keras import layers
 
 from ...backbones import cspnext
-from ...backbones.assembly import Spec, image_input
-from ...backbones.imagenet import IMAGENET
+from ...backbones.assembly import Preparation, Spec, image_input
 from ...backbones.loading import is_darknet, is_keras
 from ..anchors import Anchors
 from ..detector import Detector
 from ..loading import load_weights
 from . import assembly
-from .openmmlab import STEM, load_openmmlab, read_openmmlab
+from .openmmlab import CLASSES, STEM, load_openmmlab, read_openmmlab
 
 __all__ = ["RTMDetL", "RTMDetM", "RTMDetS", "RTMDetTiny", "RTMDetX"]
 
@@ -89,11 +88,12 @@ def build(spec, *, classes, input_shape, weights=None, skip_mismatch=False, acti
     if is_darknet(weights):
         raise ValueError(f"weights must be None, a .pth, .keras or .weights.h5 file. Received: weights={weights!r}")
     if weights is not None and not is_keras(weights):
-        state, found = read_openmmlab(weights)
+        state = read_openmmlab(weights)
         _check_size(weights, state, spec)
-        classes = found if classes is None else classes
     if input_shape is None:
         input_shape = (spec.published.size, spec.published.size, 3)
+    if classes is None:
+        classes = len(state[CLASSES]) if state else 80
     size = assembly.fixed_size(input_shape)
     image = image_input(input_shape, None)
     options = dict(activation=activation)
@@ -103,7 +103,7 @@ def build(spec, *, classes, input_shape, weights=None, skip_mismatch=False, acti
     model = Detector(
         backbone,
         "cspnext_pafpn",
-        80 if classes is None else classes,
+        classes,
         anchors=Anchors.distances(size, log=spec.log),
         neck_options=dict(blocks=spec.blocks),
         head="shared",
@@ -119,7 +119,7 @@ def build(spec, *, classes, input_shape, weights=None, skip_mismatch=False, acti
 
 
 def _normalized(image):
-    mean, deviation = map(np.array, IMAGENET)
+    mean, deviation = np.array(Preparation.mean), np.array(Preparation.deviation)
     return layers.Rescaling((1 / deviation).tolist(), (-mean / deviation).tolist(), name="normalized")(image)
 
 

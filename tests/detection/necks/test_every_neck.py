@@ -49,6 +49,7 @@ KINDS = {
     "prn 3l": Kind("prn", {"levels": 3}, THREE, THREE, 8, counted=4.586, published=4.586),
     "fpn": Kind("fpn", {}, THREE, THREE, 16, narrow=64),
     "fpn_tiny": Kind("fpn_tiny", {}, TWO, TWO, 8, narrow=64),
+    "cspnext_pafpn": Kind("cspnext_pafpn", {}, THREE, THREE, None),
     "pafpn": Kind("pafpn", {}, THREE, THREE, None),
     "pafpn depthwise": Kind("pafpn", {"depthwise": True}, THREE, THREE, None),
     "csp_panet": Kind("csp_panet", {}, THREE, THREE, None),

@@ -21,12 +21,16 @@ KINDS = "float32", "float16", "dynamic", "int8 PTQ", "int8 QAT"
 RATIOS = {"float16": 0.51, "int8 PTQ": 0.27, "int8 QAT": 0.27}  # of the float32 file's bytes, at most
 SMALL_FILE = 5e6  # bytes; of less, names, operations and each channel's scale are a larger share
 DETECTORS = cspkeras.list_detectors()
-INSIDE = {NETWORKS[name].spec.backbone.__name__ for name in DETECTORS if "YOLOX" not in name}
+INSIDE = {NETWORKS[name].spec.backbone.__name__ for name in DETECTORS if NETWORKS[name].spec.anchors}
 LARGER = {  # of the same layers as a smaller network of theirs
     *(f"CS3Darknet{size}" for size in ("M", "L", "X", "FocusM", "FocusL", "FocusX")),
     *(f"CSPNeXt{size}" for size in ("S", "M", "L", "X")),
+    *(f"RTMDet{size}" for size in ("S", "M", "L", "X")),
+    *(f"YOLOX{size}" for size in ("M", "L", "X")),
     "CS3SEDarknetX",
     "CS3EdgeNetX",
+    "YOLOv4P5",
+    "YOLOv4P6",
 }
 RELU6 = "CSPPeleeNet", "CSPMobileNetV2", "CSPDarknet53"
 # These have the layers of all others between them: preactivation, groups, both resolutions; mish and the widest neck.
@@ -40,7 +44,7 @@ SMALL = {
     "gfm": lambda: detector(build_kind("darknet tiny", include_top=False), "gfm", width=32),
     "efm, spp": lambda: detector(build_kind("darknet tiny", include_top=False), "efm", width=32, sam=True, spp=True),
 }
-FIVE = *SMALL, "YOLOXNano"
+FIVE = *SMALL, "YOLOXNano", "RTMDetTiny"
 ON_NPU = "CSPPeleeNet", "CSPPeleeNetEFM", "YOLOXNano", "CSPMobileNetV2", "CSPResNet50"  # wholly, as files of integers
 
 
