@@ -188,18 +188,22 @@ def backbones():
     figures = "parameters", "BFLOPs", "top-1"
     yield "base", *figures, "CSP network", *figures, "at"
     names = list_models()
-    for base in sorted({name.removeprefix("CSP") for name in names}):
-        pair = [name if name in names else None for name in (base, f"CSP{base}")]
+    bases = [name for name in names if not name.startswith("CS")]
+    pairs = [(base, f"CSP{base}" if f"CSP{base}" in names else None) for base in bases]
+    pairs += [(None, name) for name in names if name not in {one for pair in pairs for one in pair}]
+    for pair in pairs:
         cells = [cell for name in pair for cell in (_overview(name, "top1") if name else "–" * 4)]
         yield *cells, NETWORKS[pair[0] or pair[1]].spec.published.size
 
 
 def detectors():
-    """The README's."""
-    yield "detector", "parameters", "BFLOPs", "COCO AP", "AP50", "at"
+    """The README's; sizes and speeds as in docs/detectors.md."""
+    yield "detector", "parameters", "BFLOPs", "COCO AP", "AP50", "at", "int8, MB", "ms over YOLOXNano's"
+    known = measured()
     for name in list_detectors():
-        published = NETWORKS[name].spec.published
-        yield *_overview(name, "ap"), published.ap50, published.size
+        published, found = NETWORKS[name].spec.published, known.get(name, {}).get("int8")
+        file = (f"{found['bytes'] / 1e6:.1f}", f"{found['ratio']:.1f}") if found else (None, None)
+        yield *_overview(name, "ap"), published.ap50, published.size, *file
 
 
 def _overview(name, accuracy):
