@@ -36,8 +36,8 @@ NPU = "ethos-u65-256"
 PACKAGES = ("keras", "tensorflow", "tensorflow-model-optimization", "ai-edge-litert")
 
 
-def build(name, size=None, **options):
-    """Build a network at its published size or another; return it and the images that its norms are calibrated on."""
+def build(name, size=None, count=IMAGES, **options):
+    """Build a network at its published size or another; return it and the `count` images that calibrate its norms."""
     import keras
     from untrained import calibrate_norms
 
@@ -46,7 +46,7 @@ def build(name, size=None, **options):
     keras.utils.set_random_seed(0)
     network = NETWORKS[name]
     size = size or network.spec.published.size
-    images = np.random.default_rng(0).random((IMAGES, size, size, 3), "float32")
+    images = np.random.default_rng(0).random((count, size, size, 3), "float32")
     return calibrate_norms(network.build(input_shape=(size, size, 3), **options), images), images
 
 

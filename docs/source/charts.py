@@ -4,7 +4,10 @@ import json
 import statistics
 
 from drawing import BLUE, GREEN, GREY, INK, ORANGE, figure
+from file_tables import measured
 from tables import DOCS, FUSIONS, PUBLISHED, cost, learning_results, top1_of
+
+from cspkeras.registry import NETWORKS
 
 
 def layers(path):
@@ -95,6 +98,21 @@ def tradeoff(path):
             text = f"{FUSIONS[row['fusion']]}, gamma {row['gamma']}"
             ax.annotate(text, (x, row["top1"]), at, textcoords="offset points", ha=side, fontsize=9, color=colour)
         ax.set(xlabel="BFLOPs at 224x224, counted", ylabel="ImageNet top-1 in %, published", ylim=(69, 71.8))
+
+
+def which(path):
+    """Published accuracy over the measured latency of the int8 file."""
+    colours = {"RTMDet": BLUE, "YOLOX": ORANGE, "YOLOv": GREEN}
+    with figure(path, 7.5, 4.2) as ax:
+        for name, found in measured().items():
+            figures, x = NETWORKS[name].spec.published, found["int8"]["ms"]
+            if figures.ap is None:
+                continue
+            colour = next((colour for family, colour in colours.items() if name.startswith(family)), GREY)
+            ax.plot(x, figures.ap, "o", color=colour)
+            text = f"{name} {figures.size}"
+            ax.annotate(text, (x, figures.ap), (5, -9), textcoords="offset points", fontsize=8, color=colour)
+        ax.set(xscale="log", xlabel="int8, ms on two threads", ylabel="COCO AP in %, published")
 
 
 def learning(path):

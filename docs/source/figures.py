@@ -12,6 +12,7 @@ FIGURES = {
         charts.depthwise,
         charts.tradeoff,
         charts.learning,
+        charts.which,
         diagrams.stages,
         diagrams.pooling,
         diagrams.fusion,

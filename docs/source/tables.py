@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import keras
-from file_tables import DOCS, agreement, applications, files
+from file_tables import DOCS, agreement, applications, files, measured, which
 from keras import layers
 
 from cspkeras import get_detector, list_detectors, list_models
@@ -287,6 +287,7 @@ TABLES = {
         setting,
         gradients,
         applications,
+        which,
         files,
         agreement,
     )

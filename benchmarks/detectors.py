@@ -1,0 +1,93 @@
+"""Which detector? Each one's .tflite files: size, latency on two CPU threads beside YOLOX-Nano's, and memory.
+
+    pip install -e '.[all]'
+    python benchmarks/detectors.py --output docs/detectors.json
+
+Detectors with a published accuracy are built at the size that it was published for, with 80 classes. Weights are random
+with calibrated norms (untrained.py), int8 is calibrated on noise: this measures speed and size, not accuracy. A round
+runs YOLOX-Nano's file of the same precision, then the detector's; the figure is the median of the rounds. Killed at any
+moment, the same command resumes.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from importlib.metadata import version
+from multiprocessing import get_context
+from pathlib import Path
+
+PEER = "YOLOXNano"
+KINDS = "float32", "int8"
+THREADS, ROUNDS, RUNS, IMAGES = 2, 3, 15, 2
+PACKAGES = "keras", "tensorflow", "ai-edge-litert"
+
+
+def convert(name, folder):
+    """Write a detector's file of each precision; return {precision: path}."""
+    from files import build
+
+    from cspkeras.tflite import convert
+    from cspkeras.training import calibrate, quantize_aware
+
+    model, images = build(name, count=IMAGES)
+    rounding = calibrate(quantize_aware(model), images[:, None])
+    sources = {"float32": model, "int8": rounding}
+    return {kind: convert(source, Path(folder) / f"{name}_{kind}.tflite", kind) for kind, source in sources.items()}
+
+
+def measure(name, peers):
+    """Measure a detector beside the files `peers`, a dict as of `convert`."""
+    from cspkeras.tflite import benchmark
+
+    row = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for kind, path in convert(name, folder).items():
+            rounds = []
+            for _ in range(ROUNDS):
+                peer, own = (benchmark(file, (THREADS,), RUNS).latencies[0] for file in (peers[kind], path))
+                rounds.append((own.median_ms, own.median_ms / peer.median_ms, own.memory_bytes))
+            milliseconds, ratio, memory = map(statistics.median, zip(*rounds, strict=True))
+            row[kind] = {"bytes": path.stat().st_size, "ms": milliseconds, "ratio": ratio, "memory": memory}
+    return row
+
+
+def alone(function, *arguments):
+    """Call a function in a process of its own: what TensorFlow keeps of one network would add up."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as process:
+        return process.submit(function, *arguments).result()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", metavar="NAME", help="[all with a published accuracy]")
+    parser.add_argument("--output", type=Path, required=True, help="the JSON file to write or resume")
+    args = parser.parse_args()
+    from cspkeras.files import write_json
+    from cspkeras.registry import NETWORKS, list_detectors
+
+    published = {name: NETWORKS[name].spec.published for name in list_detectors()}
+    names = [name for name, figures in published.items() if figures.ap or figures.ap50]
+    names.sort(key=lambda name: published[name].counted or published[name].bflops)  # the quick ones first
+    if unknown := set(args.models or ()) - set(names):
+        parser.error(f"no published accuracy of {', '.join(sorted(unknown))}; there is of {', '.join(names)}")
+    setting = {"machine": platform.machine(), "cores": os.cpu_count(), "threads": THREADS}
+    setting |= {package: version(package) for package in PACKAGES}
+    results = json.loads(args.output.read_text()) if args.output.exists() else {"setting": setting, "detectors": {}}
+    if results["setting"] != setting:
+        parser.error(f"{args.output}: measured with other settings, {results['setting']}. Received: {setting}")
+    with tempfile.TemporaryDirectory() as folder:
+        peers = alone(convert, PEER, folder)
+        for name in args.models or names:
+            if name not in results["detectors"]:
+                results["detectors"][name] = alone(measure, name, peers)
+                print(name, json.dumps(results["detectors"][name]), flush=True)
+                write_json(args.output, results)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    main()
