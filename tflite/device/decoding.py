@@ -132,7 +132,8 @@ class Grid(NamedTuple):
         """Make the grid of a file's setting "decode" on an input of `size` (height, width)."""
         levels, side = [], np.array(size[::-1], np.float32)
         # Older files say "linear", whether a raw centre is a number of cells instead of a logit.
-        coding = decode["coding"] if "coding" in decode else "free" if decode["linear"] else "yolo"
+        older = "free" if decode.get("linear") else "yolo"
+        coding = older if "linear" in decode else decode["coding"]
         if coding not in CODINGS:
             raise ValueError(f"coding {coding!r} is none of {', '.join(CODINGS)}")
         for level in decode["levels"]:

@@ -103,7 +103,11 @@ def test_the_command_line_says_in_one_line_what_is_wrong(model, album, arguments
     files["model"], files["labels"] = model(), model(labels=LABELS[:2])
     files["stranger"] = model(boxes="xyxy")
     level = dict(stride=32, scale_xy=1, anchors=[[32, 32]])
-    changes = dict(raw={}, decode=dict(decode=dict(levels=3)), levels=dict(decode=dict(coding="free", levels=[level])))
+    changes = dict(
+        raw={},
+        decode=dict(decode=dict(coding="free", levels=3)),
+        levels=dict(decode=dict(coding="free", levels=[level])),
+    )
     for name, change in changes.items():
         files[name] = model(boxes="raw", **change).rename(album / f"{name}.tflite")
     files["mean"] = model(mean="x").rename(album / "mean.tflite")
