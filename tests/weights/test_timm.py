@@ -124,7 +124,8 @@ def half(tensors):
 
 
 @pytest.mark.parametrize(
-    ("name", "near"), [("cspresnet5", "cspresnet50, "), ("darknet", "darknet53"), ("zzz", "cspdarknet53, "), (None, "")]
+    ("name", "near"),
+    [("cspresnet5", "cspresnet50, "), ("darknet", "darknet53"), ("zzz", "cs3darknet_focus_l, "), (None, "")],
 )
 def test_an_unknown_name_is_an_error_with_the_nearest_known_ones(name, near):
     with pytest.raises(ValueError, match=rf"such as {near}.* Received: name={name!r}$"):
