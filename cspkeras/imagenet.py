@@ -36,7 +36,8 @@ def preparation_of(name: str | None, layout: str | None = None) -> Preparation |
         raise ValueError(f"layout must be one of {', '.join(timm_layout.LAYOUTS)}. Received: layout={layout!r}")
     spec = network(name).spec if name else None
     if layout == "timm":
-        return getattr(timm_layout.VARIANTS.get(name, spec), "preparation", None) or IMAGENET
+        spec = timm_layout.VARIANTS.get(name or "", spec)
+        return spec and spec.preparation or IMAGENET
     if layout and hasattr(spec, "timm"):
         raise ValueError(f"layout must be 'timm' or None for {name}. Received: layout={layout!r}")
     return spec and spec.preparation

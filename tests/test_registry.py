@@ -45,7 +45,7 @@ def test_a_detector_by_its_name():
         ("cspresnet50", "CSPResNet50, "),
         ("Darknet", "Darknet53"),
         ("yolov4", "YOLOv4, YOLOv3, YOLOv4Tiny"),
-        ("zzz", "CSPDarknet53"),
+        ("zzz", "CS3DarknetFocusL"),
         (None, ""),
     ],
 )

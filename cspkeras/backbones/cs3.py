@@ -63,7 +63,7 @@ SIZES = {  # width and blocks
 }
 TESTED = Preparation(interpolation="bicubic", crop=0.887, test_size=288, test_crop=0.95)
 WHOLE = replace(TESTED, test_crop=1.0)
-HALF = {"mean": (0.5,) * 3, "deviation": (0.5,) * 3}
+HALF = (0.5, 0.5, 0.5)
 
 
 def row(timm, size, trainable, counted, top1=None, top5=None, *, preparation=TESTED, **options):
@@ -96,7 +96,7 @@ VARIANTS = {
         1.373,
         73.16,
         91.46,
-        preparation=replace(WHOLE, test_size=320, **HALF),
+        preparation=replace(WHOLE, test_size=320, mean=HALF, deviation=HALF),
         focus=True,
     ),
     "CS3DarknetFocusM": row("cs3darknet_focus_m.c2ns_in1k", "M", 9_304_360, 3.946, 77.29, 93.97, focus=True),

@@ -38,6 +38,13 @@ SMALL = {  # by a published network's name: what differs from its row
     "MobileNetV2": MOBILE,
     "CSPMobileNetV2": MOBILE,
 }
+LARGER = {  # of no other layers than the rest of their family
+    *(f"CS3Darknet{size}" for size in ("M", "L", "X", "FocusM", "FocusL", "FocusX")),
+    *(f"CSPNeXt{size}" for size in ("S", "M", "L", "X")),
+    *(f"RTMDet{size}" for size in ("S", "M", "L", "X")),
+    *(f"YOLOX{size}" for size in ("M", "L", "X")),
+    *("CS3SEDarknetX", "CS3EdgeNetX", "YOLOv4P5", "YOLOv4P6"),
+}
 
 
 def small_backbone(name, **options):

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 from norms import left_norms, lone_norms
-from small_networks import build_kind, small_backbone
+from small_networks import LARGER, build_kind, small_backbone
 from untrained import calibrate_norms
 
 import cspkeras
@@ -22,16 +22,6 @@ RATIOS = {"float16": 0.51, "int8 PTQ": 0.27, "int8 QAT": 0.27}  # of the float32
 SMALL_FILE = 5e6  # bytes; of less, names, operations and each channel's scale are a larger share
 DETECTORS = cspkeras.list_detectors()
 INSIDE = {NETWORKS[name].spec.backbone.__name__ for name in DETECTORS if NETWORKS[name].spec.anchors}
-LARGER = {  # of the same layers as a smaller network of theirs
-    *(f"CS3Darknet{size}" for size in ("M", "L", "X", "FocusM", "FocusL", "FocusX")),
-    *(f"CSPNeXt{size}" for size in ("S", "M", "L", "X")),
-    *(f"RTMDet{size}" for size in ("S", "M", "L", "X")),
-    *(f"YOLOX{size}" for size in ("M", "L", "X")),
-    "CS3SEDarknetX",
-    "CS3EdgeNetX",
-    "YOLOv4P5",
-    "YOLOv4P6",
-}
 RELU6 = "CSPPeleeNet", "CSPMobileNetV2", "CSPDarknet53"
 # These have the layers of all others between them: preactivation, groups, both resolutions; mish and the widest neck.
 SMALL = {
