@@ -54,7 +54,8 @@ def peak_memory(model: keras.Model, order: Sequence[keras.Operation] | None = No
     if order is not None:
         if Counter(order) != Counter(call.operation for call in steps):
             raise ValueError(f"order must hold each of the {len(steps)} operations of {model.name} once")
-        steps = [next(call) for call in map({o: _calls_of(o, steps) for o in order}.get, order)]
+        calls_of = {operation: _calls_of(operation, steps) for operation in order}
+        steps = [next(calls_of[operation]) for operation in order]
     until = {x: step for step, call in enumerate(steps) for x in call.input_tensors}
     until |= dict.fromkeys(model.outputs, len(steps))
     held, peak = {}, Peak(0, "")

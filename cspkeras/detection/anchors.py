@@ -143,7 +143,7 @@ class Anchors:
             sizes.append(np.array(boxes)[a.reshape(-1)] / [width, height])
             scales.append(np.full((x.size, 1), scale))
         arrays = (np.concatenate(v).astype("float32") for v in (origins, cells, sizes, scales))
-        return Grid(*arrays, coding=self.coding)
+        return Grid(*arrays, self.coding)
 
     def offsets(self) -> np.ndarray:
         """Return the index of each level's first prediction."""
