@@ -26,7 +26,7 @@ def run(*command):
 
 def test_the_application_is_small_and_its_logic_knows_no_android():
     files = {path: path.read_text() for path in SOURCES.rglob("*.kt")}
-    assert sum(len(text.splitlines()) for text in files.values()) < 1300
+    assert sum(len(text.splitlines()) for text in files.values()) < 1400
     logic = [text for path, text in files.items() if path.parent.name == "logic"]
     assert logic and not any(re.search(r"^import (android|org\.tensorflow)", text, re.MULTILINE) for text in logic)
 

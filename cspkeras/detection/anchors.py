@@ -142,8 +142,8 @@ class Anchors:
             cells.append(np.full((x.size, 2), stride) / [width, height])
             sizes.append(np.array(boxes)[a.reshape(-1)] / [width, height])
             scales.append(np.full((x.size, 1), scale))
-        arrays = (np.concatenate(v).astype("float32") for v in (origins, cells, sizes, scales))
-        return Grid(*arrays, self.coding)
+        arrays = [np.concatenate(v).astype("float32") for v in (origins, cells, sizes, scales)]
+        return Grid(self.coding, *arrays)
 
     def offsets(self) -> np.ndarray:
         """Return the index of each level's first prediction."""
@@ -172,8 +172,8 @@ class Anchors:
 class Grid:
     """Arrays over all predictions, in the order level, row, column, anchor; x before y; in parts of the input."""
 
+    coding: str  # as in `Anchors`
     origins: np.ndarray  # (P, 2) the cells' left upper corners
     cells: np.ndarray  # (P, 2) the cells' sizes
     sizes: np.ndarray  # (P, 2) the anchors' sizes
     scales: np.ndarray  # (P, 1) scale_xy
-    coding: str = "yolo"  # as in `Anchors`

@@ -173,7 +173,7 @@ def test_the_table_of_models(capsys):
 
 def test_unknown_models(one_error):
     line = one_error("models", "Alex*")
-    assert line.startswith("cspkeras: no network's name matches 'Alex*'; there are CSPDarknet53, ")
+    assert line.startswith("cspkeras: no network's name matches 'Alex*'; there are CS3DarknetFocusL, ")
 
 
 @pytest.mark.integration

@@ -21,7 +21,7 @@ KINDS = "float32", "float16", "dynamic", "int8 PTQ", "int8 QAT"
 RATIOS = {"float16": 0.51, "int8 PTQ": 0.27, "int8 QAT": 0.27}  # of the float32 file's bytes, at most
 SMALL_FILE = 5e6  # bytes; of less, names, operations and each channel's scale are a larger share
 DETECTORS = cspkeras.list_detectors()
-INSIDE = {NETWORKS[name].spec.backbone.__name__ for name in DETECTORS if NETWORKS[name].spec.anchors}
+INSIDE = {getattr(NETWORKS[name].spec.backbone, "__name__", None) for name in DETECTORS if NETWORKS[name].spec.anchors}
 RELU6 = "CSPPeleeNet", "CSPMobileNetV2", "CSPDarknet53"
 # These have the layers of all others between them: preactivation, groups, both resolutions; mish and the widest neck.
 SMALL = {
