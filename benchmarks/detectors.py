@@ -71,7 +71,7 @@ def main():
 
     published = {name: NETWORKS[name].spec.published for name in list_detectors()}
     names = [name for name, figures in published.items() if figures.ap or figures.ap50]
-    names.sort(key=lambda name: published[name].counted or published[name].bflops)  # the quick ones first
+    names.sort(key=lambda name: published[name].trainable * published[name].size ** 2)  # the quick ones first
     if unknown := set(args.models or ()) - set(names):
         parser.error(f"no published accuracy of {', '.join(sorted(unknown))}; there is of {', '.join(names)}")
     setting = {"machine": platform.machine(), "cores": os.cpu_count(), "threads": THREADS}
