@@ -44,7 +44,7 @@ def test_a_detector_by_its_name():
     [
         ("cspresnet50", "CSPResNet50, "),
         ("Darknet", "Darknet53"),
-        ("yolov4", "YOLOv4, YOLOv3, YOLOv4Tiny"),
+        ("yolov4", "YOLOv4, YOLOv4P6, YOLOv4P5"),
         ("zzz", "CS3DarknetFocusL"),
         (None, ""),
     ],

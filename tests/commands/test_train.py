@@ -41,7 +41,7 @@ def test_a_size_against_the_weights(models, one_error, make_voc):
     [
         (
             ("--model", "yolov4"),
-            "--model must be a network's name, such as YOLOv4, YOLOv3, YOLOv4Tiny. Received: --model='yolov4'",
+            "--model must be a network's name, such as YOLOv4, YOLOv4P6, YOLOv4P5. Received: --model='yolov4'",
         ),
         (("--weights", "{models}/text.txt"), "weights must be None or a .keras, .weights.h5 or Darknet .weights file"),
         (("--weights", "nowhere/x.weights"), "nowhere/x.weights: missing; expected a .keras, .weights.h5 or Darknet"),

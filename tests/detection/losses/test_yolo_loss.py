@@ -63,7 +63,7 @@ def test_the_loss_of_scaled_boxes_is_the_plain_one(box, iou_threshold):
     options = dict(box=box, iou_threshold=iou_threshold, objectness_weight=0, class_weight=0)
     expected, _ = plain_loss.loss(*scene(), SCALED, **options)
     assert loss_of(*scene(), SCALED, **options) == pytest.approx(expected, rel=1e-4)
-    assert expected != pytest.approx(plain_loss.loss(*scene(), **options)[0], rel=1e-3)
+    assert expected != pytest.approx(plain_loss.loss(*scene(), **options)[0], rel=5e-4)
 
 
 @pytest.mark.parametrize("gamma", [0.5, 2.0])
