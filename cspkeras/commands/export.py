@@ -57,10 +57,10 @@ def run(options):
     output = options.output or _asset(options.android, f"{path.stem}_{options.precision}.tflite")
     if output.exists() and path.exists() and output.samefile(path):
         raise ValueError(f"--output {output}: is the model itself, which it would replace; give another name")
-    if detects and options.data and not options.format and _has_images_alone(options.data):
-        options.calibration, options.data = options.calibration or options.data, None
     calibrates = options.precision in INTEGERS and not _is_quantized(model)
     _check_uses(options, calibrates)
+    if detects and options.data and not options.format and _has_images_alone(options.data):
+        options.calibration, options.data = options.calibration or options.data, None
     if calibrates and not (options.data or options.calibration):
         raise ValueError(
             f"--precision {options.precision} needs --data, the images that calibrate it, or --calibration, a folder "
