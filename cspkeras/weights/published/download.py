@@ -1,7 +1,8 @@
 """Download a published file into a cache: resumed after a break, proven, and never by two processes at once.
 
 The cache is the folder cspkeras in Keras' own: $KERAS_HOME, by default ~/.keras. $CSPKERAS_MIRROR is the address of a
-folder that holds the files by their names, in place of the hosts that publish them.
+folder that holds the files by their names, in place of the hosts that publish them. Those of the Hugging Face Hub are
+fetched by its own client (`hub`), whose variables are $HF_HOME and $HF_ENDPOINT.
 """
 
 import hashlib
