@@ -11,7 +11,8 @@ from .backbones import timm_layout
 from .backbones.assembly import Preparation
 from .registry import network
 
-IMAGENET = Preparation()
+NORMALIZED = "timm", "torch"  # the layouts whose weights take images normalized by ImageNet's mean and deviation
+LAYOUTS = "darknet", *NORMALIZED
 
 
 def preparation_of(name: str | None, layout: str | None = None) -> Preparation | None:
@@ -19,7 +20,7 @@ def preparation_of(name: str | None, layout: str | None = None) -> Preparation |
 
     Args:
         name: one of `list_models()` or `list_detectors()`, or None.
-        layout: the network's, "darknet" or "timm"; None: the one that it has, "darknet" if it has both.
+        layout: the network's, "darknet", "timm" or "torch"; None: the one that it has, "darknet" if it has two.
 
     Returns:
         The `Preparation`; None for RGB in 0..1.
@@ -32,12 +33,12 @@ def preparation_of(name: str | None, layout: str | None = None) -> Preparation |
         >>> preparation_of("CS3DarknetFocusS").mean
         (0.5, 0.5, 0.5)
     """
-    if layout not in (None, *timm_layout.LAYOUTS):
-        raise ValueError(f"layout must be one of {', '.join(timm_layout.LAYOUTS)}. Received: layout={layout!r}")
+    if layout not in (None, *LAYOUTS):
+        raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}. Received: layout={layout!r}")
     spec = network(name).spec if name else None
-    if layout == "timm":
+    if layout in NORMALIZED:
         spec = timm_layout.VARIANTS.get(name or "", spec)
-        return spec and spec.preparation or IMAGENET
+        return spec and spec.preparation or Preparation()
     if layout and hasattr(spec, "timm"):
         raise ValueError(f"layout must be 'timm' or None for {name}. Received: layout={layout!r}")
     return spec and spec.preparation
@@ -48,8 +49,8 @@ def preprocess_input(x: ArrayLike | keras.KerasTensor, layout: str | None = None
 
     Args:
         x: array or tensor of any shape, uint8 or float, channels last.
-        layout: "timm" for a network in that layout: pixels are normalized by ImageNet's mean and deviation as well.
-            None: the layout of the network by that name, or "darknet".
+        layout: "timm" or "torch" for a network in that layout: pixels are normalized by ImageNet's mean and deviation
+            as well. None: the layout of the network by that name, or "darknet".
         name: of the network, such as "CS3DarknetFocusS", whose weights may need another mean and deviation.
 
     Returns:

@@ -9,7 +9,6 @@ import numpy as np
 from .graph import functional_graph, is_fake_quantization, run_graph, unwrapped
 from .imagenet import preparation_of
 from .registry import name_of
-from .weights.published.file import HUB
 
 HEAD = 10.0  # what a network computes with is hardly beyond
 LEAST_MEAN = 2.0  # of pixels in 0..255; those in 0..1 have a smaller one
@@ -47,6 +46,7 @@ def pixels_of(
     model: keras.Model,
     mean: float | Sequence[float] | None = None,
     scale: float | Sequence[float] | None = None,
+    layout: str | None = None,
 ) -> Pixels:
     """Return the range in which a model takes pixels: as given, as its network's weights, as its first layers, or 0..1.
 
@@ -55,6 +55,7 @@ def pixels_of(
         mean: a number, or one for each channel, in 0..255: the input is (pixel - mean) * scale. None: 0 where there is
             a scale.
         scale: likewise, but not 0. None: 1 where there is a mean.
+        layout: the network's, as in `preprocess_input`, where neither is given. None: the model's own.
 
     Returns:
         The `Pixels`.
@@ -70,7 +71,7 @@ def pixels_of(
         Pixels(mean=0.0, scale=1.0)
     """
     if mean is None and scale is None:
-        return network_pixels(model) or recognized_pixels(model) or UNIT
+        return _network_pixels(model, layout) or recognized_pixels(model) or UNIT
     channels = model.inputs[0].shape[-1]
     mean, scale = (
         _numbers(name, neutral if value is None else value, channels)
@@ -81,11 +82,9 @@ def pixels_of(
     return Pixels(mean, scale)
 
 
-def network_pixels(model, layout=None):
-    """Return the range that the weights of a model's network take, by the model's name; None where they say none."""
-    if layout is None and (getattr(model, "origin", None) or {}).get("source", "").startswith(HUB):
-        layout = "timm"  # what the Hub has is of timm's layout
-    preparation = preparation_of(name_of(model), layout)
+def _network_pixels(model, layout):
+    """Return the range that a network's weights take, by the model's name and layout; None where they say none."""
+    preparation = preparation_of(name_of(model), layout or getattr(model, "layout", None))
     if preparation is None:
         return None
     mean, deviation = np.array([preparation.mean, preparation.deviation])

@@ -68,11 +68,11 @@ class Published:
 
 
 def documented(variants, arguments, returns, example):
-    """Return a decorator of a constructor: it takes published weights by name, and its docstring is completed.
+    """Return a decorator that lets a constructor take published weights by name, and completes its docstring.
 
-    That is by its row, its arguments, its result and an example.
-    `variants` has the rows by constructor, `arguments` the descriptions by argument, where "{stride}" stands for the
-    row's and "{name}", as in the example, for the constructor's name.
+    The docstring gets the figures of its row, its arguments, its result and an example. `variants` has the rows by
+    constructor, `arguments` the descriptions by argument, where "{stride}" stands for the row's and "{name}", as in the
+    example, for the constructor's name.
     """
 
     def complete(function):

@@ -1,5 +1,6 @@
-"""Networks in .keras files; a classifier's file may carry the names of its classes."""
+"""Networks in .keras files; a classifier's may carry its classes' names, its layout and where its weights are from."""
 
+import json
 import os
 import re
 import zipfile
@@ -13,7 +14,8 @@ from .precision import rebuilt
 from .registry import get_detector, network
 from .weights.published.rows import PUBLISHED
 
-LABELS = "labels.txt"  # in the file's archive, a class a line; Keras ignores it
+LABELS, ABOUT = "labels.txt", "about.json"  # in the file's archive, the former a class a line; Keras ignores both
+KEPT = "layout", "origin"  # what a classifier has beside its layers and `class_names`, see `keep`
 ELSEWHERE = "keras.saving.load_model it in Python{}, and call cspkeras.tflite.convert there"
 StrPath = os.PathLike[str] | str
 
@@ -77,7 +79,8 @@ def load_model(
         size: (height, width) in pixels of that network's input; None for the published one.
 
     Returns:
-        The model, not compiled; its `class_names` are those of its file, None if it has none.
+        The model, not compiled; a classifier's `class_names`, `layout` and `origin` are those of its file, None if it
+        has none.
 
     Raises:
         FileNotFoundError: if the file is missing.
@@ -85,7 +88,10 @@ def load_model(
     """
     if weights is not None:
         how = {} if size is None else {"input_shape": (*size, 3)}
-        return network(str(path), argument="--model").build(weights=str(weights), **how)
+        model = network(str(path), argument="--model").build(weights=str(weights), **how)
+        if not isinstance(model, DetectorTraining):
+            model.class_names = None
+        return model
     if not os.path.isfile(path):
         if os.path.isfile(os.path.join(path, "saved_model.pb")):
             raise ValueError(
@@ -107,6 +113,7 @@ def load_model(
         )
     if not isinstance(model, DetectorTraining):
         model.class_names = _class_names(path, model)
+        read_about(path, model)
     return model
 
 
@@ -146,7 +153,7 @@ def exporter(model: keras.Model, labels: Iterable[str] | None = None) -> Callabl
     """Return a function of a path that writes a model without its optimizer, which would triple the file.
 
     A model in mixed precision is written as one in float32; those who use the file choose their own precision. Each
-    call writes the weights of that moment, and `labels`, the names of a classifier's classes.
+    call writes the weights of that moment, `labels`, the names of a classifier's classes, and what the model keeps.
     """
     bare = rebuilt(model)
 
@@ -155,8 +162,40 @@ def exporter(model: keras.Model, labels: Iterable[str] | None = None) -> Callabl
         bare.save(path)
         if labels:
             write_labels(path, labels)
+        write_about(path, model)
 
     return export
+
+
+def keep(made: keras.Model, model: keras.Model) -> keras.Model:
+    """Return a model that was made from another one, with what that has beside its layers.
+
+    These are the names of a classifier's classes, `class_names`, the `layout` that its pixels are prepared for, and the
+    `origin` of its weights, with their licence.
+    """
+    for name in ("class_names", *KEPT):
+        if (value := getattr(model, name, None)) is not None:
+            setattr(made, name, value)
+    return made
+
+
+def write_about(path: StrPath, model: keras.Model) -> None:
+    """Add a classifier's layout and the origin of its weights to its .keras file; a `Detector` has its own place."""
+    found = {name: getattr(model, name, None) for name in KEPT}
+    if not isinstance(model, DetectorTraining) and any(found.values()):
+        found["origin"] = found["origin"] and dict(found["origin"])
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr(ABOUT, json.dumps(found))
+
+
+def read_about(path: StrPath, model: keras.Model) -> None:
+    """Give a model what `write_about` put into its file; None where there is nothing."""
+    found = {}
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            found = json.loads(archive.read(ABOUT)) if ABOUT in archive.namelist() else {}
+    for name in KEPT:
+        setattr(model, name, found.get(name))
 
 
 def write_labels(path: StrPath, class_names: Iterable[str]) -> None:

@@ -28,7 +28,7 @@ def table(pattern="*"):
 def weights_table(pattern="*"):
     """Yield the lines of a table of the published weights of the networks that match; nothing is built or fetched."""
     yield WEIGHTS_COLUMNS.format("network", "weights", *WEIGHTS_HEADER)
-    for network in _chosen([name for name in PUBLISHED if name in NETWORKS], pattern):
+    for network in _chosen(PUBLISHED, pattern):
         for name, file in sorted(PUBLISHED[network].items()):
             rows = timm_layout.VARIANTS if file.hub and network in timm_layout.VARIANTS else {}
             known = rows.get(network, NETWORKS[network].spec).published
@@ -36,7 +36,7 @@ def weights_table(pattern="*"):
             cost = f"{known.trainable:,}", bflops and f"{bflops:.3f}", known.size, f"{known.trainable / 1e6:.1f}"
             cells = network, name, file.figure, *cost, file.license or "none: by path", file.proof, file.source
             yield WEIGHTS_COLUMNS.format(*("-" if cell is None else cell for cell in cells))
-    yield "~int8 MB: a byte for each parameter. Only what has a licence is fetched by its name; the others are told."
+    yield "~int8 MB: a byte for each parameter. What has no licence is not fetched: give the path of a copy as weights."
 
 
 def _chosen(names, pattern):

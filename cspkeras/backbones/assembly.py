@@ -106,6 +106,7 @@ def assemble(
     classes=1000,
     classifier_activation="softmax",
     stride=STRIDE,
+    layout=None,
     modules=None,
     torch=None,
     skip_mismatch=False,
@@ -114,9 +115,10 @@ def assemble(
     """Assemble a backbone from its input, its features and its top.
 
     `features` is a function of the image to the last feature map; the input's height and width must be multiples of
-    `stride`; `modules` are timm's names of the layers, for a network in its layout; `torch` reads a network's own files
-    of PyTorch's, see `load_weights`; with `skip_mismatch` the weights may have another classifier. All other arguments
-    are as in keras.applications.
+    `stride`. The model keeps the `layout` as an attribute; it is None where the network has one alone. `modules` are
+    timm's names of the layers, for a network in its layout; `torch` reads a network's own files of PyTorch's, see
+    `load_weights`; with `skip_mismatch` the weights may have another classifier. All other arguments are as in
+    keras.applications.
     """
     if include_top and (not isinstance(classes, Integral) or classes < 1):
         raise ValueError(f"classes must be a positive integer. Received: classes={classes!r}")
@@ -131,6 +133,7 @@ def assemble(
     if include_top:
         x = layers.Dense(classes, activation=classifier_activation, name="predictions")(x)
     model = keras.Model(keras.utils.get_source_inputs(image)[0], x, name=name)
+    model.layout = layout
     if weights is not None:
         how = dict(include_top=include_top, skip_mismatch=skip_mismatch)
         load_weights(model, weights, modules=modules, torch=torch, **how)

@@ -33,6 +33,21 @@ def is_timm(weights):
     return str(weights).endswith(".safetensors")
 
 
+LAYOUTS = {"timm": is_timm, "torch": is_torch}  # those beside "darknet", with the function that knows their weights
+
+
+def checked_layout(layout, weights, other):
+    """Return the layout of a network that has two, "darknet" and `other`.
+
+    None is inferred from the weights, "darknet" if they do not say; a layout that contradicts them is an error.
+    """
+    needed = other if LAYOUTS[other](weights) else "darknet" if is_darknet(weights) else None
+    if layout not in (None, *((needed,) if needed else ("darknet", other))):
+        accepted = f"{needed!r} or None for these weights" if needed else f"'darknet', {other!r} or None"
+        raise ValueError(f"layout must be {accepted}. Received: layout={layout!r}, weights={weights!r}")
+    return layout or needed or "darknet"
+
+
 def load_weights(model, weights, *, include_top=True, skip_mismatch=False, modules=None, torch=None):
     """Load weights into a backbone from a path.
 

@@ -20,9 +20,8 @@ from ..blocks import conv_bn_act, dense_layer_two_way
 from ..cross_stage import check_cross_stage, cross_stage
 from ..published import Published
 from ..weights.peleenet import load_peleenet
-from ..weights.torch_file import is_torch
 from .assembly import ARGUMENTS, Spec, assemble, documented
-from .loading import is_darknet
+from .loading import checked_layout
 
 __all__ = ["CSPPeleeNet", "PeleeNet"]
 
@@ -61,12 +60,12 @@ VARIANTS = {
 }
 
 
-LAYOUTS = {"darknet": "leaky_relu", "torch": "relu"}  # with their activations
+ACTIVATIONS = {"darknet": "leaky_relu", "torch": "relu"}  # by layout
 PELEENET_ARGUMENTS = ARGUMENTS | {
     "weights": "None; a .keras, .weights.h5 or Darknet .weights file; or the authors' .pth or .pth.tar file.",
     "activation": "one of `cspkeras.blocks.ACTIVATIONS`; None for the layout's, leaky ReLU or ReLU.",
     "layout": '"darknet", or "torch" for the network as its authors\' PyTorch code has it, which takes inputs of '
-    '`preprocess_input(x, layout="timm")`; None: inferred from `weights`, "darknet" if they do not say (Keras files '
+    '`preprocess_input(x, layout="torch")`; None: inferred from `weights`, "darknet" if they do not say (Keras files '
     "do not).",
 }
 
@@ -132,8 +131,8 @@ def build(
 ):
     """Build any network of the family from its `PeleeSpec`; see `CSPPeleeNet` and `PeleeNet` for the arguments."""
     check_cross_stage(fusion, gamma)
-    layout = "darknet" if spec.cross_stage else check_layout(layout, weights)
-    activation, near_first = activation or LAYOUTS[layout], layout == "torch"
+    layout = "darknet" if spec.cross_stage else checked_layout(layout, weights, "torch")
+    activation, near_first = activation or ACTIVATIONS[layout], layout == "torch"
 
     def features(x):
         x = stem(x, spec, activation)
@@ -142,16 +141,7 @@ def build(
         return x
 
     torch = load_peleenet if layout == "torch" else None
-    return assemble(features, **options, weights=weights, torch=torch, name=name)
-
-
-def check_layout(layout, weights):
-    """Return the layout, inferred from the weights if it is None; one that contradicts them is an error."""
-    needed = "torch" if is_torch(weights) else "darknet" if is_darknet(weights) else None
-    if layout not in (None, *((needed,) if needed else LAYOUTS)):
-        accepted = f"{needed!r} or None for these weights" if needed else "'darknet', 'torch' or None"
-        raise ValueError(f"layout must be {accepted}. Received: layout={layout!r}, weights={weights!r}")
-    return layout or needed or "darknet"
+    return assemble(features, **options, weights=weights, layout=layout, torch=torch, name=name)
 
 
 @documented(VARIANTS, PELEENET_ARGUMENTS)
@@ -191,6 +181,6 @@ def CSPPeleeNet(
     """Build CSPPeleeNet: PeleeNet with divided dense stages.
 
     With `activation="swish"` the published top-1 is 71.7, with `se=True` as well (2.85M parameters) 72.4. The place of
-    the squeeze-and-excitation was not published; here it gates what each dense layer adds, in the manner of.
+    the squeeze-and-excitation was not published; here it gates what each dense layer adds.
     """
     return build(VARIANTS["CSPPeleeNet"], **locals())

@@ -14,10 +14,9 @@ from .. import blocks
 from ..layers import ChannelSlice
 from ..published import Published
 from .assembly import Preparation, Spec, assemble
-from .loading import is_darknet, is_timm
+from .loading import checked_layout
 
 LEAKY_SLOPE = 0.01
-LAYOUTS = ("darknet", "timm")
 MODULES = {  # timm's module by a pattern of the layers' names
     "stem_conv": "stem.conv1",
     r"stage(\d+)_downsample": "stages.{}.conv_down",
@@ -143,17 +142,14 @@ def build(spec, *, activation="leaky_relu", fusion="csp", gamma=0.5, name="timm"
             x = stage(x, index, spec, activation=activation)
         return x
 
-    return assemble(features, **options, modules=MODULES, name=name)
+    return assemble(features, **options, layout="timm", modules=MODULES, name=name)
 
 
 def build_in(variant, darknet, *, layout, weights, **options):
     """Build the one of `VARIANTS` that is called `variant`; the function `darknet` builds it in the layout "darknet".
 
-    The layout None is inferred from the weights, "darknet" if they do not say; one that contradicts them is an error.
+    See `checked_layout` for the layout None.
     """
-    needed = "timm" if is_timm(weights) else "darknet" if is_darknet(weights) else None
-    if layout not in (None, *((needed,) if needed else LAYOUTS)):
-        accepted = f"{needed!r} or None for these weights" if needed else "'darknet', 'timm' or None"
-        raise ValueError(f"layout must be {accepted}. Received: layout={layout!r}, weights={weights!r}")
-    build_it = partial(build, VARIANTS[variant]) if "timm" in (layout, needed) else darknet
+    timm = checked_layout(layout, weights, "timm") == "timm"
+    build_it = partial(build, VARIANTS[variant]) if timm else darknet
     return build_it(weights=weights, **options)

@@ -95,7 +95,10 @@ def read_pixels(options, model):
     pixels = pixels_of(model, options.mean, options.scale)
     if not given and pixels != UNIT:
         low, high = pixels.limits()
-        log(f"{options.model}: takes pixels in {low:g}..{high:g}, as its first layers show; or give --mean and --scale")
+        log(
+            f"{options.model}: takes pixels in {low:g}..{high:g}, as its network or its first layers show; "
+            "or give --mean and --scale"
+        )
     return pixels
 
 

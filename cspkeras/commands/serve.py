@@ -38,9 +38,11 @@ def _file(options):
     if not options.weights:
         yield options.file
         return
+    from ..registry import DETECTOR, network
     from ..saving import load_model
     from ..tflite.export.convert import convert
 
+    network(str(options.file), DETECTOR, "FILE")  # an error for a classifier, before its weights are fetched
     with TemporaryDirectory() as folder:
         model = load_model(options.file, "a detector", options.weights)
         yield convert(model, Path(folder, f"{options.file.name}.tflite"), "float16")

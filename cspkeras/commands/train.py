@@ -38,7 +38,9 @@ def add(commands):
         type=side,
         help=f"side of the input in pixels [{DEFAULT_SIZE}, or that of a backbone's published figures]",
     )
-    add_weights(parser, "a .onnx, .weights or NAME.conv.K file of it, or any .keras detector to start from")
+    add_weights(
+        parser, "a file of it (.onnx, .pth, .safetensors, .weights, NAME.conv.K), or any .keras detector to start from"
+    )
     parser.add_argument("--gpus", type=count, metavar="N", help="number of GPUs to train on [1]")
     parser.add_argument(
         "--workers", metavar="HOST:PORT,...", help="machines to train on together, on JAX; the same list on each [none]"

@@ -22,8 +22,8 @@ def classifier_shape(path):
     """Return (classes, channels) of the classifier in a safetensors file of timm's."""
     with _open(path) as file:
         shape = _shapes(file).get(f"{HEAD}.weight")
-    if not shape:
-        raise ValueError(f"{path}: holds no tensor {HEAD}.weight, expected the classifier's (classes, channels)")
+    if len(shape or ()) != 2:
+        raise ValueError(f"{path}: {HEAD}.weight: expected (classes, channels), found {_shown(shape)}")
     return shape
 
 
@@ -56,8 +56,10 @@ def assign(path, model, expected, shapes, read):
         shape = (one[0] + sum(other[0] for other in more), *one[1:])
         if shapes.get(name) != shape:
             names = " and ".join(repr(layer) for layer, *_ in parts)
+            other = next((one for one in shapes if one.endswith(f".{name}")), None) if name not in shapes else None
+            hint = f", but {other}: leave the prefix {other.removesuffix(name)!r} out of the names" if other else ""
             raise ValueError(
-                f"{path}: {name} of layer {names}: expected {_shown(shape)}, found {_shown(shapes.get(name))}"
+                f"{path}: {name} of layer {names}: expected {_shown(shape)}, found {_shown(shapes.get(name))}{hint}"
             )
     if extra := [name for name in shapes if name not in expected]:
         raise ValueError(f"{path}: {extra[0]}: expected no such tensor in {model}, found {_shown(shapes[extra[0]])}")

@@ -1,8 +1,8 @@
 """Interpret the pickles of PyTorch's files without running anything that they name.
 
 A pickle is a program: Python's own reader imports and calls whatever it asks for. Here each instruction that PyTorch
-writes has a row that builds plain containers; of all the functions that a pickle may name, the few of `Interpreter`
-that make tensors are known. Other packages' classes, such as the logs of a training, are inert stand-ins.
+writes has a row that builds plain containers; of all the functions that a pickle may name, the few that are `Known`
+make tensors and containers. Other packages' classes, such as the logs of a training, are inert stand-ins.
 """
 
 import builtins
@@ -38,7 +38,7 @@ def unpickle(file, known=None, persistent=None):
     """Interpret one pickle.
 
     Args:
-        file: binary file with `read`, `readline` and `tell`, at the pickle's first byte; afterwards behind its last.
+        file: binary file with `read`, `readline` and `tell`, at the pickle's first byte; afterwards after its last.
         known: {"module.name": what it stands for}; a `Known` can be called.
         persistent: function of a persistent id, a tuple, to what it stands for.
 

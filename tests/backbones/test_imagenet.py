@@ -30,8 +30,8 @@ def test_pixels_for_a_layout_within_a_model():
     model = keras.Model(image, cspkeras.preprocess_input(image, layout="timm"))
     pixels = np.full((1, 2, 2, 3), 51, "uint8")
     np.testing.assert_allclose(model(pixels), cspkeras.preprocess_input(pixels, layout="timm"), atol=1e-6)
-    with pytest.raises(ValueError, match="layout must be one of darknet, timm. Received: layout='torch'"):
-        cspkeras.preprocess_input(pixels, layout="torch")
+    with pytest.raises(ValueError, match="layout must be one of darknet, timm, torch. Received: layout='onnx'"):
+        cspkeras.preprocess_input(pixels, layout="onnx")
 
 
 def test_predictions_are_named_whatever_their_order(monkeypatch):

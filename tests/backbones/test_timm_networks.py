@@ -116,7 +116,8 @@ def test_images_are_prepared_as_the_networks_weights_need(name, mean, deviation)
 
 def test_a_networks_layout():
     assert preparation_of("Darknet53") is None and preparation_of("Darknet53", "timm").test_size == 288
-    assert preparation_of("PeleeNet", "timm") == preparation_of(None, "timm") == Preparation()
+    assert preparation_of("PeleeNet", "torch") == preparation_of(None, "timm") == Preparation()
+    assert preparation_of("PeleeNet") is None
     message = "layout must be 'timm' or None for CS3DarknetM. Received: layout='darknet'"
     with pytest.raises(ValueError, match=message):
         cspkeras.preprocess_input(np.zeros((1, 1, 1, 3)), "darknet", "CS3DarknetM")

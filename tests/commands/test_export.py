@@ -162,7 +162,7 @@ CASES = {  # the file's inputs, what its settings say, and what is told
     ("bytes.keras", *INT8, *DATA): (
         "image",
         dict(scores="softmax"),
-        "takes pixels in 0..255, as its first layers show",
+        "takes pixels in 0..255, as its network or its first layers show",
     ),
     ("segmentation.keras", *INT8, "--calibration", "{folder}/data/train/ant"): ("image", None, ""),
     ("any_size.keras", "--size", "24", "32"): ("image", None, ""),

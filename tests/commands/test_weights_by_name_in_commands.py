@@ -45,7 +45,14 @@ def test_a_wrong_name_is_one_line(one_error, command, tmp_path):
     run += ("--run", str(tmp_path / "run")) if command == "quantize" else ()
     assert "such as coco. Received: weights='cocoo'" in one_error(*run)
     run = (*COMMANDS[command], "YOLOXNanoo", *run[run.index("--weights") :])
-    assert "--model must be a network's name, such as YOLOXNano" in one_error(*run)
+    argument = "FILE" if command == "serve" else "--model"
+    assert f"{argument} must be a network's name, such as YOLOXNano" in one_error(*run)
+
+
+def test_the_page_runs_no_classifier(one_error):
+    assert "FILE must be a detector's name. Received: FILE='PeleeNet'" in one_error(
+        "serve", "PeleeNet", "--weights", "imagenet"
+    )
 
 
 def test_published_names_without_a_network_say_how(one_error):

@@ -11,6 +11,7 @@ class FileServer(ThreadingHTTPServer):
     Attributes:
         content: of the file; None: 404.
         ranges: whether it gives parts of it.
+        chunked: whether it sends the file in chunks, of which the last never comes.
         breaks: for each answer to come, after how many bytes of the file it breaks off.
         requests: (address, range asked for) of all so far.
     """
@@ -19,7 +20,7 @@ class FileServer(ThreadingHTTPServer):
 
     def __init__(self, content):
         super().__init__(("127.0.0.1", 0), Answer)
-        self.content, self.ranges, self.breaks, self.requests = content, True, [], []
+        self.content, self.ranges, self.chunked, self.breaks, self.requests = content, True, False, [], []
 
     @property
     def url(self):
@@ -50,6 +51,11 @@ class Answer(BaseHTTPRequestHandler):
         self.send_response(206 if start else 200)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        if server.chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(b"%x\r\n" % len(content) + content[: len(content) // 2])
+            return
         self.send_header("Content-Length", str(len(content) - start))
         self.end_headers()
         self.wfile.write(content[start : server.breaks.pop(0) if server.breaks else None])

@@ -159,6 +159,17 @@ def test_a_cache_that_cant_be_written_is_named(server, tmp_path):
         get(server)
 
 
+def test_a_cache_that_can_only_be_read_gives_what_it_has(server, monkeypatch):
+    path = get(server)
+    monkeypatch.setattr(module, "FileLock", None)
+    assert get(server) == path
+
+
+def test_chunks_that_break_off_are_told(server):
+    server.ranges, server.chunked = False, True
+    refused(server, "can't be fetched", "IncompleteRead")
+
+
 def test_a_disk_that_fills_up_is_named_and_freed(server, monkeypatch):
     class Full(io.FileIO):
         def write(self, data):

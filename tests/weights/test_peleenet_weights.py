@@ -10,6 +10,12 @@ from torch_files import mapping, tensor, write_zip
 
 import cspkeras
 from cspkeras.backbones import peleenet
+from cspkeras.pixels import UNIT, pixels_of
+from cspkeras.precision import rebuilt
+from cspkeras.saving import exporter, load_network
+from cspkeras.tflite.export.any_model import prepared
+from cspkeras.tflite.export.settings import file_settings
+from cspkeras.training import quantize_aware
 
 SMALL = peleenet.VARIANTS["PeleeNet"]
 SMALL = replace(SMALL, blocks=(1, 2, 1, 1), stem=8, growth_rate=8, bottleneck=(4, 8, 8, 8))
@@ -100,3 +106,29 @@ def test_another_networks_file_is_told(tmp_path):
 def test_what_contradicts_the_layout_is_an_error(build, options, message):
     with pytest.raises(ValueError, match=message):
         build(**options)
+
+
+def test_a_layout_says_how_pixels_are_prepared():
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 2, 3))
+    expected = cspkeras.preprocess_input(pixels, layout="torch")
+    np.testing.assert_allclose(pixels_of(build()).of(pixels), expected, atol=1e-5)
+    np.testing.assert_allclose((pixels / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225], expected, atol=1e-5)
+    assert pixels_of(build(layout="darknet")) == pixels_of(build(), layout="darknet") == UNIT
+
+
+@pytest.mark.integration
+def test_the_layout_and_the_weights_origin_are_kept(tmp_path):
+    model, names = build(), list("abcde")
+    model.origin = origin = {"source": "https://example.org/x", "license": "Apache-2.0"}
+    exporter(model, names)(tmp_path / "x.keras")
+    exporter(load_network(tmp_path / "x.keras"))(tmp_path / "y.keras")
+    for file in ("x.keras", "y.keras"):
+        loaded = load_network(tmp_path / file)
+        assert (loaded.layout, loaded.origin) == ("torch", origin)
+    quantized = quantize_aware(model)
+    assert (quantized.layout, quantized.origin) == ("torch", origin)
+    taken = file_settings(prepared(model), "int8", names, None)["input"]
+    np.testing.assert_allclose(taken["mean"], [123.675, 116.28, 103.53])
+    exporter(rebuilt(model))(tmp_path / "z.keras")
+    plain = load_network(tmp_path / "z.keras")
+    assert plain.layout is None and pixels_of(plain) == UNIT

@@ -190,6 +190,18 @@ def test_no_layer_is_touched_unless_all_fits(source, tmp_path):
     assert all(np.array_equal(one, other) for one, other in zip(model.get_weights(), before, strict=True))
 
 
+def test_a_prefix_of_the_names_is_told(source, tmp_path):
+    def prefixed(tensors):
+        for name in list(tensors):
+            tensors[f"model.{name}"] = tensors.pop(name)
+
+    path = save(source, tmp_path / "x.safetensors", prefixed)
+    with pytest.raises(
+        ValueError, match=r"stem.conv1.* found none, but model.stem.conv1.*: leave the prefix 'model.' o"
+    ):
+        build(classes=5, weights=path)
+
+
 @pytest.mark.integration
 @pytest.mark.parametrize("content", [b"", b"no tensors at all", None])
 @pytest.mark.parametrize("load", [lambda path: cspkeras.from_timm("darknet53", path), lambda path: build(weights=path)])
@@ -207,7 +219,7 @@ def test_a_file_without_a_classifier(source, tmp_path):
     path = save(
         source, tmp_path / "x.safetensors", lambda tensors: [tensors.pop(f"head.fc.{n}") for n in ("weight", "bias")]
     )
-    with pytest.raises(ValueError, match="holds no tensor head.fc.weight"):
+    with pytest.raises(ValueError, match=r"head.fc.weight: expected \(classes, channels\), found none"):
         cspkeras.from_timm("cspresnet50", path)
     with pytest.raises(ValueError, match="head.fc.weight of layer 'predictions': expected .* found none"):
         build(classes=5, weights=path)

@@ -18,7 +18,7 @@ from cspkeras.registry import BACKBONE, NETWORKS
 from cspkeras.timm import FAMILIES
 from cspkeras.training import quantize_aware
 from cspkeras.weights.published.coco import COCO
-from cspkeras.weights.published.named import named
+from cspkeras.weights.published.named import named, published
 from cspkeras.weights.published.rows import PUBLISHED
 
 FILES = {f"{network} {name}": file for network, files in PUBLISHED.items() for name, file in files.items()}
@@ -74,6 +74,21 @@ def test_a_file_called_like_a_name_is_a_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "coco").touch()
     assert named("YOLOXNano", "coco") == "coco"
+
+
+def test_a_folder_called_like_a_name_is_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "coco").mkdir()
+    assert published("YOLOXNano", "coco") is PUBLISHED["YOLOXNano"]["coco"]
+
+
+@pytest.mark.parametrize(("network", "layout"), [("PeleeNet", "torch"), ("CSPResNet50", "timm")])
+def test_another_layout_is_an_error_before_anything_is_fetched(network, layout, monkeypatch):
+    monkeypatch.setattr("cspkeras.weights.published.named.fetched", None)
+    with pytest.raises(
+        ValueError, match=f"layout must be '{layout}' or None for {network}.*Received: layout='darknet'"
+    ):
+        getattr(cspkeras, network)(weights="imagenet", layout="darknet")
 
 
 @pytest.mark.parametrize(

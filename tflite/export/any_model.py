@@ -4,6 +4,7 @@ import keras
 
 from ...graph import Uncopied, functional_graph, is_detector
 from ...precision import plain
+from ...saving import keep
 from ...training.quantization.aware import is_quantized
 from ...training.quantization.flattening import flattened
 
@@ -37,7 +38,7 @@ def prepared(model, size=None):
     if not _is_functional(model):
         return model
     try:
-        return _kept_names(flattened(model), model)
+        return keep(flattened(model), model)
     except Uncopied:
         return model
 
@@ -47,13 +48,6 @@ def _is_functional(model):
     graph = functional_graph(model)
     inside = [layer for layer in graph.layers if isinstance(layer, keras.Model)] if graph else ()
     return graph is not None and all(map(_is_functional, inside))
-
-
-def _kept_names(flat, model):
-    """Give a rebuilt model what its users gave the old one."""
-    if hasattr(model, "class_names"):
-        flat.class_names = model.class_names
-    return flat
 
 
 def _check_layout(model):
@@ -122,4 +116,4 @@ def _sized(model, size):
 
     inputs = keras.tree.map_structure(fixed, functional_graph(model)._inputs_struct)
     made = keras.Model(inputs, model(inputs), name=model.name)
-    return _kept_names(made, model)
+    return keep(made, model)

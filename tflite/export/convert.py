@@ -59,7 +59,7 @@ def convert(
     calibration: Iterable[np.ndarray] | None = None,
     refine_steps: int = 0,
     labels: Sequence[str] | None = None,
-    layout: str = "darknet",
+    layout: str | None = None,
     *,
     io: str = "float32",
     decode: str = "file",
@@ -84,7 +84,8 @@ def convert(
             same images; some hundreds if calibration alone loses accuracy.
         labels: for a classifier: its class names; the file then carries them and its preprocessing. None: the names
             that `cspkeras train` wrote into the model, if any.
-        layout: for a classifier, as in `preprocess_input`: "darknet", or "timm" for a normalized input.
+        layout: for a classifier, as in `preprocess_input`: "darknet", or "timm" or "torch" for a normalized input.
+            None: the model's own, which a file that `model.save` wrote does not say.
         io: the type of inputs and outputs: "float32", for "int8" also "int8" or "uint8", which takes pixels as they
             are, for "int16x8" also "int16".
         decode: for a detector: "file" ends in boxes and scores in floats, "host" in raw ones, in integers where `io`

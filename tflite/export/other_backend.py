@@ -21,6 +21,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from ...graph import is_detector
+from ...saving import read_about, write_about
+
 MODEL, ANSWER = "model.keras", "answer.json"
 CHILD = "from cspkeras.tflite.export import convert, other_backend as o; o.answer(convert.convert, *o.sys.argv[1:])"
 KNOWN = {"builtins", "cspkeras", "keras"}  # packages whose classes the process has
@@ -68,6 +71,7 @@ def convert_elsewhere(model, path, calibration, **options):
 def _save(model, path):
     try:
         model.save(path)
+        write_about(path, model)
     except Exception as e:  # a user's layer raises whatever it does
         raise ValueError(_why(f"the model can't be saved for it ({_reason(e)})")) from e
 
@@ -159,6 +163,9 @@ def _received():
 def _loaded(path, code):
     try:
         known = {name: getattr(importlib.import_module(module), name) for module, name in code}
-        return keras.saving.load_model(path, custom_objects=known, compile=False, safe_mode=False)
+        model = keras.saving.load_model(path, custom_objects=known, compile=False, safe_mode=False)
+        if not is_detector(model):
+            read_about(path, model)
+        return model
     except Exception as e:  # Keras raises whatever its zip and HDF5 readers raise, a user's module whatever it does
         raise ValueError(_why(f"it can't load the model ({_reason(e)})")) from e

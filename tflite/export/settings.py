@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import keras
 
-from ...backbones.timm_layout import LAYOUTS
 from ...detection.anchors import Anchors
 from ...detection.images import FILL
 from ...graph import is_detector
-from ...pixels import UNIT, Pixels, network_pixels, pixels_of
+from ...imagenet import LAYOUTS
+from ...pixels import UNIT, Pixels, pixels_of
 from ...scores import LOGITS, SIGMOID, score_kind
 
 DECODES = "file", "host"
@@ -19,7 +19,7 @@ def file_settings(
     model: keras.Model,
     precision: str,
     labels: Sequence[str] | None,
-    layout: str,
+    layout: str | None,
     mean: float | Sequence[float] | None = None,
     scale: float | Sequence[float] | None = None,
     scores: str | None = None,
@@ -31,7 +31,7 @@ def file_settings(
         model: the model, with a fixed input size.
         precision: of the file.
         labels: the class names of a classifier, one for each of its scores.
-        layout: of a classifier, as in `preprocess_input`.
+        layout: of a classifier, as in `preprocess_input`; None: the model's own.
         mean: of a classifier, as scale: its input is (pixel - mean) * scale; see `pixels_of`.
         scale: see mean.
         scores: of a classifier: "softmax", "sigmoid" or "logits"; None: as its graph shows, see `score_kind`.
@@ -47,12 +47,12 @@ def file_settings(
         >>> import cspkeras
         >>> from cspkeras.tflite.export.settings import file_settings
         >>> model = cspkeras.CSPPeleeNet(input_shape=(64, 64, 3), classes=2)
-        >>> file_settings(model, "int8", ["cat", "dog"], "darknet")["scores"]
+        >>> file_settings(model, "int8", ["cat", "dog"], None)["scores"]
         'softmax'
     """
-    for name, value, known in (("layout", layout, LAYOUTS), ("decode", decode, DECODES)):
+    for name, value, known in (("layout", layout, (None, *LAYOUTS)), ("decode", decode, DECODES)):
         if value not in known:
-            raise ValueError(f"{name} must be one of {', '.join(known)}. Received: {name}={value!r}")
+            raise ValueError(f"{name} must be one of {', '.join(filter(None, known))}. Received: {name}={value!r}")
     about = {"model": model.name, "precision": precision}
     of_classifiers = {"mean": mean, "scale": scale, "scores": scores}
     given = [f"{name}={value!r}" for name, value in of_classifiers.items() if value is not None]
@@ -69,10 +69,7 @@ def file_settings(
             raise ValueError(f"only a classifier's file, which has labels, says that. Received: {', '.join(given)}")
         return None
     _check_classifier(model, labels)
-    if layout == "timm" and mean is None and scale is None:
-        pixels = network_pixels(model, layout)
-    else:
-        pixels = pixels_of(model, mean, scale)
+    pixels = pixels_of(model, mean, scale, layout)
     about |= {"scores": _scores(model, scores)}
     about |= {"score_threshold": 0.5 if about["scores"] == SIGMOID else 0.0}
     return {"task": "classification", **about, "input": _image(model, pixels) | {"resize": "crop", "fill": 0}}

@@ -17,6 +17,7 @@ from ...detection.heads import remembered
 from ...detection.training import DetectorTraining
 from ...graph import copied, fed, is_detector, operation_of, rebuilt_graph, with_weights
 from ...precision import PLAIN, policy
+from ...saving import keep
 from .activations import ACTIVATIONS, SteppedActivation, activation_of
 from .calibration import checked
 from .equalization import equalized
@@ -96,8 +97,8 @@ def quantize_aware(model: keras.Model, images: Iterable[np.ndarray] | None = Non
     quantized = rebuilt_graph(flat, make, start=lambda x, y: rounded(operation_of(x), y))
     if isinstance(model, Detector):
         quantized = QuantizedDetector(quantized.input, quantized.outputs, name=model.name)
-    elif hasattr(model, "class_names"):
-        quantized.class_names = model.class_names
+    else:
+        keep(quantized, model)
     return quantized
 
 

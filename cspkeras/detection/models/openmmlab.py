@@ -47,7 +47,9 @@ def read_openmmlab(path):
     state = read_state(path, "state_dict")
     for name in (STEM, CLASSES):
         if name not in state or state[name].ndim != 4:
-            raise ValueError(f"{path}: holds no kernel {name}, as RTMDet's have; it begins with {next(iter(state))}")
+            raise ValueError(
+                f"{path}: holds no kernel {name}, as RTMDet's have; it begins with {next(iter(state), 'nothing')}"
+            )
     _check_preprocessing(path, state)
     return {name: value for name, value in state.items() if name not in NORMALIZED and not _is_copy(path, name, state)}
 

@@ -1,7 +1,8 @@
 """Download a published file into a cache: resumed after a break, proven, and never by two processes at once.
 
 The cache is the folder cspkeras in Keras' own: $KERAS_HOME, by default ~/.keras. $CSPKERAS_MIRROR is the address of a
-folder that holds the files by their names, in place of the hosts that publish them.
+folder that holds the files by their names, in place of the hosts that publish them. Those of the Hugging Face Hub are
+fetched by its own client (`hub`), whose variables are $HF_HOME and $HF_ENDPOINT.
 """
 
 import hashlib
@@ -68,20 +69,21 @@ def download(url: str, name: str, size: int | None = None, checksum: str | None 
     """
     path, url = cache_folder() / name, address(url, name)
     instead = f"give the path of a copy of {name} as weights"
+    if path.exists() and not _fault(path, size, checksum):  # without the lock, since the cache may be read-only
+        return path
     with _locked(path, f"set KERAS_HOME to another folder, or {instead}: {url}"):
         if path.exists():
-            try:
-                _prove(path, size, checksum)
+            if not (fault := _fault(path, size, checksum)):
                 return path
-            except Impostor as e:
-                path.unlink()
-                log.warning("%s: %s; removed, it is fetched anew", path, e)
+            path.unlink()
+            log.warning("%s: %s; removed, it is fetched anew", path, fault)
         part = path.with_name(f".part.{name}")
         if not checksum:  # what nothing proves isn't joined of pieces of different days
             part.unlink(missing_ok=True)
         try:
             _receive(url, part, size)
-            _prove(part, size, checksum)
+            if fault := _fault(part, size, checksum):
+                raise Impostor(fault)
             os.replace(part, path)
         except Impostor as e:
             part.unlink(missing_ok=True)
@@ -128,7 +130,7 @@ def _receive(url, part, size):
             part.unlink()  # it is longer than the file
         except (OSError, http.client.HTTPException) as e:
             stuck = not part.exists() or part.stat().st_size <= before
-            if stuck or isinstance(e, Impostor) or e.errno in DISK_FULL:
+            if stuck or isinstance(e, Impostor) or getattr(e, "errno", None) in DISK_FULL:
                 raise
             time.sleep(PAUSE)
 
@@ -164,11 +166,11 @@ def _reason(error):
     return " ".join(str(getattr(error, "reason", error)).split()) or type(error).__name__
 
 
-def _prove(path, size, checksum):
-    """Raise an `Impostor` unless a file has the size and the checksum."""
+def _fault(path, size, checksum):
+    """Return where a file differs from the size or the checksum, None where it has both."""
     found = path.stat().st_size
     if size is not None and found != size:
-        raise Impostor(f"expected {size:,} bytes, found {found:,}")
+        return f"expected {size:,} bytes, found {found:,}"
     if checksum:
         kind, _, stated = checksum.partition(":")
         digest = hashlib.new("sha1" if kind == "git" else kind)
@@ -178,7 +180,8 @@ def _prove(path, size, checksum):
             while chunk := file.read(CHUNK):
                 digest.update(chunk)
         if not digest.hexdigest().startswith(stated):
-            raise Impostor(f"expected {kind} {stated}, found {digest.hexdigest()}: damaged on the way, or another file")
+            return f"expected {kind} {stated}, found {digest.hexdigest()}: damaged on the way, or another file"
+    return None
 
 
 @contextmanager

@@ -19,6 +19,7 @@ class PublishedFile:
     checksum: str | None = None
     stated: str = ""  # who states size and checksum
     side: int | None = None  # the input's in pixels where the constructor has no default
+    layout: str | None = None  # of the network, where it has several
     file: str = ""  # the name of the copy, if the address has none
 
     @property

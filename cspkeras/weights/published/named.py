@@ -22,7 +22,8 @@ def published(network, weights):
 
     A ValueError says what there is where a network has no weights of that name.
     """
-    if weights is None or os.path.exists(weights) or not (asked := NAME.fullmatch(str(weights))):
+    # A folder is no weights, and that of a data set may be called "coco".
+    if weights is None or os.path.isfile(weights) or not (asked := NAME.fullmatch(str(weights))):
         return None
     name, revision = asked.groups()
     files = PUBLISHED.get(network, {})
@@ -111,7 +112,12 @@ def by_name(constructor):
 
 
 def _adapt(given, file, what):
-    """Change a constructor's arguments to what a file holds, where they leave it open or need other classes."""
+    """Change a constructor's arguments to what a file holds, where they leave it open or need other classes.
+
+    A ValueError says that they contradict the file, before it is fetched.
+    """
+    if file.layout and (layout := given.get("layout")) not in (None, file.layout):
+        raise ValueError(f"layout must be {file.layout!r} or None for {what}. Received: layout={layout!r}")
     own = given["classes"]
     theirs = file.classes if isinstance(file.classes, int) else len(file.classes)
     if own is None or (isinstance(own, Integral) and own == theirs):

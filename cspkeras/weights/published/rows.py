@@ -44,7 +44,7 @@ def rtmdet(model, name, size, digest, ap, stated="its name, by mmdetection's pub
 def timm(name, top1, side, stated="the Hub", owner="timm"):
     """Return the row of a network of timm's, on the Hugging Face Hub."""
     url, file = f"{HUB}{owner}/{name}", "model.safetensors"
-    return imagenet(url, APACHE, figure=f"top-1 {top1} @{side}", stated=stated, file=file)
+    return imagenet(url, APACHE, figure=f"top-1 {top1} @{side}", stated=stated, layout="timm", file=file)
 
 
 cspnext = partial(timm, owner="munehiro-k")  # whose repositories timm 1.0.31 takes them from
@@ -218,6 +218,7 @@ PUBLISHED = {
             figure="top-1 72.1 @224",
             checksum="git:e1500c6ebf591dc7cabe9b59852a686b160e8692",
             stated="the repository's tree",
+            layout="torch",
         )
     },
     "CSPMobileNetV2": {

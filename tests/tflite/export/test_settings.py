@@ -86,7 +86,7 @@ def test_other_models_have_none():
         ),
         (dict(), dict(decode="host"), 'decode="host" is for detectors'),
         (dict(), dict(decode="phone"), "decode must be one of file, host. Received: decode='phone'"),
-        (dict(), dict(layout="torch"), "layout must be one of darknet, timm"),
+        (dict(), dict(layout="onnx"), "layout must be one of darknet, timm, torch. R"),
         (
             dict(),
             dict(labels=None, mean=1.0),

@@ -33,7 +33,7 @@ interface Network {
     /** (1, P, 4): centre y, centre x, height, width in 0..1 of the input; or what the model's [Decoder] takes. */
     val boxes: Tensor
 
-    /** (1, P, classes), 0..1; of raw boxes logits of the classes, before them (1, P, 1 + classes) where the coding has it an object's. */
+    /** (1, P, classes), 0..1; of raw boxes logits, (1, P, 1 + classes) where the [Coding] has an objectness before them. */
     val scores: Tensor
 
     fun run()
