@@ -153,10 +153,16 @@ def _loaded(options, recipe):
 
 
 def _own_anchors(published, data, size):
-    from ..training.data.anchors import estimate_anchors
+    """Return the data's anchors, as many as the network has; None, for its own, where the objects are too few."""
+    import numpy as np
 
+    from ..training.data.anchors import estimate_anchors, object_shapes
+
+    count = len(published.pairs)
+    if len(np.unique(object_shapes(data, size), axis=0)) < count:
+        return None
     # Only the pairs are estimated: how far a centre may leave its cell stays as published.
-    return estimate_anchors(data, size, count=len(published.pairs), strides=published.strides).pairs
+    return estimate_anchors(data, size, count=count, strides=published.strides).pairs
 
 
 def _measure_norms(model, data, size):
