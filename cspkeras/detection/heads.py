@@ -69,9 +69,10 @@ def remembered(heads):
 
 
 def yolo_head(x, anchors, classes, *, objectness=True, widened=False, activation="leaky_relu", name):
-    """Build YOLO's head of one level: 1x1 convolutions to the raw head map, for some codings without objectness.
+    """Build YOLO's head of one level: 1x1 convolutions to the raw head map.
 
-    With `widened`, a 3x3 convolution with `activation` to twice as many channels comes first.
+    `objectness` says whether a prediction has one, as the anchors' coding says. With `widened`, a 3x3 convolution with
+    `activation` to twice as many channels comes first.
     """
     if widened:
         x = conv_bn_act(x, 2 * x.shape[-1], 3, activation=activation, name=f"{name}_conv")

@@ -14,9 +14,7 @@ from .matching import IMPOSSIBLE, match
 CANDIDATES = 13  # the sum of so many best overlaps is the number of predictions that an object takes
 OVERLAP_WEIGHT = 3.0
 BETA = 2.0  # exponent of the class cost's factor |wanted - score|
-CENTRE_RADIUS = (
-    3.0  # in strides; the cost of a prediction so far from an object's centre is 1, ten times it a stride on
-)
+CENTRE_RADIUS = 3.0  # strides; a prediction so far from an object's centre costs 1, one a stride farther ten times that
 FARTHEST = 30.0  # strides beyond that radius; the cost of a farther one would leave the range of floats
 
 
