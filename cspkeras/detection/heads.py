@@ -109,10 +109,10 @@ def decoupled_head(x, anchors, classes, *, width=256, depthwise=False, activatio
 
 
 def shared_head(maps, anchors, classes, *, activation="swish"):
-    """Build RTMDet's head (arXiv 2212.07784): of classes and of boxes a branch each, and no objectness.
+    """Build RTMDet's head (arXiv 2212.07784): a branch for the classes and one for the boxes, without objectness.
 
-    The levels share the branches' two 3x3 convolutions, which keep the maps' channels; norms and predictions are their
-    own.
+    The levels share each branch's two 3x3 convolutions, which keep the maps' channels; each level has its own norms and
+    predictions.
     """
     _check_single("shared", anchors)
     widths = {x.shape[-1] for x in maps.values()}
@@ -148,7 +148,7 @@ def _prediction(x, channels, bias=0.0, *, name):
 
 
 def _each(build):
-    """Return the head that builds every level's by itself."""
+    """Return the head that calls `build` for each level."""
 
     def head(maps, anchors, classes, **options):
         levels = zip(maps.items(), anchors, strict=True)

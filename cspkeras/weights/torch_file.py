@@ -2,7 +2,7 @@
 
 There are two layouts. A zip archive (since PyTorch 1.6) holds data.pkl, a pickle that names storages, and the bytes of
 each as they are. The one before is five pickles: a magic number, a version, the machine's figures, the object and the
-storages' keys; then the bytes of each storage behind their count. Either file is mapped into memory: arrays are views
+storages' keys; then the bytes of each storage after their count. Either file is mapped into memory: arrays are views
 of it, so that an optimizer's state beside the weights takes none.
 """
 

@@ -38,7 +38,7 @@ def unpickle(file, known=None, persistent=None):
     """Interpret one pickle.
 
     Args:
-        file: binary file with `read`, `readline` and `tell`, at the pickle's first byte; afterwards behind its last.
+        file: binary file with `read`, `readline` and `tell`, at the pickle's first byte; afterwards after its last.
         known: {"module.name": what it stands for}; a `Known` can be called.
         persistent: function of a persistent id, a tuple, to what it stands for.
 

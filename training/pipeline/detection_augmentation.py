@@ -22,9 +22,9 @@ class Augmentation:
         size: (height, width) of the result in pixels.
         mosaic: probability that four images are joined in one.
         mixup: probability that a further image is mixed in, half and half, with the boxes of both, as YOLOX does.
-        cached: 0 to draw these others of all images, each decoded anew; or a number, to draw them of so many images
-            just before this one, which are still in memory, as mmdetection's cached mosaic and MixUp do. What is mixed
-            in is then one of these as it was shown, a mosaic too, mirrored anew with the probability `flip`.
+        cached: 0 to draw these other images from all, each decoded anew; or a number N, to draw them from the N images
+            just before this one, which are still in memory, as mmdetection's cached mosaic and MixUp do. MixUp then
+            takes one of these as it was shown, also a mosaic, and mirrors it with the probability `flip`.
         crop: probability of a random crop of 30 to 100 % of the area; otherwise the image is letterboxed.
         scale: None, or (least, most): instead, the image is scaled to fit, times a random factor between these, and a
             random part of it is cut, or it lies at a random place on grey. The images of a mosaic, then of twice the
@@ -38,7 +38,7 @@ class Augmentation:
             the same sizes in pixels; of an image larger than the input a part is shown.
 
     Raises:
-        ValueError: for a probability outside 0..1, a `multiscale` below 1, and a `scale` or `cached` that is none.
+        ValueError: for a probability outside 0..1, and for a `cached`, `scale` or `multiscale` out of range.
     """
 
     def __init__(

@@ -95,7 +95,7 @@ class Task:
 
     @staticmethod
     def upgraded(about):
-        """Return what an older version's `about` has become, as JSON holds it."""
+        """Return an older version's `about` as this version writes it, in JSON's types."""
         return about
 
     def report(self, line):
@@ -131,7 +131,7 @@ class Detection(Task):
 
     @staticmethod
     def upgraded(about):
-        """See `Task`: older anchors have no coding."""
+        """Do as in `Task`: older anchors have no coding."""
         if "anchors" not in about:
             return about  # of a classifier
         return about | json.loads(json.dumps({"anchors": Anchors.from_config(about["anchors"]).get_config()}))

@@ -1,7 +1,7 @@
 """DynamicSoftLabelAssigner, RTMDet's assignment (arXiv 2212.07784, section 3.3), as mmdetection 3 computes it.
 
-It is SimOTA with soft labels: the class cost holds each score against the overlap that it should tell, and a smooth
-cost of the distance to the object's centre takes the place of a limit.
+It is SimOTA with soft labels: the class cost compares each score with the overlap that it should predict, and a smooth
+cost of the distance to the object's centre replaces SimOTA's limit.
 """
 
 from keras import ops
@@ -68,7 +68,7 @@ def _places(truth, grid):
 
 
 def _class_cost(scores, labels, overlap):
-    """Return the cost (N, M, P) of scores of which the object's class should have the overlap, the others 0."""
+    """Return the cost (N, M, P) of scores: that of the object's class should be the overlap, the others 0."""
     wrong = cross_entropy(0.0, scores, BETA)
     classes = ops.one_hot(ops.maximum(labels, 0), scores.shape[-1], dtype=scores.dtype)
     # The sum over all classes as if all were wrong, and what the right one changes.
