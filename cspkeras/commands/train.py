@@ -36,7 +36,7 @@ def add(commands):
     parser.add_argument(
         "--size",
         type=side,
-        help=f"side of the input in pixels [{DEFAULT_SIZE}, or that of a backbone's published figures]",
+        help=f"side of the input in pixels [{DEFAULT_SIZE}; of backbones and where it does not fit the published one]",
     )
     add_weights(parser, "a .onnx, .weights or NAME.conv.K file of it, or any .keras detector to start from")
     parser.add_argument("--gpus", type=count, metavar="N", help="number of GPUs to train on [1]")
@@ -112,7 +112,8 @@ def _model_and_data(options, recipe):
         return _loaded(options, recipe)
     check_options("model", recipe.model, wanted.build)
     spec = wanted.spec
-    size = (options.size or (spec.published.size if classifies and spec.published else DEFAULT_SIZE),) * 2
+    usual = spec.published is None or not (classifies or DEFAULT_SIZE % spec.stride)
+    size = (options.size or (DEFAULT_SIZE if usual else spec.published.size),) * 2
     train, val = read_splits(options, None)
     kind.check_data(options.model, train)
     how = {**recipe.model, "input_shape": (*size, 3)}

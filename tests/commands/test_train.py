@@ -90,11 +90,11 @@ def test_what_train_builds(arguments, build, anchors, replace_build, monkeypatch
 
 def test_objects_too_few_for_anchors_leave_the_networks_own(replace_build, monkeypatch, make_voc, tmp_path):
     built = []
-    replace_build(lambda name, **options: built.append(options["anchors"]))
+    replace_build(lambda name, **options: built.append((options["anchors"], options["input_shape"])))
     monkeypatch.setattr(trainer, "fit", lambda *_, **__: None)
-    arguments = ["--data", str(make_voc(train=2)), "--run", str(tmp_path), "--model", "YOLOv4P6", "--size", "448"]
-    assert main(["train", *arguments]) == 0
-    assert built == [None]
+    arguments = ["train", "--data", str(make_voc(train=2)), "--run", str(tmp_path), "--model", "YOLOv4P6"]
+    assert main(arguments) == main([*arguments, "--size", "448"]) == 0
+    assert built == [(None, (1280, 1280, 3)), (None, (448, 448, 3))]  # 416 is no multiple of its stride
 
 
 @pytest.fixture
