@@ -8,8 +8,8 @@ gives the two fusions of figure 3:
     fusion_first   concatenate, M        figure 3(c): gradients are reused
     fusion_last    T, concatenate        figure 3(d): least compute at the end
 
-`cross_stage` does all of it; a family that does something in between calls `divide` and `fuse` itself. `elan` is what
-YOLOv7 makes of it.
+`cross_stage` does all of it; a family that does something in between calls `divide` and `fuse` itself. `elan` is
+YOLOv7's form of it.
 """
 
 from keras import layers
@@ -97,7 +97,7 @@ def cross_stage(
 
 
 def elan(x, width, filters, *, activation="leaky_relu", name):
-    """Apply ELAN (arXiv 2211.04800): a cross stage that fuses what each of its convolutions gives, not the last alone.
+    """Apply ELAN (arXiv 2211.04800): a cross stage that concatenates the outputs of all its convolutions.
 
     Both parts and the two 3x3 convolutions have `width` channels, the transition M has `filters`.
     """

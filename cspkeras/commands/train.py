@@ -36,7 +36,7 @@ def add(commands):
     parser.add_argument(
         "--size",
         type=side,
-        help=f"side of the input in pixels [{DEFAULT_SIZE}, or that of a backbone's published figures]",
+        help=f"side of the input in pixels [{DEFAULT_SIZE}; of backbones and where it does not fit the published one]",
     )
     add_weights(
         parser, "a file of it (.onnx, .pth, .safetensors, .weights, NAME.conv.K), or any .keras detector to start from"
@@ -114,7 +114,8 @@ def _model_and_data(options, recipe):
         return _loaded(options, recipe)
     check_options("model", recipe.model, wanted.build)
     spec = wanted.spec
-    size = (options.size or (spec.published.size if classifies and spec.published else DEFAULT_SIZE),) * 2
+    usual = spec.published is None or not (classifies or DEFAULT_SIZE % spec.stride)
+    size = (options.size or (DEFAULT_SIZE if usual else spec.published.size),) * 2
     train, val = read_splits(options, None)
     kind.check_data(options.model, train)
     how = {**recipe.model, "input_shape": (*size, 3)}
@@ -155,10 +156,16 @@ def _loaded(options, recipe):
 
 
 def _own_anchors(published, data, size):
-    from ..training.data.anchors import estimate_anchors
+    """Return the data's anchors, as many as the network has; None, for its own, where the objects are too few."""
+    import numpy as np
 
+    from ..training.data.anchors import estimate_anchors, object_shapes
+
+    count = len(published.pairs)
+    if len(np.unique(object_shapes(data, size), axis=0)) < count:
+        return None
     # Only the pairs are estimated: how far a centre may leave its cell stays as published.
-    return estimate_anchors(data, size, count=len(published.pairs), strides=published.strides).pairs
+    return estimate_anchors(data, size, count=count, strides=published.strides).pairs
 
 
 def _measure_norms(model, data, size):

@@ -1,6 +1,6 @@
 """What the four raw numbers of a box mean: one row for each way that detectors have.
 
-Each number is put through a function of `boxes.FUNCTIONS`; what comes of it is a centre and a size, or four distances.
+A function of `boxes.FUNCTIONS` is applied to each number; the results are a centre and a size, or four distances.
 `tflite/device/decoding.py`, the demo app and the browser page have a table with the same names.
 """
 
@@ -16,7 +16,7 @@ class Coding:
         last: that of the last two.
         distances: whether they are then the distances from the cell's left upper corner to the box's left, top, right
             and bottom in cells, instead of its centre x and y in cells and its width and height in anchors.
-        objectness: whether a prediction has an objectness before its classes; else the classes' scores are all.
+        objectness: whether a prediction has an objectness before its classes; if not, its scores are the classes'.
     """
 
     first: str

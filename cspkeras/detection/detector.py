@@ -112,10 +112,10 @@ class Detector(DetectorTraining, keras.Model):
         heads = HEADS[head](features, list(map(len, anchors.boxes)), len(class_names), **head_options)
         depth = 4 + anchors.objectness + len(class_names)
         if any(raw.shape[-1] != len(boxes) * depth for raw, boxes in zip(heads, anchors.boxes, strict=True)):
-            wanted = "an objectness" if anchors.objectness else "no objectness"
+            wanted = "with an objectness" if anchors.objectness else "without an objectness"
             channels = ", ".join(str(raw.shape[-1]) for raw in heads)
             raise ValueError(
-                f"anchors of the coding {anchors.coding!r} need a head with {wanted}, {depth} channels an anchor. "
+                f"anchors of the coding {anchors.coding!r} need a head {wanted}, {depth} channels an anchor. "
                 f"Received: head={head!r}, {channels} channels"
             )
         super().__init__(inputs=backbone.input, outputs=heads, name=name or f"{backbone.name}_{neck}")

@@ -5,7 +5,7 @@ import warnings
 
 import keras
 
-from .losses import default_loss
+from .losses import LOSSES, default_loss
 
 LOSS = "a function of (target, raw heads) to a scalar, such as {}(detector.anchors, {}), or None for that"
 METRICS = "a list of keras.metrics.Metric objects or functions, of (target, raw heads)"
@@ -20,7 +20,8 @@ class Goals:
         loss, metrics, weighted_metrics: as in `DetectorTraining.compile`.
 
     Raises:
-        ValueError: for a loss or metrics of another kind, and for metrics of one name.
+        ValueError: for a loss or metrics of another kind, for one of `losses` that does not suit the anchors, and for
+            metrics of one name.
     """
 
     def __init__(self, anchors, classes, loss=None, metrics=None, weighted_metrics=None):
@@ -29,6 +30,9 @@ class Goals:
         if not own:
             expected = LOSS.format(type(default).__name__, classes)
             raise ValueError(f"loss must be {expected}. Received: {_called(loss)}")
+        if isinstance(loss, LOSSES) and not loss.suits(anchors):
+            wanted = f"{type(default).__name__} for anchors of the coding {anchors.coding!r}"
+            raise ValueError(f"loss must be {wanted}. Received: {_called(loss)}")
         self.given = dict(loss=loss, metrics=metrics, weighted_metrics=weighted_metrics)
         self.loss = loss or default
         self.plain, self.weighted = _metrics("metrics", metrics), _metrics("weighted_metrics", weighted_metrics)

@@ -69,9 +69,10 @@ def remembered(heads):
 
 
 def yolo_head(x, anchors, classes, *, objectness=True, widened=False, activation="leaky_relu", name):
-    """Build YOLO's head of one level: 1x1 convolutions to the raw head map, for some codings without objectness.
+    """Build YOLO's head of one level: 1x1 convolutions to the raw head map.
 
-    With `widened`, a 3x3 convolution with `activation` to twice as many channels comes first.
+    `objectness` says whether a prediction has one, as the anchors' coding says. With `widened`, a 3x3 convolution with
+    `activation` to twice as many channels comes first.
     """
     if widened:
         x = conv_bn_act(x, 2 * x.shape[-1], 3, activation=activation, name=f"{name}_conv")
@@ -108,10 +109,10 @@ def decoupled_head(x, anchors, classes, *, width=256, depthwise=False, activatio
 
 
 def shared_head(maps, anchors, classes, *, activation="swish"):
-    """Build RTMDet's head (arXiv 2212.07784): of classes and of boxes a branch each, and no objectness.
+    """Build RTMDet's head (arXiv 2212.07784): a branch for the classes and one for the boxes, without objectness.
 
-    The levels share the branches' two 3x3 convolutions, which keep the maps' channels; norms and predictions are their
-    own.
+    The levels share each branch's two 3x3 convolutions, which keep the maps' channels; each level has its own norms and
+    predictions.
     """
     _check_single("shared", anchors)
     widths = {x.shape[-1] for x in maps.values()}
@@ -147,7 +148,7 @@ def _prediction(x, channels, bias=0.0, *, name):
 
 
 def _each(build):
-    """Return the head that builds every level's by itself."""
+    """Return the head that calls `build` for each level."""
 
     def head(maps, anchors, classes, **options):
         levels = zip(maps.items(), anchors, strict=True)

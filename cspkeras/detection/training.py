@@ -13,6 +13,7 @@ from .checks import check_shapes, readable
 from .detection import detect
 from .goals import Goals
 from .inputs import checked
+from .losses import loss_class
 
 
 def checking(name):
@@ -24,9 +25,12 @@ def checking(name):
         call = inspect.signature(inherited).bind(*args, **kwargs)
         given, classes = call.arguments, len(self.class_names)
         if given.get("class_weight") is not None:
+            own = loss_class(self.anchors)
+            how = f"as compile(loss={own.__name__}(detector.anchors, {classes}, class_weights=[...]))"
+            if "class_weights" not in inspect.signature(own).parameters:
+                how = f"and {own.__name__}, the loss of this one, has none"
             raise ValueError(
-                "class_weight: a detector takes them in its loss, as compile(loss=YoloLoss(detector.anchors, "
-                f"{classes}, class_weights=[...])). Received: {given['class_weight']}"
+                f"class_weight: a detector takes them in its loss, {how}. Received: {given['class_weight']}"
             )
         parts = "x", "y", "sample_weight"
         given |= zip(parts, checked(*map(given.get, parts), classes), strict=True)
@@ -88,8 +92,8 @@ class DetectorTraining(Base):
         classes = len(self.class_names)
         if kwargs.pop("loss_weights", None) is not None:
             raise ValueError(
-                "loss_weights: a detector has one loss, which weighs its parts, as loss=YoloLoss(detector.anchors, "
-                f"{classes}, box_weight=2.0)"
+                "loss_weights: a detector has one loss, which weighs its parts, as "
+                f"loss={loss_class(self.anchors).__name__}(detector.anchors, {classes}, box_weight=2.0)"
             )
         goals = Goals(self.anchors, classes, loss, metrics, weighted_metrics)
         super().compile(optimizer=optimizer, **kwargs)

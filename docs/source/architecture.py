@@ -6,8 +6,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
 PACKAGES = {"cspkeras": "cspkeras", "cspkeras.training": "training", "cspkeras.tflite": "tflite"}
-# Builds networks by the registry, which is above the other backbones.
-APART = {"cspkeras.backbones.timm": "backbones/timm"}
 
 
 def modules(root=ROOT):
@@ -99,8 +97,6 @@ def in_order(arrows):
 
 def _box(module):
     """The box of the picture that a module is in: a folder, or a file beside the folders."""
-    if module in APART:
-        return APART[module]
     parts = module.split(".")[1:]
     if parts and parts[0] in ("training", "tflite"):
         return ".".join(parts[:2])

@@ -88,6 +88,15 @@ def test_what_train_builds(arguments, build, anchors, replace_build, monkeypatch
     assert {key: options[key] for key in ("weights", "skip_mismatch") if key in options} == expected
 
 
+def test_objects_too_few_for_anchors_leave_the_networks_own(replace_build, monkeypatch, make_voc, tmp_path):
+    built = []
+    replace_build(lambda name, **options: built.append((options["anchors"], options["input_shape"])))
+    monkeypatch.setattr(trainer, "fit", lambda *_, **__: None)
+    arguments = ["train", "--data", str(make_voc(train=2)), "--run", str(tmp_path), "--model", "YOLOv4P6"]
+    assert main(arguments) == main([*arguments, "--size", "448"]) == 0
+    assert built == [(None, (1280, 1280, 3)), (None, (448, 448, 3))]  # 416 is no multiple of its stride
+
+
 @pytest.fixture
 def quick_fit(replace_build, monkeypatch):
     """`train` with a small detector that is not trained, up to the first file."""

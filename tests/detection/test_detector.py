@@ -67,7 +67,8 @@ def test_classes_are_a_number_or_names(classes, names):
     [
         (
             {"neck": "none"},
-            "neck must be one of cspnext_pafpn, efm, fpn, fpn_tiny, gfm, pafpn, panet_spp, prn. Received: neck='none'",
+            "neck must be one of csp_panet, cspnext_pafpn, efm, elan_panet, fpn, fpn_tiny, gfm, pafpn, panet_spp, prn. "
+            "Received: neck='none'",
         ),
         ({"classes": 0}, "classes must be a positive number or a sequence of names. Received: classes=0"),
         ({"classes": -1}, "classes must be a positive number or a sequence of names. Received: classes=-1"),
@@ -81,7 +82,7 @@ def test_classes_are_a_number_or_names(classes, names):
         ),
         (
             {"anchors": Anchors.distances((64, 96))},
-            "anchors of the coding 'distances' need a head with no objectness, 7 channels an anchor. Received: "
+            "anchors of the coding 'distances' need a head without an objectness, 7 channels an anchor. Received: "
             "head='yolo', 8, 8, 8 channels",
         ),
         ({"activation": "gelu"}, "linear. Received: activation='gelu'"),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ import pytest
 from small_networks import shallow_detector
 
 from cspkeras.detection import Detector
+from cspkeras.detection.anchors import Anchors
 from cspkeras.detection.losses import YoloLoss
 
 IMAGES = np.random.default_rng(0).random((4, 64, 64, 3), "float32")
@@ -120,6 +122,23 @@ def iter_of(*batches):
 
 def test_one_loss_has_no_weight_of_its_own(detector):
     with pytest.raises(ValueError, match=r"^loss_weights: a detector has one loss, which weighs its parts, as loss="):
+        detector.compile(loss_weights=[1, 2])
+
+
+@pytest.mark.parametrize(
+    ("anchors", "classes", "parts"),
+    [
+        (Anchors.published((64, 64), (16, 32)), "as compile(loss=YoloLoss(", "as loss=YoloLoss("),
+        (Anchors.distances((64, 64)), "as compile(loss=RTMDetLoss(", "as loss=RTMDetLoss("),
+        (Anchors.free((64, 64)), "and YoloXLoss, the loss of this one, has none.", "as loss=YoloXLoss("),
+    ],
+    ids=lambda value: getattr(value, "coding", ""),
+)
+def test_weights_belong_to_the_loss_that_suits_the_anchors(detector, monkeypatch, anchors, classes, parts):
+    monkeypatch.setattr(detector, "anchors", anchors)
+    with pytest.raises(ValueError, match=f"^class_weight: .* in its loss, {re.escape(classes)}"):
+        detector.fit(IMAGES, TARGET, class_weight={0: 2.0})
+    with pytest.raises(ValueError, match=f"^loss_weights: .* {re.escape(parts)}"):
         detector.compile(loss_weights=[1, 2])
 
 

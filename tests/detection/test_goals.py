@@ -31,6 +31,10 @@ def plain(target, heads):
         ({"loss": keras.losses.huber}, f"{LOSS}that. Received: keras.src.losses.losses.huber"),
         ({"loss": ["mse"]}, f"{LOSS}that. Received: ['mse']"),
         ({"loss": YoloLoss}, f"{LOSS}that. Received: the class cspkeras.detection.losses.yolo.YoloLoss"),
+        (
+            {"loss": YoloXLoss(Anchors.free((64, 64)), CLASSES)},
+            "loss must be YoloLoss for anchors of the coding 'yolo'. Received: cspkeras.detection.losses.yolox.Y",
+        ),
         ({"metrics": "accuracy"}, f"{METRICS}'accuracy'"),
         ({"metrics": ["accuracy"]}, f"{METRICS}'accuracy'"),
         ({"metrics": {"head_p3": [objects]}}, f"{METRICS}{{'head_p3'"),
@@ -83,10 +87,11 @@ def test_a_metric_of_another_kind_is_named():
     ids=["default", "yolo", "yolox", "a function"],
 )
 def test_a_file_holds_them(loss):
-    config = Goals(ANCHORS, CLASSES, loss, [objects], [keras.metrics.Mean("mean")]).get_config()
+    anchors = getattr(loss, "anchors", ANCHORS)
+    config = Goals(anchors, CLASSES, loss, [objects], [keras.metrics.Mean("mean")]).get_config()
     with keras.saving.custom_object_scope({"objects": objects, "plain": plain}):
         found = keras.saving.deserialize_keras_object(config)
-    again = Goals(ANCHORS, CLASSES, **found)
+    again = Goals(anchors, CLASSES, **found)
     assert [metric.name for metric in again.metrics] == ["objects", "mean"] and len(again.weighted) == 1
     assert type(again.given["loss"]) is type(loss)
     if hasattr(loss, "get_config"):

@@ -36,7 +36,8 @@ def estimate_anchors(
         `Anchors`, or the published ones where the data set has fewer than `count` different shapes.
 
     Raises:
-        ValueError: for a count that is not a multiple of the number of levels.
+        ValueError: for a count that is not a multiple of the number of levels, and for too few shapes where there are
+            neither 2 nor 3 levels: no anchors are published for these.
 
     Example:
         >>> import numpy as np

@@ -71,9 +71,9 @@ def training_batches(
 class _Samples:
     """A training run's augmented images with their objects, by position in the run; the arguments are the batches'.
 
-    With the augmentation's `cached` the others of a mosaic are the images at the positions just before, and another
-    image that is mixed in is the result of such a position. So what a position shows depends on nothing that was made
-    before; what is kept, of each thread so many images and results as are drawn from, saves their second making alone.
+    With the augmentation's `cached` the other images of a mosaic are those at the positions just before, and MixUp
+    takes the result of such a position. So the result depends on the position alone, not on what was made before: the
+    images and results kept in memory, for each thread as many as it draws from, only save the time to make them again.
     """
 
     def __init__(self, data, size, batch_size, seed, augment, report):
@@ -117,7 +117,7 @@ class _Samples:
         return self.augmentation(int(rng.integers(2**31)), image, other, shape, joined)
 
     def _earlier(self, position, rng):
-        """Draw one of the `cached` positions before; a run's first ones have the run's first image before them."""
+        """Draw one of the `cached` positions before, or the run's first where these begin before it."""
         return max(0, position - int(rng.integers(1, self.augmentation.cached + 1)))
 
     def _whole(self, index, rng):

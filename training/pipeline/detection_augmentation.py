@@ -1,5 +1,7 @@
 """Augmentation of a detector's images with albumentations, boxes carried along."""
 
+from numbers import Real
+
 import albumentations as A
 import cv2
 import numpy as np
@@ -20,9 +22,9 @@ class Augmentation:
         size: (height, width) of the result in pixels.
         mosaic: probability that four images are joined in one.
         mixup: probability that a further image is mixed in, half and half, with the boxes of both, as YOLOX does.
-        cached: 0 to draw these others of all images, each decoded anew; or a number, to draw them of so many images
-            just before this one, which are still in memory, as mmdetection's cached mosaic and MixUp do. What is mixed
-            in is then one of these as it was shown, a mosaic too, mirrored anew with the probability `flip`.
+        cached: 0 to draw these other images from all, each decoded anew; or a number N, to draw them from the N images
+            just before this one, which are still in memory, as mmdetection's cached mosaic and MixUp do. MixUp then
+            takes one of these as it was shown, also a mosaic, and mirrors it with the probability `flip`.
         crop: probability of a random crop of 30 to 100 % of the area; otherwise the image is letterboxed.
         scale: None, or (least, most): instead, the image is scaled to fit, times a random factor between these, and a
             random part of it is cut, or it lies at a random place on grey. The images of a mosaic, then of twice the
@@ -36,7 +38,7 @@ class Augmentation:
             the same sizes in pixels; of an image larger than the input a part is shown.
 
     Raises:
-        ValueError: for a probability outside 0..1, a `multiscale` below 1, and a `scale` or `cached` that is none.
+        ValueError: for a probability outside 0..1, and for a `cached`, `scale` or `multiscale` out of range.
     """
 
     def __init__(
@@ -54,14 +56,15 @@ class Augmentation:
         multiscale=1.0,
     ):
         check_probabilities(mosaic=mosaic, mixup=mixup, crop=crop, flip=flip, color=color, blur=blur)
-        if not (isinstance(cached, int) and cached >= 0):
+        if type(cached) is not int or cached < 0:
             raise ValueError(f"cached must be a number of images, 0 for none. Received: cached={cached}")
-        if scale is not None and not (np.shape(scale) == (2,) and 0.05 <= scale[0] <= scale[1] <= 20):
+        if scale is not None and not _is_range(scale, 0.05, 20):
             raise ValueError(f"scale must be two factors of 0.05 to 20, least and most. Received: scale={scale}")
         if not 1 <= multiscale < 8:
             raise ValueError(f"multiscale must be from 1 to 8. Received: multiscale={multiscale}")
         self.size, self.mosaic, self.mixup, self.multiscale = tuple(size), mosaic, mixup, multiscale
-        self.cached, self.scale, self.flip = cached, scale, flip
+        self.cached = cached if mosaic or mixup else 0  # nothing is kept in memory that nothing takes
+        self.scale, self.flip = scale, flip
         crop = None if scale else crop
         self._composes = SeededComposes(lambda shape: _compose(self.size, shape, crop, flip, color, blur))
 
@@ -115,6 +118,12 @@ class Augmentation:
         out = self._composes(shape, seed, image=pixels, bboxes=boxes, labels=labels)
         boxes = np.asarray(out["bboxes"], "float32").reshape(-1, 4)
         return out["image"], boxes, np.asarray(out["labels"], "int64").reshape(-1)
+
+
+def _is_range(values, least, most):
+    """Return whether `values` are two numbers, the first of which is not the larger one, in least..most."""
+    numbers = isinstance(values, (list, tuple)) and all(isinstance(value, Real) for value in values)
+    return numbers and len(values) == 2 and least <= values[0] <= values[1] <= most
 
 
 def _compose(size, shape, crop, flip, color, blur):

@@ -14,9 +14,8 @@ import tensorflow as tf
 from ..data.images import damage_line, decoding_threads, read_pixels
 
 ALIGNMENT = 64  # bytes
-ORDER, IMAGE, SHAPES, MIXING = range(
-    4
-)  # what a random generator is for; it is made of the seed, one of these and a number
+# What a random generator is for; it is made of the seed, one of these and a number.
+ORDER, IMAGE, SHAPES, MIXING = range(4)
 
 
 def steps_per_epoch(data, batch_size):

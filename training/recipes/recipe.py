@@ -40,7 +40,7 @@ class Recipe:
             spared. It is decoupled from the gradient: SGD with an L2 penalty of d and momentum m equals a decay of
             d / (1 - m) here.
         clip_norm: largest norm of all gradients together; 0 for no clipping.
-        schedule: what the rate does after the warm-up: fall along a "cosine", from the run's middle on alone with
+        schedule: what the rate does after the warm-up: fall along a "cosine", only in the run's second half with
             "flat_cosine", along a polynomial ("poly"), by "step"s, or stay ("constant"); see `schedules.learning_rate`.
         final_rate: share of the rate at which both cosines end, 0 to 1.
         power: exponent of "poly".

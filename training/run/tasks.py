@@ -95,7 +95,7 @@ class Task:
 
     @staticmethod
     def upgraded(about):
-        """Return what an older version's `about` has become, as JSON holds it."""
+        """Return an older version's `about` as this version writes it, in JSON's types."""
         return about
 
     def report(self, line):
@@ -131,7 +131,7 @@ class Detection(Task):
 
     @staticmethod
     def upgraded(about):
-        """See `Task`: older anchors have no coding."""
+        """Do as in `Task`: older anchors have no coding."""
         if "anchors" not in about:
             return about  # of a classifier
         return about | json.loads(json.dumps({"anchors": Anchors.from_config(about["anchors"]).get_config()}))
@@ -188,8 +188,8 @@ class Classification(Task):
         from ..pipeline.classification_augmentation import ClassificationAugmentation
 
         _check_augmentation(recipe, ClassificationAugmentation, (32, 32), 1)
-        augment = {**recipe.last_augment, **recipe.augment}
-        loss, augment = (table.get("label_smoothing") for table in (recipe.loss, augment))
+        loss, *both = (table.get("label_smoothing") for table in (recipe.loss, recipe.augment, recipe.last_augment))
+        augment = next(filter(None, both), None)
         if loss and augment:
             both = f"loss.label_smoothing={loss}, augment.label_smoothing={augment}"
             raise ValueError(f"labels can be smoothed in the loss or in the augmentation. Received: {both}")
@@ -237,7 +237,8 @@ def _check_augmentation(recipe, kind, *args):
     """Raise a ValueError for options of the recipe's augmentation, first or last, that its class refuses."""
     for table in ("augment", "last_augment"):
         check_options(table, getattr(recipe, table), kind)
-    kind(*args, **recipe.augment_of(recipe.epochs - 1))  # the last epochs' now, and not when they come
+    for epoch in (0, recipe.epochs - 1):  # the last epochs' now, and not when they come
+        kind(*args, **recipe.augment_of(epoch))
 
 
 def cropped_images(data, size, channels, limit, report=print, pixels=UNIT):

@@ -14,8 +14,8 @@ BOTH = {  # option: what it means
 }
 DETECTION = {
     "crop": "probability of a random crop",
-    "scale": "a random scale instead of the crop, in parts of that which fits",
-    "cached": "draw the images to join and mix of so many just before",
+    "scale": "a random scale instead of the crop; 1 is the scale that fits",
+    "cached": "draw the images to join and to mix in from the N just before",
     "color": "probability of other colours",
     "multiscale": "largest factor of the input's size, drawn every ten batches; 1 for none",
 }

@@ -53,7 +53,7 @@ class RTMDetLoss(DetectionLoss):
         return anchors.coding in ("distances", "log_distances")
 
     def __call__(self, target, heads, sample_weight=None):
-        """Return the loss, a scalar, as `YoloLoss` does; assigned predictions count as much as they overlap."""
+        """Return the loss, a scalar, as `YoloLoss` does, but divided by the sum of the assigned overlaps."""
         return sum(ops.sum(part) for part in self.by_level(target, heads, sample_weight))
 
     def by_level(self, target, heads, sample_weight=None):

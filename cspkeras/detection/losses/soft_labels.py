@@ -1,7 +1,7 @@
 """DynamicSoftLabelAssigner, RTMDet's assignment (arXiv 2212.07784, section 3.3), as mmdetection 3 computes it.
 
-It is SimOTA with soft labels: the class cost holds each score against the overlap that it should tell, and a smooth
-cost of the distance to the object's centre takes the place of a limit.
+It is SimOTA with soft labels: the class cost compares each score with the overlap that it should predict, and a smooth
+cost of the distance to the object's centre replaces SimOTA's limit.
 """
 
 from keras import ops
@@ -14,9 +14,7 @@ from .matching import IMPOSSIBLE, match
 CANDIDATES = 13  # the sum of so many best overlaps is the number of predictions that an object takes
 OVERLAP_WEIGHT = 3.0
 BETA = 2.0  # exponent of the class cost's factor |wanted - score|
-CENTRE_RADIUS = (
-    3.0  # in strides; the cost of a prediction so far from an object's centre is 1, ten times it a stride on
-)
+CENTRE_RADIUS = 3.0  # strides; a prediction so far from an object's centre costs 1, one a stride farther ten times that
 FARTHEST = 30.0  # strides beyond that radius; the cost of a farther one would leave the range of floats
 
 
@@ -70,7 +68,7 @@ def _places(truth, grid):
 
 
 def _class_cost(scores, labels, overlap):
-    """Return the cost (N, M, P) of scores of which the object's class should have the overlap, the others 0."""
+    """Return the cost (N, M, P) of scores: that of the object's class should be the overlap, the others 0."""
     wrong = cross_entropy(0.0, scores, BETA)
     classes = ops.one_hot(ops.maximum(labels, 0), scores.shape[-1], dtype=scores.dtype)
     # The sum over all classes as if all were wrong, and what the right one changes.

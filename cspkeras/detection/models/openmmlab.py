@@ -11,7 +11,7 @@ from ...weights.torch_file import read_state
 
 STEM = "backbone.stem.0.conv.weight"
 CLASSES = "bbox_head.rtm_cls.0.weight"
-# There of BGR in 0..255.
+# In a checkpoint they are of BGR in 0..255.
 NORMALIZED = {"data_preprocessor.mean": Preparation.mean, "data_preprocessor.std": Preparation.deviation}
 # mmdetection's module by a pattern of the layers' names; those of the backbone are nearly timm's.
 NECK = {
@@ -61,7 +61,7 @@ def load_openmmlab(model, path, state, skip_mismatch=False):
     ValueError names the tensor that doesn't fit.
     """
     own, found, expected = len(model.class_names), len(state[CLASSES]), openmmlab_tensors(model)
-    state = {**state, STEM: state[STEM][:, ::-1]}  # it takes BGR
+    state = {**state, STEM: state[STEM][:, ::-1]}  # mmdetection's takes BGR
     if own != found:
         if not skip_mismatch:
             raise ValueError(

@@ -40,7 +40,7 @@ def pafpn(features, *, blocks=1, depthwise=False, activation="swish"):
 
 
 def cspnext_pafpn(features, *, blocks=1, activation="swish"):
-    """Build RTMDet's neck: YOLOX's of CSPNeXt's blocks, and a 3x3 convolution of each map to equally many channels.
+    """Build RTMDet's neck: YOLOX's with CSPNeXt's blocks, then a 3x3 convolution that gives each map as many channels.
 
     Args:
         features: pyramid, {"P3": KerasTensor, "P4": KerasTensor, "P5": KerasTensor}; other levels are not used.
@@ -62,7 +62,7 @@ def cspnext_pafpn(features, *, blocks=1, activation="swish"):
 
 
 def _aggregated(features, conv, csp, activation):
-    """Go down the pyramid and up again, by a strided `conv` a level; a `csp` layer joins what meets."""
+    """Go down the pyramid and up again, by a strided `conv` a level; a `csp` layer follows each concatenation."""
     c3, c4, c5 = (features[level] for level in LEVELS)
     w3, w4, w5 = (x.shape[-1] for x in (c3, c4, c5))
 

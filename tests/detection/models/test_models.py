@@ -11,7 +11,7 @@ from cspkeras.detection.anchors import Anchors
 from cspkeras.registry import DETECTOR, NETWORKS
 
 ALL = {name: found.spec for name, found in NETWORKS.items() if found.kind == DETECTOR}
-# The bytes of the published .weights files: a float each, behind a header of 20 bytes.
+# The bytes of the published .weights files: a float each, after a header of 20 bytes.
 FILES = {
     "YOLOv4": 257_717_640,
     "YOLOv4CSP": 211_944_840,

@@ -77,6 +77,12 @@ def test_each_image_is_decoded_about_once(tmp_path, monkeypatch):
     assert len(reads) < 60  # of 20 mosaics of four images, and those ahead; 160 with those that are mixed in
 
 
+def test_nothing_is_kept_that_nothing_takes():
+    """As in a run's last epochs, which have neither mosaic nor MixUp."""
+    assert Augmentation(SIZE, **{**ALL, "mosaic": 0.0, "mixup": 0.0}).cached == 0
+    assert Augmentation(SIZE, **{**ALL, "mosaic": 0.0}).cached == ALL["cached"]
+
+
 def test_mosaics_scale_and_mixup_keep_the_boxes_on_their_objects():
     count = 0
     for image, boxes, labels in take(training_batches(scenes(8), SIZE, 4, seed=2, augment={**ALL, "mixup": 0.0}), 6):
@@ -126,7 +132,17 @@ def test_the_images_of_a_mosaic_fit_the_input_and_touch_its_point():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"cached": -1}, {"cached": 0.5}, {"scale": 1.0}, {"scale": [2.0, 0.5]}, {"scale": [0, 1]}], ids=str
+    "wrong",
+    [
+        {"cached": -1},
+        {"cached": 0.5},
+        {"cached": True},
+        {"scale": 1.0},
+        {"scale": [2.0, 0.5]},
+        {"scale": [0, 1]},
+        {"scale": ["half", "twice"]},
+    ],
+    ids=str,
 )
 def test_wrong_options(wrong):
     with pytest.raises(ValueError, match=f"^{next(iter(wrong))} must be "):

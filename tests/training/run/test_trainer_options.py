@@ -59,11 +59,19 @@ REFUSED = {
         "unknown key last_augment.flips, did you mean last_augment.flip\\?",
     ),
     "its value": (dict(epochs=5, last_epochs=1, last_augment={"flip": 2}), "flip must be a probability, from 0 to 1"),
+    "a value before": (
+        dict(epochs=5, last_epochs=1, augment={"flip": "often"}, last_augment={"flip": 0}),
+        "flip must be a probability, from 0 to 1. Received: flip=often",
+    ),
     "loss": (dict(loss={"smoothing": 1}), "unknown key loss.smoothing, did you mean loss.label_smoothing\\?"),
     "labels smoothed twice": (
         dict(loss={"label_smoothing": 0.1}, augment={"label_smoothing": 0.2}),
         "labels can be smoothed in the loss or in the augmentation. "
         "Received: loss.label_smoothing=0.1, augment.label_smoothing=0.2",
+    ),
+    "labels smoothed twice at last": (
+        dict(loss={"label_smoothing": 0.1}, augment={"label_smoothing": 0.0}, last_augment={"label_smoothing": 0.2}),
+        "labels can be smoothed in the loss or in the augmentation. ",
     ),
     "class weights": (dict(loss={"class_weights": [1]}), "class_weights must be 3 numbers of at least 0"),
     "stage": (dict(freeze=2), "freeze must be a stage of tiny. Received: freeze=2"),
