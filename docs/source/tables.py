@@ -198,7 +198,7 @@ def backbones():
 
 def detectors():
     """The README's; sizes and speeds as in docs/detectors.md."""
-    yield "detector", "parameters", "BFLOPs", "COCO AP", "AP50", "at", "int8, MB", "ms over YOLOXNano's"
+    yield "detector", "parameters", "BFLOPs", "COCO AP", "AP50", "at", "int8, MB", "time / YOLOXNano's"
     known = measured()
     for name in list_detectors():
         published, found = NETWORKS[name].spec.published, known.get(name, {}).get("int8")
