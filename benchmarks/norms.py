@@ -4,12 +4,14 @@ A norm after a convolution becomes part of its kernel and bias, and costs nothin
 as in DenseNet's pre-activated layers, has to stay.
 """
 
+from collections import Counter
 from pathlib import Path
 
 import keras
+import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 
-from cspkeras.graph import followers, operation_of
+from cspkeras.graph import calls, operation_of
 from cspkeras.tflite.export.flatbuffer import operator_kind, unpack
 
 KINDS = (schema.BuiltinOperator.MUL, schema.BuiltinOperator.ADD, schema.BuiltinOperator.SUB)
@@ -39,13 +41,20 @@ def _channelwise(model, graph):
 
 
 def lone_norms(model):
-    """List a Keras 3 model's batch-norms that no convolution can take in: it has other users too, or there is none."""
-    users = followers(model)
+    """List a Keras 3 model's batch-norms that no convolution can take in: it has other users too, or there is none.
+
+    A `Rescaling` of each channel is one as well.
+    """
+    steps = calls(model)
+    users = Counter(id(x) for call in steps for x in call.input_tensors)
     lone = []
-    for layer in model.layers:
+    for call in steps:
+        layer, x = call.operation, call.input_tensors[0] if call.input_tensors else None
         if isinstance(layer, keras.layers.BatchNormalization):
-            before = operation_of(layer.input)
+            before = operation_of(x)
             kernel = hasattr(before, "kernel") or hasattr(before, "depthwise_kernel")
-            if not kernel or len(users[before]) > 1:
+            if not kernel or users[id(x)] > 1:
                 lone.append(layer.name)
+        elif isinstance(layer, keras.layers.Rescaling) and np.ndim(layer.scale):
+            lone.append(layer.name)
     return lone

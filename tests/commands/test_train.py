@@ -45,7 +45,10 @@ def test_a_size_against_the_weights(models, one_error, make_voc):
         ),
         (("--weights", "{models}/text.txt"), "weights must be None or a .keras, .weights.h5 or Darknet .weights file"),
         (("--weights", "nowhere/x.weights"), "nowhere/x.weights: missing; expected a .keras, .weights.h5 or Darknet"),
-        (("--model", "YOLOXNano", "--weights", "nowhere/x.onnx"), "nowhere/x.onnx: missing; expected a .onnx or .pth file"),
+        (
+            ("--model", "YOLOXNano", "--weights", "nowhere/x.onnx"),
+            "nowhere/x.onnx: missing; expected a .onnx or .pth file",
+        ),
         (
             ("--model", "YOLOv4Tiny", "--weights", "{models}/detector.keras"),
             "--model YOLOv4Tiny: {models}/detector.keras is a whole detector; leave --model out",

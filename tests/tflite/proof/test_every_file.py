@@ -64,7 +64,8 @@ def prove(model, folder, kinds):
     found = {}
     for kind, path, checked in files.prove(model, images_for(model), folder, kinds):
         assert checked.precision == files.PRECISIONS[kind]
-        assert len(left_norms(path)) == 2 * len(lone_norms(model)), left_norms(path)
+        left, most = left_norms(path), 2 * len(lone_norms(model))  # in integers they are depthwise convolutions
+        assert len(left) == most or (checked.precision == "int8" and len(left) < most), left
         found[kind] = checked
         if checked.gpu_delegated is None:
             pytest.skip(checked.gpu_note)
