@@ -135,6 +135,8 @@ def _batches(name: str, values: np.ndarray, tensor: dict) -> np.ndarray:
     if values.dtype.kind not in "fiub" or not values.size or values.shape[1:] != shape[1:] or not whole:
         received = f"{values.dtype.name} of shape {values.shape}"
         raise WrongInputs(f"its input {name!r} has shape {shape}, its first axis for a batch; received {received}")
+    if not np.isfinite(values).all():
+        raise WrongInputs(f"its input {name!r} takes finite numbers; received some that are not")
     return values.reshape(-1, *shape)
 
 
