@@ -1,7 +1,7 @@
 """timm's CS3 networks (pytorch-image-models, Apache-2.0), YOLOv5's and YOLOX's backbones trained as classifiers.
 
 A C3 stage is a cross stage without the transition T, the paper's fusion_first. timm divides the stage's input by one
-convolution and a split, of which the first half runs through the blocks; here two convolutions share its weights. The
+convolution and a split, and runs the first half through the blocks; here two convolutions share its weights. The
 input is normalized: `preprocess_input(x, name="CS3DarknetM")`.
 """
 
@@ -162,7 +162,7 @@ def CS3DarknetS(
     skip_mismatch: bool = False,
     name: str = "cs3darknets",
 ) -> keras.Model:
-    """Build the smallest CS3Darknet, of which timm has no weights."""
+    """Build the smallest CS3Darknet. timm has no weights of it."""
     return build(VARIANTS["CS3DarknetS"], **locals())
 
 
@@ -281,5 +281,5 @@ def CS3DarknetFocusX(
     skip_mismatch: bool = False,
     name: str = "cs3darknetfocusx",
 ) -> keras.Model:
-    """Build the largest CS3Darknet with a stem of one 6x6 convolution, of which timm has no weights."""
+    """Build the largest CS3Darknet with a stem of one 6x6 convolution. timm has no weights of it."""
     return build(VARIANTS["CS3DarknetFocusX"], **locals())

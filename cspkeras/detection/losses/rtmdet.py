@@ -16,7 +16,7 @@ class RTMDetLoss(DetectionLoss):
     """Loss of the raw heads of a detector that predicts distances against padded boxes and labels.
 
     `soft_labels.assign_by_soft_label` assigns the predictions to objects. The target score of an object's class is the
-    IoU of the predicted box, which is also that box's weight; there is no objectness.
+    IoU of the predicted box, and the same IoU weighs that box's loss. There is no objectness.
 
     Args:
         anchors: `Anchors.distances` of the detector.

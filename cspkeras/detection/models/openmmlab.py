@@ -40,9 +40,9 @@ for _ours, _theirs in BRANCHES.items():
 
 
 def read_openmmlab(path):
-    """Read a checkpoint of RTMDet: {mmdetection's name: array}, without what is no weight and copies of others.
+    """Read the weights in a checkpoint of RTMDet, {mmdetection's name: array}, each shared one once.
 
-    A ValueError says where it is none.
+    A ValueError says why a file is not such a checkpoint.
     """
     state = read_state(path, "state_dict")
     for name in (STEM, CLASSES):
