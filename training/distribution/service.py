@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from ..data.examples import fingerprint
 from ..pipeline.batches import batches
-from ..pipeline.stream import as_floats, without_autotune
+from ..pipeline.dataset import as_floats, without_autotune
 from .addresses import resolved
 
 OPTION = "--data-service"

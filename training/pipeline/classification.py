@@ -1,6 +1,7 @@
-"""A classifier's batches: the same for the same seed, however many threads make them."""
+"""A classifier's batches: the same for the same seed, however many threads or processes make them."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,9 +9,11 @@ import tensorflow as tf
 
 from ...tflite.device.frames import to_input
 from ..data.examples import ClassificationData
-from ..data.images import damage_line, read_pixels
+from ..data.images import damage_line, decoding_threads, read_pixels
+from ..production.pool import ThreadPool
 from .classification_augmentation import ClassificationAugmentation
-from .stream import Images, Order, parallel_batches, steps_per_epoch
+from .dataset import batches_of, training_dataset
+from .stream import Images, Order, Rows, steps_per_epoch
 
 
 def classification_batches(
@@ -23,6 +26,7 @@ def classification_batches(
     augment: Mapping[str, Any] | None = None,
     share: tuple[int, int] = (0, 1),
     dtype: str = "float32",
+    workers: int | None = None,
     report: Callable[[str], object] = print,
 ) -> tf.data.Dataset:
     """Make a classifier's endless augmented batches for `fit`.
@@ -32,7 +36,7 @@ def classification_batches(
 
     Args:
         data: `ClassificationData`.
-        size, batch_size, seed, start_step, share, dtype, report: as for `training_batches`.
+        size, batch_size, seed, start_step, share, dtype, workers, report: as for `training_batches`.
         augment: options of `pipeline.classification_augmentation.ClassificationAugmentation`, by name.
 
     Returns:
@@ -51,23 +55,38 @@ def classification_batches(
         ...     print(images.shape, labels.numpy().tolist())
         (2, 32, 32, 3) [[1.0, 0.0], [1.0, 0.0]]
     """
-    order = Order(seed, len(data.examples), steps_per_epoch(data, batch_size) * batch_size)
-    augmentation = ClassificationAugmentation(size, len(data.class_names), **(augment or {}))
-    load = Images(data.examples, report)
+    make = partial(_rows, len(data.class_names), size, batch_size, seed, dict(augment or {}), share)
+    shape, kinds = (batch_size // share[1], *size, 3), [((len(data.class_names),), "float32")]
+    return training_dataset(make, data, shape, kinds, workers=workers, start=start_step, dtype=dtype, report=report)
 
-    def make(position):
-        index, rng = order(position)
-        mixture, count = augmentation.mixture(rng)
+
+def _rows(classes, size, batch_size, seed, augment, share, examples, checked, threads, report):
+    augmentation = ClassificationAugmentation(size, classes, **augment)
+    order = Order(seed, len(examples), steps_per_epoch(examples, batch_size) * batch_size)
+    return Rows(_Samples(order, augmentation, Images(examples, checked, report)), batch_size, share)
+
+
+class _Samples:
+    """A training run's augmented images with their labels, by position in the run."""
+
+    def __init__(self, order, augmentation, load):
+        self.order, self.augmentation, self.load = order, augmentation, load
+
+    def __call__(self, position):
+        """Return (image, label)."""
+        index, rng = self.order(position)
+        mixture, count = self.augmentation.mixture(rng)
         images = []
-        for i in (index, *rng.integers(len(data.examples), size=count - 1)):
-            shorter = augmentation.shorter(rng)
-            example, pixels = load(i, rng, shorter)
+        for i in (index, *rng.integers(len(self.load.examples), size=count - 1)):
+            shorter = self.augmentation.shorter(rng)
+            example, pixels = self.load(i, rng, shorter)
             images.append((pixels.array, shorter, example.label))
-        return augmentation(rng, images, mixture)
+        return self.augmentation(rng, images, mixture)
 
-    load(0, np.random.default_rng(seed))  # here, an error that concerns all images is still one line
-    signature = ((*size, 3), "uint8"), ((len(data.class_names),), "float32")
-    return parallel_batches(make, signature, batch_size, start=start_step, share=share, dtype=dtype)
+    @staticmethod
+    def join(parts, positions):
+        """Return the labels (N, classes)."""
+        return [np.array([label for (label,) in parts])]
 
 
 def evaluation_batches(
@@ -98,23 +117,36 @@ def evaluation_batches(
 
 def numbered_batches(data, size, batch_size, *, report=print):
     """Make `evaluation_batches` with a third part: the images' numbers among the data's examples, (B,) int64."""
-    classes, reported = len(data.class_names), set()
+    shape, classes = (batch_size, *size, 3), len(data.class_names)
+    rows = Rows(_Middles(data.examples, size, classes, report), batch_size, total=len(data.examples))
+    kinds, stop = [((classes,), "float32"), ((), "int64")], -(-len(data.examples) // batch_size)
+    return batches_of(ThreadPool(rows, shape, decoding_threads()), shape, kinds, stop=stop)
 
-    def tell(position, line):
-        if position not in reported:  # the batches may be iterated several times
-            reported.add(position)
-            report(line)
 
-    def make(position):
-        example = data.examples[position]
+class _Middles:
+    """The images as the validation takes them, with label and number, by number; None for one that can't be read."""
+
+    def __init__(self, examples, size, classes, report):
+        self.examples, self.size, self.labels, self.report = examples, size, np.eye(classes, dtype="float32"), report
+        self._reported = set()  # the batches may be iterated several times
+
+    def __call__(self, position):
+        """Return (image, label, position)."""
+        example = self.examples[position]
         try:
-            pixels = read_pixels(example.image, 2 * max(size))
+            pixels = read_pixels(example.image, 2 * max(self.size))
         except OSError as e:
-            tell(position, f"skipped: {e}")
-            return None
+            return self._tell(position, f"skipped: {e}")
         if pixels.damage:
-            tell(position, damage_line(example.image, pixels.damage))
-        return to_input(pixels.array, size, "crop", 0), np.eye(classes, dtype="float32")[example.label], position
+            self._tell(position, damage_line(example.image, pixels.damage))
+        return to_input(pixels.array, self.size, "crop", 0), self.labels[example.label], position
 
-    signature = ((*size, 3), "uint8"), ((classes,), "float32"), ((), "int64")
-    return parallel_batches(make, signature, batch_size, total=len(data.examples))
+    def join(self, parts, positions):
+        """Return labels (N, classes) and numbers (N,)."""
+        labels = np.array([label for label, _ in parts], np.float32).reshape(-1, len(self.labels))
+        return labels, np.array([position for _, position in parts], np.int64)
+
+    def _tell(self, position, line):
+        if position not in self._reported:
+            self._reported.add(position)
+            self.report(line)

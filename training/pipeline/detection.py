@@ -1,7 +1,7 @@
-"""A detector's batches: the same for the same seed, however many threads make them."""
+"""A detector's batches: the same for the same seed, however many threads or processes make them."""
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -9,12 +9,13 @@ import tensorflow as tf
 
 from ...detection.images import letterbox
 from ..data.examples import DetectionData, readable
-from ..data.images import decoding_threads
+from .dataset import training_dataset
 from .detection_augmentation import Augmentation
 from .mosaic import COUNT, join
-from .stream import MIXING, SHAPES, Images, Order, parallel_batches, steps_per_epoch
+from .stream import MIXING, SHAPES, Images, Order, Rows, steps_per_epoch
 
 SAME_SHAPE = 10  # batches, as Darknet's random=1
+LEAST_OBJECTS = 8  # that a batch has room for per image, or twice as many, and so on: each number is compiled anew
 
 
 def training_batches(
@@ -27,6 +28,7 @@ def training_batches(
     augment: Mapping[str, Any] | None = None,
     share: tuple[int, int] = (0, 1),
     dtype: str = "float32",
+    workers: int | None = None,
     report: Callable[[str], object] = print,
 ) -> tf.data.Dataset:
     """Make a detector's endless augmented batches for `fit`.
@@ -43,11 +45,14 @@ def training_batches(
         augment: options of `pipeline.detection_augmentation.Augmentation`, by name.
         share: (rank, workers); each of several workers gets an equal part of the images of each batch.
         dtype: of the images: float32 in 0..1, or uint8 in 0..255.
+        workers: number of processes that decode and augment, up to 256; 0 for threads of this process; None for one for
+            each core that it may use, or 0 for less than 1,000 images, on a single core, and on other systems than
+            Linux. The batches are the same for any number.
         report: called with a line for each broken or damaged image.
 
     Returns:
         A `tf.data.Dataset` of (image (B, height, width, 3) RGB, {"boxes": (B, M, 4) in parts of the input,
-        "labels": (B, M) int32, -1 for padding}).
+        "labels": (B, M) int32, -1 for padding}). M is 8, 16, 32, ..., as many as the batch needs.
 
     Raises:
         ValueError: where the examples don't fill a batch, or none can be read, and for options out of range.
@@ -60,12 +65,19 @@ def training_batches(
         >>> data = DetectionData([example] * 4, ("cat",))
         >>> for images, objects in training_batches(data, (32, 32), 2, augment={"mosaic": 0.0}).take(1):
         ...     print(images.shape, objects["boxes"].shape)
-        (2, 32, 32, 3) (2, 1, 4)
+        (2, 32, 32, 3) (2, 8, 4)
     """
-    samples = _Samples(data, size, batch_size, seed, augment or {}, report)
-    signature = ((*size, 3), "uint8"), ((samples.max_objects, 4), "float32"), ((samples.max_objects,), "int32")
-    dataset = parallel_batches(samples, signature, batch_size, start=start_step, share=share, dtype=dtype)
+    make = partial(_rows, size=size, batch_size=batch_size, seed=seed, augment=dict(augment or {}), share=share)
+    shape, cached = (batch_size // share[1], *size, 3), (augment or {}).get("cached", 0)
+    kinds = ((None, 4), "float32"), ((None,), "int32")
+    how = dict(workers=workers, start=start_step, dtype=dtype, report=report, run=-(-cached // shape[0]))
+    dataset = training_dataset(make, data, shape, kinds, **how)
     return dataset.map(lambda image, boxes, labels: (image, {"boxes": boxes, "labels": labels}))
+
+
+def _rows(examples, checked, threads, report, *, size, batch_size, seed, augment, share):
+    samples = _Samples(examples, checked, threads, report, size, batch_size, seed, augment, alone=share[1] == 1)
+    return Rows(samples, batch_size, share)
 
 
 class _Samples:
@@ -76,23 +88,50 @@ class _Samples:
     images and results kept in memory, for each thread as many as it draws from, only save the time to make them again.
     """
 
-    def __init__(self, data, size, batch_size, seed, augment, report):
-        self.examples, self.size, self.batch_size, self.seed = data.examples, size, batch_size, seed
-        self.order = Order(seed, len(data.examples), steps_per_epoch(data, batch_size) * batch_size)
+    def __init__(self, examples, checked, threads, report, size, batch_size, seed, augment, alone):
+        self.examples, self.size, self.batch_size, self.seed = examples, size, batch_size, seed
+        self.order = Order(seed, len(examples), steps_per_epoch(examples, batch_size) * batch_size)
         self.augmentation = Augmentation(size, **augment)
-        keep = (self.augmentation.cached and self.augmentation.cached + 1) * decoding_threads()
-        self.load, self.least = Images(data.examples, report, keep), 2 * max(size)
+        keep = (self.augmentation.cached and self.augmentation.cached + 1) * threads
+        self.load, self.least, self.report = Images(examples, checked, report, keep), 2 * max(size), report
         self._single = lru_cache(keep)(self._single)
-        self.max_objects = max(1, max(len(e.boxes) for e in data.examples) * self.augmentation.most)
-        self.load(0, np.random.default_rng(seed))  # here, an error that concerns all images is still one line
+        self._counts = None if alone else np.array([len(example.boxes) for example in examples])
 
     def __call__(self, position):
-        """Return (image, boxes in parts of it, labels), padded to `max_objects`."""
+        """Return (image, boxes in parts of it, labels)."""
         pixels, boxes, labels = self._mixed(position) if self.augmentation.cached else self._single(position)
-        padded_boxes, padded_labels = np.zeros((self.max_objects, 4), "float32"), np.full(self.max_objects, -1, "int32")
-        padded_boxes[: len(boxes)] = boxes / np.float32([self.size[1], self.size[0]] * 2)
-        padded_labels[: len(labels)] = labels
-        return pixels, padded_boxes, padded_labels
+        return pixels, boxes / np.float32([self.size[1], self.size[0]] * 2), labels
+
+    def join(self, parts, positions):
+        """Return boxes (N, M, 4) and labels (N, M), padded.
+
+        M suits the batch. Where other machines make other parts of it, it suits all objects of the images that are
+        drawn for the whole batch, which each of them knows.
+        """
+        if self._counts is None:
+            most = max(len(labels) for _, labels in parts)
+        else:
+            most = max(self._count(position) for position in positions)
+        room = LEAST_OBJECTS
+        while room < most:
+            room *= 2
+        boxes, labels = np.zeros((len(parts), room, 4), np.float32), np.full((len(parts), room), -1, np.int32)
+        for k, (places, kinds) in enumerate(parts):
+            if len(kinds) > room:  # only of images that take the place of broken ones
+                self.report(
+                    f"{len(kinds) - room} objects of an image left out: the other machines have no room for them"
+                )
+            boxes[k, : len(kinds)], labels[k, : len(kinds)] = places[:room], kinds[:room]
+        return boxes, labels
+
+    def _count(self, position):
+        """Return how many objects the images have that a position shows, whether it shows the objects or not."""
+        single = self._drawn(position)[0]
+        if not self.augmentation.cached:
+            return self._counts[single].sum()
+        rng = np.random.default_rng([self.seed, MIXING, position])
+        other = self._drawn(self._earlier(position, rng))[0] if self.augmentation.others(rng)[1] else []
+        return self._counts[single].sum() + self._counts[other].sum()
 
     def _mixed(self, position):
         """Return the result of a position, and with the probability of a mixture that of an earlier one mixed in."""
@@ -102,19 +141,34 @@ class _Samples:
         other = self._single(self._earlier(position, rng))
         return self.augmentation.blend(single, other, mirrored=rng.random() < self.augmentation.flip)
 
-    def _single(self, position):
-        """Return the augmented (pixels, boxes, labels) of a position; without `cached` those of a mixture too."""
+    def _drawn(self, position):
+        """Draw what a position shows: ([indices of images], cells of a mosaic or None, shape, generator for the rest).
+
+        Without `cached` the last of the images may be one to mix in.
+        """
         cached, (index, rng) = self.augmentation.cached, self.order(position)
         shape_number = position // self.batch_size // SAME_SHAPE
         shape = self.augmentation.shape(np.random.default_rng([self.seed, SHAPES, shape_number]))
         joined, mixed = self.augmentation.others(rng)
-        if joined and cached:
-            others = [self.order(self._earlier(position, rng))[0] for _ in range(COUNT - 1)]
-        elif joined:
-            others = rng.integers(len(self.examples), size=COUNT - 1)
-        image = self._mosaic((index, *others), rng, shape) if joined else self._whole(index, rng)
-        other = self._whole(rng.integers(len(self.examples)), rng) if mixed and not cached else None
-        return self.augmentation(int(rng.integers(2**31)), image, other, shape, joined)
+        indices, cells = [index], None
+        if joined:
+            if cached:
+                indices += [self.order(self._earlier(position, rng))[0] for _ in range(COUNT - 1)]
+            else:
+                indices += rng.integers(len(self.examples), size=COUNT - 1).tolist()
+            cells = self.augmentation.parts(rng, shape)
+        if mixed and not cached:
+            indices.append(int(rng.integers(len(self.examples))))
+        return indices, cells, shape, rng
+
+    def _single(self, position):
+        """Return the augmented (pixels, boxes, labels) of a position; without `cached` those of a mixture too."""
+        indices, cells, shape, rng = self._drawn(position)
+        seed = int(rng.integers(2**31))
+        image = self._mosaic(indices[:COUNT], cells, rng) if cells else self._whole(indices[0], rng)
+        others = indices[COUNT if cells else 1 :]
+        other = self._whole(others[0], rng) if others else None
+        return self.augmentation(seed, image, other, shape, bool(cells))
 
     def _earlier(self, position, rng):
         """Draw one of the `cached` positions before, or the run's first where these begin before it."""
@@ -124,9 +178,9 @@ class _Samples:
         example, pixels = self.load(index, rng, self.least)
         return pixels.array, example.boxes / pixels.factor, example.labels
 
-    def _mosaic(self, indices, rng, shape):
+    def _mosaic(self, indices, cells, rng):
         parts, cached = [], self.augmentation.cached
-        for i, cell in zip(indices, self.augmentation.parts(rng, shape), strict=True):
+        for i, cell in zip(indices, cells, strict=True):
             example, pixels = self.load(i, rng, self.least, None if cached else cell.window)
             parts.append((cell, pixels, example.boxes, example.labels))
         return join(parts)

@@ -38,7 +38,7 @@ class Run(keras.callbacks.Callback):
         recipe = task.recipe
         self.task, self.recipe, self.folder, self.export = task, recipe, Path(folder), export
         self.about = json.loads(json.dumps({"recipe": dataclasses.asdict(recipe), "model": task.about()}))
-        self.progress = Progress(recipe, steps_per_epoch(task.train, recipe.batch_size), task.monitor)
+        self.progress = Progress(recipe, steps_per_epoch(task.train.examples, recipe.batch_size), task.monitor)
         self.throughput = Throughput(recipe.batch_size)
         self.averaging = Averaging(task.model, recipe.ema) if recipe.ema else None
         self.board = Board(self.folder / BOARD) if recipe.tensorboard else None

@@ -82,7 +82,7 @@ class Task:
 
         They are augmented as the step's epoch is.
         """
-        augment = self.recipe.augment_of(start_step // steps_per_epoch(self.train, batch_size))
+        augment = self.recipe.augment_of(start_step // steps_per_epoch(self.train.examples, batch_size))
         options = dict(seed=self.recipe.seed, start_step=start_step, augment=augment, share=share())
         if self._data_service:
             made = served(self._data_service, self.size, batch_size, **options)

@@ -1,0 +1,142 @@
+"""Batches as a tf.data.Dataset, made by threads or by worker processes."""
+
+import math
+import os
+import threading
+from functools import partial
+
+import numpy as np
+import tensorflow as tf
+
+from ..data.images import decoding_threads
+from ..production.pool import SLOTS, ProcessPool, ThreadPool
+from ..production.template import AVAILABLE, start_template
+from .columns import Columns
+
+ALIGNMENT = 64  # bytes
+MODULES = tuple(f"{__package__}.{name}" for name in ("detection", "classification"))  # of the makers of batches
+MOST_WORKERS = 256
+FEW = 1000  # images that threads have decoded by the time that processes have started
+PART = 4  # the images that worker processes hold may take the inverse of this of the memory
+
+
+def training_dataset(make, data, shape, kinds, *, workers, start, dtype, report, run=0):
+    """Return the endless batches of a training run.
+
+    Args:
+        make: picklable function of (examples, `checked` of `Images`, threads, report) that returns `Rows`.
+        data: the data set.
+        shape: of a batch's images, (rows, height, width, 3).
+        kinds: for each of the batch's other arrays its (shape, dtype).
+        workers: number of processes as `worker_count` takes it.
+        start: number of the first batch.
+        dtype: of the images: float32 in 0..1, or uint8 in 0..255.
+        report: called once with each line.
+        run: as for `ProcessPool`.
+    """
+    workers, report = worker_count(workers, len(data.examples), shape), _Once(report)
+    checked = np.zeros(len(data.examples), bool)
+    rows = make(data.examples, checked, decoding_threads(), report)
+    rows.sample.load(0, np.random.default_rng(0))  # here, an error that concerns all images is still one line
+    if workers:
+        build = partial(make, Columns(data.examples), checked, 1)
+        pool = ProcessPool(build, shape, workers, MODULES, report, run)
+    else:
+        pool = ThreadPool(rows, shape, decoding_threads())
+    return batches_of(pool, shape, kinds, start=start, dtype=dtype)
+
+
+def worker_count(workers, images=FEW, shape=()):
+    """Return the number of data workers: of None one for each core, or 0 where threads do as well.
+
+    These are data sets of few images, and systems other than Linux. A ValueError says that it is out of range, or that
+    they would need too much memory for batches of `shape`.
+    """
+    if workers is None:
+        cores = decoding_threads()
+        return min(cores, _room(shape)) if AVAILABLE and cores > 1 and images >= FEW else 0
+    if type(workers) is not int or not 0 <= workers <= MOST_WORKERS:
+        raise ValueError(f"data workers must be a number from 0 to {MOST_WORKERS}. Received: {workers!r}")
+    if workers and not AVAILABLE:
+        raise ValueError(f"data workers are processes on Linux alone; take 0, for threads. Received: {workers}")
+    if workers > _room(shape):
+        raise ValueError(
+            f"{workers} data workers need more than a {PART}th of the memory for their batches of {shape}; "
+            f"take at most {_room(shape)}, or a smaller batch"
+        )
+    return workers
+
+
+def start_workers(workers, images):
+    """Start what worker processes need, if there will be any, so that it is ready when the batches begin."""
+    if worker_count(workers, images):
+        start_template(MODULES)
+
+
+def _room(shape):
+    """Return how many workers' images the memory holds."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else math.inf
+    return min(MOST_WORKERS, int(memory // PART // (SLOTS * math.prod(shape))))
+
+
+def batches_of(pool, shape, kinds, *, start=0, stop=None, dtype="float32"):
+    """Return a pool's batches in order; with `stop`, their number, each may have fewer images, and none is left out."""
+    length = None if stop else shape[0]
+    shapes = [(length, *shape[1:]), *((length, *shape) for shape, _ in kinds)]
+    finish = _as_floats if dtype == "float32" else _copied
+
+    def batch(number):
+        made = tf.numpy_function(lambda n: pool(int(n), finish), [number], [dtype, *(kind for _, kind in kinds)])
+        return tuple(tf.ensure_shape(array, shape) for array, shape in zip(made, shapes, strict=True))
+
+    dataset = tf.data.Dataset.range(start, stop or np.iinfo("int64").max).map(batch, num_parallel_calls=pool.ahead)
+    if stop:
+        dataset = dataset.filter(lambda image, *others: tf.shape(image)[0] > 0)
+    dataset = without_autotune(dataset.prefetch(2))
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = pool.ahead + 1  # they wait: not with the threads that compute
+    return dataset.with_options(options)
+
+
+class _Once:
+    """A function that passes each line on once."""
+
+    def __init__(self, report):
+        self._report, self._told, self._lock = report, set(), threading.Lock()
+
+    def __call__(self, line):
+        with self._lock:
+            if line not in self._told:
+                self._told.add(line)
+                self._report(line)
+
+
+def _as_floats(images):
+    """As `as_floats`, in a sixth of TensorFlow's time."""
+    return np.divide(images, np.float32(255), out=_aligned(images.shape, np.float32), dtype=np.float32)
+
+
+def _copied(images):
+    result = _aligned(images.shape, images.dtype)
+    np.copyto(result, images)
+    return result
+
+
+def _aligned(shape, dtype):
+    """Return an array of any content that TensorFlow takes without a copy, as it is aligned in memory."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    memory = np.empty(size + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + size].view(dtype).reshape(shape)
+
+
+def as_floats(images, *others):
+    """Return a batch with its uint8 images as float32 in 0..1."""
+    return tf.cast(images, tf.float32) / 255, *others
+
+
+def without_autotune(dataset):
+    """Disable tf.data's autotuner: its thread can delay the end of `fit` by a minute."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
