@@ -142,6 +142,12 @@ def add_recipe(parser, default):
     parser.add_argument("--mosaic", type=probability, help="probability")
     parser.add_argument("--flip", type=probability, help="probability of mirroring")
     parser.add_argument("--seed", type=seed)
+    parser.add_argument(
+        "--data-workers",
+        type=number(int, 0),
+        metavar="N",
+        help="processes that decode and augment, 0 for none [one per core, none for small data]",
+    )
     parser.add_argument("--resume", action="store_true", help="continue from the last state in the run's folder")
     parser.add_argument("--overwrite", action="store_true", help="replace the run in the folder")
     parser.set_defaults(resume_hint=_resume_hint)
@@ -159,7 +165,7 @@ def recipe_of(options):
 
     recipe = load_recipe(options.recipe) if options.recipe else Recipe()
     recipe = changed(recipe, settings(options.set), "--set: ")
-    flags = {name: getattr(options, name) for name in ("epochs", "batch_size", "learning_rate", "seed")}
+    flags = {name: getattr(options, name) for name in ("epochs", "batch_size", "learning_rate", "seed", "data_workers")}
     augment = {name: getattr(options, name) for name in ("mosaic", "flip")}
     flags["augment"] = {name: value for name, value in augment.items() if value is not None}
     return changed(recipe, {name: value for name, value in flags.items() if value is not None})

@@ -116,7 +116,7 @@ def _model_and_data(options, recipe):
     spec = wanted.spec
     usual = spec.published is None or not (classifies or DEFAULT_SIZE % spec.stride)
     size = (options.size or (DEFAULT_SIZE if usual else spec.published.size),) * 2
-    train, val = read_splits(options, None)
+    train, val = _data(options, recipe, None)
     kind.check_data(options.model, train)
     how = {**recipe.model, "input_shape": (*size, 3)}
     how["classes"] = len(train.class_names) if classifies else train.class_names
@@ -152,7 +152,17 @@ def _loaded(options, recipe):
         raise ValueError(f"--size {options.size}: {options.weights} takes {width}x{height}; leave --size out")
     if recipe.precision != PLAIN:
         model = rebuilt(model, recipe.precision)
-    return model, *read_splits(options, model.class_names)
+    return model, *_data(options, recipe, model.class_names)
+
+
+def _data(options, recipe, class_names):
+    """Read the data, and start what its workers need, so that they are ready when the network is built."""
+    from ..training.pipeline.dataset import start_workers
+
+    train, val = read_splits(options, class_names)
+    if not options.data_service:
+        start_workers(recipe.data_workers, len(train.examples))
+    return train, val
 
 
 def _own_anchors(published, data, size):

@@ -10,12 +10,11 @@ import tensorflow as tf
 
 from ..data.images import decoding_threads
 from ..production.pool import SLOTS, ProcessPool, ThreadPool
-from ..production.template import AVAILABLE, start_template
+from ..production.template import AVAILABLE, MOST_WORKERS, start_template
 from .columns import Columns
 
 ALIGNMENT = 64  # bytes
 MODULES = tuple(f"{__package__}.{name}" for name in ("detection", "classification"))  # of the makers of batches
-MOST_WORKERS = 256
 FEW = 1000  # images that threads have decoded by the time that processes have started
 PART = 4  # the images that worker processes hold may take the inverse of this of the memory
 
@@ -85,6 +84,7 @@ def batches_of(pool, shape, kinds, *, start=0, stop=None, dtype="float32"):
     shapes = [(length, *shape[1:]), *((length, *shape) for shape, _ in kinds)]
     finish = _as_floats if dtype == "float32" else _copied
 
+    @tf.autograph.experimental.do_not_convert  # else each call of the pool is looked at anew
     def batch(number):
         made = tf.numpy_function(lambda n: pool(int(n), finish), [number], [dtype, *(kind for _, kind in kinds)])
         return tuple(tf.ensure_shape(array, shape) for array, shape in zip(made, shapes, strict=True))

@@ -17,7 +17,7 @@ def draw_preview(data, size, count=16, *, seed=0, augment=None, report=print):
     """
     batch_size = max(1, min(count, len(data.examples)))
     steps = -(-count // batch_size)
-    dataset = batches(data, size, batch_size, seed=seed, augment=augment, report=report)
+    dataset = batches(data, size, batch_size, seed=seed, augment=augment, workers=0, report=report)
     tiles, font = [], ImageFont.load_default(11)
     for images, targets in dataset.take(steps).as_numpy_iterator():
         for k, pixels in enumerate(images[: count - len(tiles)]):

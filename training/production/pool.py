@@ -173,6 +173,3 @@ class _Worker:
         """End the process, and each thread's wait for its answer; may be called several times."""
         with contextlib.suppress(OSError):  # it may have ended itself
             self._socket.shutdown(socket.SHUT_RDWR)
-        with contextlib.suppress(OSError):
-            self._stream.close()
-        self._socket.close()

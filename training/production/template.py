@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 
+MOST_WORKERS = 256
 AVAILABLE = sys.platform == "linux" and hasattr(os, "memfd_create")
 ENVIRONMENT = {
     # A worker is one of many: it has one thread, and none has the GPU.

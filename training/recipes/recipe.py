@@ -9,6 +9,8 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..production.template import MOST_WORKERS
+
 FOLDER = Path(__file__).parent
 AUTO = "auto"
 BASE = "base"  # key of a recipe's file: the recipe that it changes
@@ -21,8 +23,9 @@ MINIMUM = {  # of the numbers that have one
     **dict.fromkeys(("epochs", "batch_size", "evaluate_every", "accumulate"), 1),
     **dict.fromkeys(("learning_rate", "weight_decay", "warmup_epochs", "warmup_power", "clip_norm", "power"), 0),
     **dict.fromkeys(("momentum", "ema", "freeze", "patience", "save_every", "seed", "final_rate", "last_epochs"), 0),
+    "data_workers": 0,
 }
-LIMIT = {"momentum": 1, "ema": 1, "seed": 2**32, "final_rate": 1}
+LIMIT = {"momentum": 1, "ema": 1, "seed": 2**32, "final_rate": 1, "data_workers": MOST_WORKERS + 1}
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ class Recipe:
         evaluate_every: epochs between two measurements on the validation data.
         patience: epochs without a better measurement after which the run ends; 0 for no limit.
         save_every: seconds between two saved states; the end of an epoch is always saved.
+        data_workers: processes that decode and augment the training images; 0 for threads of the run's own process,
+            None for as many as suit machine and data, see `training_batches`. They decide nothing but the speed.
         tensorboard: whether the run's folder gets a log for TensorBoard, scalars and images.
         seed: seed of the order and the augmentation.
         augment: options of `Augmentation`, for a classifier `ClassificationAugmentation`.
@@ -97,6 +102,7 @@ class Recipe:
     evaluate_every: int = 1
     patience: int = 0
     save_every: float = 600.0
+    data_workers: int | None = None
     tensorboard: bool = False
     seed: int = 0
     augment: dict = field(default_factory=dict)
@@ -113,7 +119,7 @@ class Recipe:
                 raise ValueError(f"{name} must be one of {', '.join(known)}. Received: {name}={value!r}")
         for name, least in MINIMUM.items():
             value, limit = getattr(self, name), LIMIT.get(name, math.inf)
-            if value != AUTO and not least <= value < limit:
+            if value not in (AUTO, None) and not least <= value < limit:
                 bounds = f"at least {least}" + (f" and below {limit}" if name in LIMIT else "")
                 raise ValueError(f"{name} must be {bounds}. Received: {name}={value}")
 
@@ -134,6 +140,7 @@ DESCRIPTIONS = {  # of the types, for errors
     float: "a number",
     str: "a text",
     dict: "a table",
+    int | None: "a whole number",
     int | str: f'a whole number or "{AUTO}"',
     tuple[float, ...]: "a list of numbers",
     bool | None: "true or false",
@@ -262,6 +269,7 @@ def _typed(name, value, kind, where=""):
         str: isinstance(value, str),
         dict: isinstance(value, dict),
         bool: isinstance(value, bool),
+        int | None: whole or value is None,
         int | str: whole or value == AUTO,
         bool | None: value is None or isinstance(value, bool),
     }

@@ -20,7 +20,8 @@ def largest_batch_size(task):
     model, size = task.model, SMALLEST
     variables = [*model.variables, *model.optimizer.variables]
     before, fitting = [np.array(variable) for variable in variables], None
-    while size <= most and _fits(task, size):
+    batch = next(iter(task.training_batches(1, 0)))
+    while size <= most and _fits(model, batch, size):
         fitting, size = size, 2 * size
     for variable, value in zip(variables, before, strict=True):
         variable.assign(value)
@@ -34,11 +35,10 @@ def accelerated():
     return any("cpu" not in device.lower() for device in keras.distribution.list_devices())
 
 
-def _fits(task, size):
-    batch = next(iter(task.training_batches(1, 0)))
+def _fits(model, batch, size):
     images, target = keras.tree.map_structure(lambda x: np.repeat(np.asarray(x), size, axis=0), batch)
     try:
-        task.model.train_on_batch(images, target)
+        model.train_on_batch(images, target)
     except Exception as e:  # each backend has its own
         if any(word in f"{type(e).__name__} {e}".lower() for word in OUT_OF_MEMORY):
             return False

@@ -87,7 +87,8 @@ class Task:
         if self._data_service:
             made = served(self._data_service, self.size, batch_size, **options)
         else:
-            made = batches(self.train, self.size, batch_size, report=self.report, **options)
+            how = dict(workers=self.recipe.data_workers, report=self.report)
+            made = batches(self.train, self.size, batch_size, **how, **options)
         channels = self.model.inputs[0].shape[-1]
         if (self.pixels, channels) == (UNIT, 3):
             return made

@@ -34,7 +34,7 @@ def test_omega_is_gamma_with_mish():
 
 def test_values_are_read_as_toml_writes_them():
     pairs = ["epochs=3", "augment.mosaic=0.3", "augment.flip = 0", "optimizer=sgd", "milestones=[0.5, 1]"]
-    pairs += ["batch_size=auto", "tensorboard=true", 'loss.box="giou"', "learning_rate=1"]
+    pairs += ["batch_size=auto", "tensorboard=true", 'loss.box="giou"', "learning_rate=1", "data_workers=4"]
     recipe = changed(Recipe(augment={"crop": 1.0}), settings(pairs))
     assert recipe == Recipe(
         epochs=3,
@@ -43,6 +43,7 @@ def test_values_are_read_as_toml_writes_them():
         milestones=(0.5, 1.0),
         batch_size="auto",
         tensorboard=True,
+        data_workers=4,
         loss={"box": "giou"},
         learning_rate=1.0,
     )
@@ -68,6 +69,9 @@ WRONG = {
     "learning_rate=nan": "learning_rate must be a number. Received: learning_rate=nan",
     "learning_rate=-1": "learning_rate must be at least 0. Received: learning_rate=-1.0",
     "momentum=1": "momentum must be at least 0 and below 1. Received: momentum=1.0",
+    "data_workers=-1": "data_workers must be at least 0 and below 257. Received: data_workers=-1",
+    "data_workers=10000": "data_workers must be at least 0 and below 257. Received: data_workers=10000",
+    "data_workers=x": "data_workers must be a whole number. Received: data_workers='x'",
     "tensorboard=1": "tensorboard must be true or false. Received: tensorboard=1",
     "milestones=0.5": "milestones must be a list of numbers. Received: milestones=0.5",
     "augment=0.5": "augment must be a table. Received: augment=0.5",
