@@ -3,6 +3,7 @@
 import math
 import os
 import threading
+import weakref
 from functools import partial
 
 import numpy as np
@@ -90,6 +91,7 @@ def batches_of(pool, shape, kinds, *, start=0, stop=None, dtype="float32"):
         return tuple(tf.ensure_shape(array, shape) for array, shape in zip(made, shapes, strict=True))
 
     dataset = tf.data.Dataset.range(start, stop or np.iinfo("int64").max).map(batch, num_parallel_calls=pool.ahead)
+    weakref.finalize(dataset, pool.close)  # all that is made of it holds it; its function lives on for a while
     if stop:
         dataset = dataset.filter(lambda image, *others: tf.shape(image)[0] > 0)
     dataset = without_autotune(dataset.prefetch(2))

@@ -130,6 +130,41 @@ def test_shapes_change_every_ten_batches_within_the_same_input():
     assert_same(take(training_batches(data, (128, 128), 2, seed=2, start_step=13, augment=augment), 10), batches[13:23])
 
 
+def crowded(counts):
+    """Images with as many objects as `counts` says, in rows."""
+    examples = []
+    for count in counts:
+        places = np.arange(count)
+        corners = np.stack([places % 40 * 6, places // 40 * 6], 1)
+        boxes = np.hstack([corners, corners + 5]).astype("float32")
+        examples.append(Example(np.zeros((240, 240, 3), "uint8"), boxes, np.zeros(count, "int64")))
+    return DetectionData(examples, ("a",))
+
+
+def test_a_batch_has_room_for_its_own_objects():
+    seen = set()
+    for _, boxes, labels in take(training_batches(crowded([900, 20, 3, 1, 0, 0]), (240, 240), 1, augment=PLAIN), 6):
+        most = (labels >= 0).sum(axis=1).max()
+        seen.add((most, boxes.shape[1]))
+        assert boxes.shape[:2] == labels.shape
+    assert seen == {(900, 1024), (20, 32), (3, 8), (1, 8), (0, 8)}
+
+
+@pytest.mark.parametrize(
+    "augment",
+    [{}, {"mosaic": 1.0, "mixup": 1.0}, {"mixup": 1.0, "cached": 2, "crop": 0.0}],
+    ids=["", "mixup", "cached"],
+)
+def test_all_machines_have_room_for_as_many_objects(augment):
+    shapes = []
+    for rank in range(2):
+        options = dict(seed=1, augment=augment, share=(rank, 2))
+        found = take(training_batches(crowded([300, 20, 3, 1, 0, 0, 2, 2]), (64, 64), 4, **options), 8)
+        assert all((labels >= 0).sum(axis=1).max() <= labels.shape[1] for *_, labels in found)
+        shapes.append([labels.shape for *_, labels in found])
+    assert shapes[0] == shapes[1] and len({shape[1] for shape in shapes[0]}) > 1
+
+
 def test_large_files_are_decoded_smaller_with_their_boxes(tmp_path):
     image = np.full((512, 512, 3), 128, "uint8")
     image[128:256, 256:384] = PALETTE[0]
