@@ -1,6 +1,6 @@
 """Scripts that hold an iterator at their end, each in a fork of this process: print how many end, with which status.
 
-python tests/support/live_iterators.py KIND WORKERS TRIES
+Its arguments: detection or classification, the number of workers, of tries, and which ways to end.
 """
 
 import collections
@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import sys
-import threading
 import time
 
 import cspkeras.training.pipeline.classification
@@ -22,7 +21,7 @@ from cspkeras.training import (
     training_batches,
 )
 
-LIMIT = 60  # seconds
+LIMIT = 100  # seconds
 
 
 def fitting(batches):
@@ -31,15 +30,18 @@ def fitting(batches):
     layers = [keras.layers.AveragePooling2D(32), keras.layers.Flatten(), keras.layers.Dense(2)]
     model = keras.Sequential([keras.Input((64, 64, 3)), *layers])
     model.compile("sgd", "mse")
-    threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
-    model.fit(batches.map(lambda image, target: (image, image[:, 0, 0, :2])), steps_per_epoch=10**9, verbose=0)
+    stop = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda step, logs: signal.raise_signal(signal.SIGINT) if step == 9 else None
+    )
+    batches = batches.map(lambda image, target: (image, image[:, 0, 0, :2]))
+    model.fit(batches, steps_per_epoch=10**9, verbose=0, callbacks=[stop])
 
 
-WAYS = {  # {name: (status, what a script does with an iterator alive)}
-    "end": (0, lambda batches: None),
-    "exception": (1, lambda batches: 1 / 0),
-    "exit": (3, lambda batches: sys.exit(3)),
-    "fit": (-signal.SIGINT, fitting),
+WAYS = {  # {name: what a script does with an iterator alive}
+    "end": lambda batches: None,
+    "exception": lambda batches: 1 / 0,
+    "exit": lambda batches: sys.exit(3),
+    "fit": fitting,
 }
 
 
@@ -66,21 +68,21 @@ def status_of(process):
     return f"alive after {LIMIT} seconds"
 
 
-def run(kind, workers, tries):
+def run(tries, ways):
     """Return what a fork has to do, or in the parent None."""
     found = {}
-    for name, (_, work) in WAYS.items():
+    for name in ways:
         statuses = collections.Counter()
         for _ in range(tries):
             if not (process := os.fork()):
-                return work
+                return WAYS[name]
             statuses[status_of(process)] += 1
         found[name] = statuses
     print(json.dumps(found))
     return None
 
 
-work = run(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+work = run(int(sys.argv[3]), sys.argv[4:])
 if work:  # at the script's level, as a user writes it
     sys.stderr.close()
     batches = batches_of(sys.argv[1], int(sys.argv[2]))

@@ -147,8 +147,14 @@ def test_no_process_is_left():
         time.sleep(0.1)
 
 
-@pytest.mark.parametrize("kind, workers", [("detection", 0), ("classification", 2)])
-def test_a_process_ends_while_an_iterator_is_alive(kind, workers):
-    command = [sys.executable, str(LIVE), kind, str(workers), "2"]
+STATUS = {"end": 0, "exception": 1, "exit": 3, "fit": -signal.SIGINT}
+
+
+@pytest.mark.parametrize(
+    "kind, workers, ways", [("detection", 0, tuple(STATUS)), ("classification", 2, ("exit", "fit"))]
+)
+def test_a_process_ends_while_an_iterator_is_alive(kind, workers, ways):
+    tries = 1 if workers else 2
+    command = [sys.executable, str(LIVE), kind, str(workers), str(tries), *ways]
     found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    assert found == {"end": {"0": 2}, "exception": {"1": 2}, "exit": {"3": 2}, "fit": {str(-signal.SIGINT): 2}}
+    assert found == {way: {str(STATUS[way]): tries} for way in ways}
