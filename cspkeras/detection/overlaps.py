@@ -47,10 +47,18 @@ def ciou(a, b):
 
 
 def _iou(a, b):
-    sides = ops.maximum(ops.minimum(a[..., 2:], b[..., 2:]) - ops.maximum(a[..., :2], b[..., :2]), 0.0)
-    common = ops.prod(sides, axis=-1)
-    union = ops.prod(a[..., 2:] - a[..., :2], axis=-1) + ops.prod(b[..., 2:] - b[..., :2], axis=-1) - common
+    # Side by side: a product over the last axis, of two, is slow on CPUs.
+    common = ops.maximum(_overlap(a, b, 0), 0.0) * ops.maximum(_overlap(a, b, 1), 0.0)
+    union = _area(a) + _area(b) - common
     return common / ops.maximum(union, 1e-12), union
+
+
+def _overlap(a, b, axis):
+    return ops.minimum(a[..., axis + 2], b[..., axis + 2]) - ops.maximum(a[..., axis], b[..., axis])
+
+
+def _area(box):
+    return (box[..., 2] - box[..., 0]) * (box[..., 3] - box[..., 1])
 
 
 def _hull(a, b):

@@ -35,10 +35,10 @@ def draw_boxes(image, boxes, texts, colors, line=None, font_size=None, place="ab
         width, height = (side + line for side in pen.textbbox((line, line), texts[i], font=font)[2:])
         x = max(0, min(x1, image.width - width))
         y = {"above": y1 - height * (y1 >= height), "top": y1, "bottom": max(0, y2 - height)}[place]
-        hidden = any(abs(x - a) < max(width, b) and abs(y - c) < height for a, b, c in taken)
-        if not texts[i] or (hidden and not crowded):
+        if not texts[i] or any(abs(x - a) < max(width, b) and abs(y - c) < height for a, b, c in taken):
             continue
-        taken.append((x, width, y))
+        if not crowded:
+            taken.append((x, width, y))
         pen.rectangle((x, y, x + width, y + height), fill=colors[i])
         bright = np.dot(colors[i], (0.299, 0.587, 0.114)) > 140
         pen.text((x + line, y + line), texts[i], fill="black" if bright else "white", font=font)

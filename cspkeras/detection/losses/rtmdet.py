@@ -62,15 +62,10 @@ class RTMDetLoss(DetectionLoss):
         raw_boxes, scores = flatten_heads([ops.cast(head, "float32") for head in heads], self.anchors)
         boxes = decode_boxes(raw_boxes, grid)
         labels, truth, valid = objects(target, self.classes)
-        # One more row of padding: an object to point at where there are none.
-        labels = ops.pad(ops.where(valid, labels, -1), ((0, 0), (0, 1)), constant_values=-1)
-        truth = ops.pad(ops.where(valid[..., None], truth, 0.0), ((0, 0), (0, 1), (0, 0)))
-
-        index, positive, overlap = assign_by_soft_label(boxes, scores, truth, labels, grid)
-        quality = ops.where(positive, overlap, 0.0)
+        index, positive, quality = assign_by_soft_label(boxes, scores, truth, ops.where(valid, labels, -1), grid)
         total = ops.maximum(ops.sum(weighted(quality, sample_weight)), 1.0)
         assigned = ops.take_along_axis(truth, index[..., None], axis=1)
-        label = ops.take_along_axis(ops.maximum(labels, 0), index, axis=1)
+        label = ops.take_along_axis(labels, index, axis=1)
         weight = ops.where(positive, ops.take(self.class_weights, label), 1.0)
 
         wanted = ops.one_hot(label, self.classes) * quality[..., None]

@@ -15,9 +15,11 @@ def objects(target, classes):
         classes: number of classes.
 
     Returns:
-        (labels (N, M), corners (N, M, 4), valid (N, M)); an invalid one has class 0 and an ordinary box.
+        (labels (N, M + 1), corners (N, M + 1, 4), valid (N, M + 1)); an invalid one has class 0 and an ordinary box.
+        The last of each image is invalid: a row to point at where there is no object.
     """
-    labels, boxes = ops.cast(target["labels"], "int32"), ops.cast(target["boxes"], "float32")
+    labels = ops.pad(ops.cast(target["labels"], "int32"), ((0, 0), (0, 1)), constant_values=-1)
+    boxes = ops.pad(ops.cast(target["boxes"], "float32"), ((0, 0), (0, 1), (0, 0)))
     in_range = ops.all(ops.abs(boxes) <= FARTHEST, axis=-1)  # false for NaN
     sound = ops.logical_and(in_range, ops.all(boxes[..., 2:] > boxes[..., :2], axis=-1))
     valid = ops.logical_and(sound, ops.logical_and(labels >= 0, labels < classes))

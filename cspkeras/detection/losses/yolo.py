@@ -1,5 +1,7 @@
 """The YOLO loss: an overlap or squared errors for boxes, binary cross-entropy for objectness and classes."""
 
+import functools
+
 import keras
 from keras import ops
 
@@ -8,12 +10,12 @@ from ..overlaps import ciou, diou, giou, iou
 from .assignment import assign
 from .base import DetectionLoss
 from .focal import cross_entropy
+from .object_blocks import any_object, rows_of
 from .targets import checked_class_weights, objects, weighted
 
 OVERLAPS = {"ciou": ciou, "diou": diou, "giou": giou, "iou": iou}
 BOX_LOSSES = (*OVERLAPS, "mse")
 FOCAL_PARTS = ("objectness", "classes")
-BLOCK = 32  # objects compared with all predictions at once; thousands would not fit the memory
 
 
 @keras.saving.register_keras_serializable("cspkeras")
@@ -109,21 +111,29 @@ class YoloLoss(DetectionLoss):
         else:
             box_loss = 1 - OVERLAPS[self.box](_take(decoded, index), truth[:, :, None])
 
-        wanted = ops.one_hot(labels, self.classes)[:, :, None]
-        wanted = wanted * (1 - self.label_smoothing) + self.label_smoothing / 2
-        class_loss = cross_entropy(wanted, _take(raw_scores[..., 1:], index), **self._focal["classes"])
-
         objectness = raw_scores[..., 0]
-        is_object = _scatter(index, assigned, ops.shape(objectness)[1])
+        is_object = ops.minimum(_sum_at(index, assigned, objectness), 1.0)
         counted = ops.maximum(is_object, 1 - _covered(decoded, truth, valid, self.ignore_threshold))
         objectness_loss = cross_entropy(is_object, objectness, **self._focal["objectness"])
 
         parts = (
             (self.box_weight, box_loss * weight),
             (self.objectness_weight, objectness_loss * counted),
-            (self.class_weight, ops.sum(class_loss, axis=-1) * weight),
+            (self.class_weight, self._class_loss(raw_scores[..., 1:], index, labels, weight)),
         )
         return sum(factor * ops.sum(weighted(part, sample_weight)) for factor, part in parts) / count
+
+    def _class_loss(self, scores, index, labels, weight):
+        """Return the loss of classes of all predictions (N, P)."""
+        # As if all classes were wrong, and what the right one changes: that of all classes of each object and anchor
+        # would take C times the memory.
+        right, wrong = 1 - self.label_smoothing / 2, self.label_smoothing / 2
+        entropy = functools.partial(cross_entropy, **self._focal["classes"])
+        score = _take_class(scores, index, labels)
+        change = (entropy(right, score) - entropy(wrong, score)) * weight
+        return ops.sum(entropy(wrong, scores), axis=-1) * _sum_at(index, weight, scores) + _sum_at(
+            index, change, scores
+        )
 
     def _squared_error(self, raw, index, truth):
         """Return Darknet's box loss of raw predictions (N, M, A, 4) at `index` (N, M, A): (N, M, A)."""
@@ -142,33 +152,35 @@ class YoloLoss(DetectionLoss):
         return ops.sum(error, axis=-1) * (2 - ops.minimum(ops.prod(wh, axis=-1), 1.0))[:, :, None]
 
 
+def _places(index, predictions):
+    """Return the places (N, M, A) in (N * P,) of predictions at index (N, M, A) of their image."""
+    n, p = ops.shape(predictions)[:2]
+    return index + p * ops.arange(n, dtype="int32")[:, None, None]
+
+
 def _take(predictions, index):
     """Return predictions (N, P, K) at index (N, M, A): (N, M, A, K)."""
-    n, m, a = ops.shape(index)
-    flat = ops.take_along_axis(predictions, ops.reshape(index, (n, m * a, 1)), axis=1)
-    return ops.reshape(flat, (n, m, a, predictions.shape[-1]))
+    return ops.take(rows_of(predictions), _places(index, predictions), axis=0)
 
 
-def _scatter(index, weight, predictions):
-    """Return 1 where an index with a weight points, else 0: (N, P)."""
-    n = ops.shape(index)[0]
-    rows = ops.broadcast_to(ops.arange(n)[:, None, None], ops.shape(index))
-    flat = ops.reshape(rows * predictions + index, (-1, 1))
-    hits = ops.scatter(flat, ops.reshape(weight, (-1,)), (n * predictions,))
-    return ops.reshape(ops.minimum(hits, 1.0), (n, predictions))
+def _take_class(scores, index, labels):
+    """Return the scores (N, P, C) of labels (N, M) at index (N, M, A): (N, M, A)."""
+    place = _places(index, scores) * scores.shape[-1] + labels[..., None]
+    return ops.take(ops.reshape(scores, (-1,)), place)
+
+
+def _sum_at(index, values, predictions):
+    """Return the sum of the values (N, M, A) of each of the predictions (N, P, ...) at index (N, M, A): (N, P)."""
+    n, p = ops.shape(predictions)[:2]
+    place = ops.reshape(_places(index, predictions), (-1, 1))
+    return ops.reshape(ops.scatter(place, ops.reshape(values, (-1,)), (n * p,)), (n, p))
 
 
 def _covered(predicted, truth, valid, threshold):
     """Return 1 where a prediction overlaps any object by more than the threshold, else 0: (N, P)."""
-    covered = ops.zeros(ops.shape(predicted)[:2], "bool")
-    if truth.shape[1] == 0:
-        return ops.cast(covered, "float32")
-    predicted, count = ops.stop_gradient(predicted)[:, :, None], ops.shape(truth)[1]
+    predicted, objects = ops.stop_gradient(predicted), rows_of(truth)
 
-    def compare(i, covered):
-        some = ops.minimum(i * BLOCK + ops.arange(BLOCK), count - 1)  # the last block repeats the last object
-        overlap = iou(predicted, ops.take(truth, some, axis=1)[:, None])
-        covering = ops.logical_and(overlap > threshold, ops.take(valid, some, axis=1)[:, None])
-        return ops.logical_or(covered, ops.any(covering, axis=-1))
+    def covers(image, row):
+        return iou(ops.take(objects, row, axis=0)[:, None], ops.take(predicted, image, axis=0)) > threshold
 
-    return ops.cast(ops.fori_loop(0, (count + BLOCK - 1) // BLOCK, compare, covered), "float32")
+    return ops.cast(any_object(covers, valid, predicted.shape[1]), "float32")

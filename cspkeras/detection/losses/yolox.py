@@ -39,15 +39,11 @@ class YoloXLoss(DetectionLoss):
         raw_boxes, raw_scores = flatten_heads([ops.cast(head, "float32") for head in heads], self.anchors)
         decoded = decode_boxes(raw_boxes, grid)
         labels, truth, valid = objects(target, self.classes)
-        # One more row of padding: an object to point at where there are none.
-        labels = ops.pad(ops.where(valid, labels, -1), ((0, 0), (0, 1)), constant_values=-1)
-        truth = ops.pad(ops.where(valid[..., None], truth, 0.0), ((0, 0), (0, 1), (0, 0)))
-
-        index, positive, overlap = assign_by_cost(decoded, raw_scores, from_corners(truth), labels, grid)
+        index, positive, overlap = assign_by_cost(decoded, raw_scores, truth, ops.where(valid, labels, -1), grid)
         weight = ops.cast(positive, "float32")
         count = ops.maximum(ops.sum(weighted(weight, sample_weight)), 1.0)
         assigned = ops.take_along_axis(truth, index[..., None], axis=1)
-        label = ops.take_along_axis(ops.maximum(labels, 0), index, axis=1)
+        label = ops.take_along_axis(labels, index, axis=1)
 
         box_loss = (1 - ops.square(iou(corners(decoded), assigned))) * weight
         wanted = ops.one_hot(label, self.classes) * overlap[..., None]

@@ -10,8 +10,9 @@ import tensorflow as tf
 from plain_loss import ANCHORS, CLASSES, EACH, SCALED, SIZE, STRIDES, scene
 
 from cspkeras.detection.losses.focal import cross_entropy
+from cspkeras.detection.losses.object_blocks import ROWS
 from cspkeras.detection.losses.targets import FARTHEST
-from cspkeras.detection.losses.yolo import BLOCK, BOX_LOSSES, YoloLoss
+from cspkeras.detection.losses.yolo import BOX_LOSSES, YoloLoss
 
 
 def loss_of(boxes, labels, heads, anchors=ANCHORS, **options):
@@ -119,7 +120,7 @@ def test_a_perfect_prediction_costs_nothing(anchors, box, inside):
 def test_padding_has_no_influence(garbage):
     boxes, labels, heads = scene(padding=0)
     expected = loss_and_gradients(boxes, labels, heads, ignore_threshold=0.3)
-    rows, nothing = np.full((2, BLOCK + 3, 4), garbage, "float32"), np.full((2, BLOCK + 3), -1)
+    rows, nothing = np.full((2, ROWS + 3, 4), garbage, "float32"), np.full((2, ROWS + 3), -1)
     for order in (1, -1):  # after the objects and before them
         padded = np.concatenate([boxes, rows][::order], 1), np.concatenate([labels, nothing][::order], 1)
         found = loss_and_gradients(*padded, heads, ignore_threshold=0.3)

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from cspkeras.detection.anchors import Anchors
-from cspkeras.detection.boxes import decode_boxes, flatten_heads, from_corners
+from cspkeras.detection.boxes import decode_boxes, flatten_heads
 from cspkeras.detection.losses import default_loss
 from cspkeras.detection.losses.simota import assign_by_cost
 from cspkeras.detection.losses.yolo import YoloLoss
@@ -130,7 +130,7 @@ def scene(seed, images=2, objects=4, padding=2):
 def assigned(boxes, labels, heads):
     raw_boxes, raw_scores = flatten_heads(heads, ANCHORS)
     grid = ANCHORS.grid()
-    found = assign_by_cost(decode_boxes(raw_boxes, grid), raw_scores, from_corners(boxes), labels, grid)
+    found = assign_by_cost(decode_boxes(raw_boxes, grid), raw_scores, boxes, labels, grid)
     return [np.asarray(part) for part in found]
 
 
