@@ -70,7 +70,9 @@ def made_coco(folder, images=TRAIN2017[0], boxes=TRAIN2017[1], seed=0):
     path.parent.mkdir(exist_ok=True)
     with open(path, "w") as file:
         file.write('{"info": {"description": "made up"}, "licenses": [], "images": ')
-        json.dump([_image(i, name, size) for i, (name, size) in enumerate(zip(names, sizes.tolist(), strict=True))], file)
+        json.dump(
+            [_image(i, name, size) for i, (name, size) in enumerate(zip(names, sizes.tolist(), strict=True))], file
+        )
         file.write(', "annotations": [')
         number = 0
         for start in range(0, images, AT_ONCE):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...progress import followed
 from .annotations import add_object, collect
 from .class_names import listed_names
 from .files.text import head, read_text
@@ -41,7 +42,7 @@ def read_labels(listing, root, images, names, class_names, problems, files, pose
         posed: whether key points stand after a box.
     """
     found = []
-    for image in images:
+    for image in followed(images, f"{listing}: images"):
         files.add(image)
         labels = _label_file(image, root)
         if labels:
@@ -51,7 +52,7 @@ def read_labels(listing, root, images, names, class_names, problems, files, pose
         except OSError as e:
             problems.append(f"{e}, left out")
             continue
-        found.append((image, _objects(labels, size, names, posed, problems) if labels else []))
+        found.append((image, size, _objects(labels, size, names, posed, problems) if labels else []))
     return collect(listing, found, class_names or names, problems, files)
 
 

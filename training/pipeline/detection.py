@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from ...detection.images import letterbox
+from ..data.example_tables import ExampleTable
 from ..data.examples import DetectionData, readable
 from ..data.images import decoding_threads
 from .detection_augmentation import Augmentation
@@ -83,7 +84,7 @@ class _Samples:
         keep = (self.augmentation.cached and self.augmentation.cached + 1) * decoding_threads()
         self.load, self.least = Images(data.examples, report, keep), 2 * max(size)
         self._single = lru_cache(keep)(self._single)
-        self.max_objects = max(1, max(len(e.boxes) for e in data.examples) * self.augmentation.most)
+        self.max_objects = max(1, int(ExampleTable.of(data.examples).counts.max(initial=0)) * self.augmentation.most)
         self.load(0, np.random.default_rng(seed))  # here, an error that concerns all images is still one line
 
     def __call__(self, position):

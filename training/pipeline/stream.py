@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 import tensorflow as tf
 
-from ..data.images import damage_line, decoding_threads, read_pixels
+from ..data.images import damage_line, decoding_threads
 
 ALIGNMENT = 64  # bytes
 # What a random generator is for; it is made of the seed, one of these and a number.
@@ -67,7 +67,7 @@ class Images:
             example = self.examples[index]
             try:
                 if window:
-                    pixels = read_pixels(example.image, least, window, check=not self._checked[index])
+                    pixels = example.read(least, window, check=not self._checked[index])
                 else:
                     pixels = self._whole(int(index), least)
             except OSError as e:
@@ -84,7 +84,7 @@ class Images:
             index = rng.integers(len(self.examples))
 
     def _whole(self, index, least):
-        return read_pixels(self.examples[index].image, least)
+        return self.examples[index].read(least)
 
     def _check(self, index, pixels):
         with self._lock:
