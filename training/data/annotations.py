@@ -54,6 +54,8 @@ def usable_box(values, label, size):
         box = [float(value) for value in values]
     except (OverflowError, TypeError, ValueError):
         box = []
+    if len(box) == 4 and 0 <= box[0] < box[2] <= width and 0 <= box[1] < box[3] <= height:  # nearly all
+        return box, None
     if len(box) != 4 or not all(map(math.isfinite, box)):
         return None, f"an object {label!r} without four finite numbers for its box, left out"
     inside = [min(max(value, 0.0), most) for value, most in zip(box, (width, height) * 2, strict=True)]

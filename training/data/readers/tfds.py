@@ -53,7 +53,9 @@ def read_tfds(
         >>> data = read_tfds("tfds:voc/2007", "train")  # doctest: +SKIP
     """
     builder = _builder(path)
-    problems, images, listing, features = [], [], f"{path}, split {split}", builder.info.features
+    problems: list[str] = []
+    images: list[tuple] = []
+    listing, features = f"{path}, split {split}", builder.info.features
     if "image" not in features or not {"objects", "label"} & set(features):
         raise ValueError(f"{path}: expected the features image and objects or label, found {', '.join(features)}")
     detection = "objects" in features
