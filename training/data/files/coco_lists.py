@@ -10,7 +10,7 @@ from .text import read_json
 try:
     import msgspec  # of an extra
 except ImportError:
-    msgspec = None
+    msgspec = None  # type: ignore[assignment]
 
 LISTS = "images", "annotations", "categories"
 IMAGE = "id", "file_name", "width", "height"
