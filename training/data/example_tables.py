@@ -109,15 +109,32 @@ class LabelledImage:
         return read_pixels(self.image, least, window, check)
 
 
+class Paths(Sequence):
+    """A sequence of `Path` that is one array of bytes, as processes can share it, and a tenth of the objects' size."""
+
+    def __init__(self, paths: Iterable[Path]):
+        names = [str(path).encode("utf-8", "surrogatepass") for path in paths]
+        self.text, self.starts = np.frombuffer(b"".join(names), "uint8"), _starts([*map(len, names)])
+
+    def __len__(self):
+        return len(self.starts) - 1
+
+    def __getitem__(self, index):
+        index = range(len(self))[index]
+        text = self.text[self.starts[index] : self.starts[index + 1]].tobytes()
+        return Path(text.decode("utf-8", "surrogatepass"))
+
+
 class Table(Sequence):
     """A sequence whose items are made when they are asked for; a slice of it is a list.
 
     Attributes:
-        images: for each item the path as text (a tenth of a `Path`'s memory), or as `Example.image`.
+        images: of each item, as `Example.image`.
     """
 
     def __init__(self, images: Iterable):
-        self.images = [str(image) if isinstance(image, Path) else image for image in images]
+        images = list(images)
+        self.images = Paths(images) if all(isinstance(image, Path) for image in images) else images
 
     def __len__(self):
         return len(self.images)
@@ -132,11 +149,6 @@ class Table(Sequence):
 
     def __radd__(self, other):
         return [*other, *self]
-
-    def image(self, index):
-        """Return the image of an item, as `Example.image`."""
-        image = self.images[index]
-        return Path(image) if isinstance(image, str) else image
 
     @abstractmethod
     def _item(self, index): ...
@@ -163,7 +175,7 @@ class LabelTable(Table):
         return bool(((self.labels >= 0) & (self.labels < classes)).all())
 
     def _item(self, index):
-        return LabelledImage(self.image(index), int(self.labels[index]))
+        return LabelledImage(self.images[index], int(self.labels[index]))
 
 
 class ExampleTable(Table):
@@ -226,7 +238,7 @@ class ExampleTable(Table):
         crowd = slice(*self.crowd_starts[index : index + 2])
         width, height = self.sizes[index].tolist()
         return Example(
-            self.image(index),
+            self.images[index],
             self.boxes[own],
             self.labels[own],
             self.areas[own],

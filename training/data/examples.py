@@ -1,7 +1,6 @@
 """Data sets for detection and classification: images with boxes or with a label, and the names of the classes."""
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,7 +118,7 @@ def fingerprint(data):
         table = LabelTable.of(data.examples)
         columns = (table.labels,)
     for image in table.images:
-        known.update(name_bytes(os.path.basename(image) if isinstance(image, str) else getattr(image, "name", "")))
+        known.update(name_bytes(getattr(image, "name", "")))
         known.update(b"\n")
     for column in columns:
         known.update(np.ascontiguousarray(column))
