@@ -31,8 +31,10 @@ def log_data(data, path, split):
     part = f" {split}" if split and path.suffix.lower() != ".json" else ""
     things = f"{len(data.class_names)} classes"
     if has_boxes(data):
-        things = f"{sum(len(example.boxes) for example in data.examples)} boxes"
-        crowds = sum(len(example.crowd_boxes) for example in data.examples)
+        from ..training.data.example_tables import ExampleTable
+
+        table = ExampleTable.of(data.examples)
+        things, crowds = f"{len(table.boxes)} boxes", len(table.crowd_boxes)
         things += f" and {crowds} regions of crowds (iscrowd), which are not trained on" if crowds else ""
     log(f"{path}{part}: {len(data.examples)} images, {things}, {len(data.problems)} problems")
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...detection.anchors import STRIDES, Anchors
+from .example_tables import ExampleTable
 from .examples import DetectionData
 
 MAX_OBJECTS = 20_000  # to look at; of a larger data set as many are drawn at random
@@ -79,12 +80,13 @@ def anchor_fit(shapes, pairs):
 
 def object_shapes(data, size):
     """Return (N, 2) width and height of the objects, letterboxed into `size` (height, width); at most `MAX_OBJECTS`."""
-    shapes = [np.zeros((0, 2))]
-    for example in data.examples:
-        if len(example.boxes):
-            w, h = example.size
-            shapes.append((example.boxes[:, 2:] - example.boxes[:, :2]) * min(size[0] / h, size[1] / w))
-    shapes = np.concatenate(shapes)
+    table = ExampleTable.of(data.examples)
+    sizes, (unknown,) = table.sizes.astype("float64"), np.nonzero((table.sizes[:, 0] == 0) & (table.counts > 0))
+    for i in unknown.tolist():
+        sizes[i] = data.examples[i].size
+    scales = np.divide(size[::-1], sizes, out=np.zeros_like(sizes), where=sizes > 0).min(axis=1)
+    scales = np.repeat(scales.astype("float32"), table.counts)[:, None]
+    shapes = ((table.boxes[:, 2:] - table.boxes[:, :2]) * scales).astype("float64")
     return np.random.default_rng(0).choice(shapes, MAX_OBJECTS, replace=False) if len(shapes) > MAX_OBJECTS else shapes
 
 

@@ -90,10 +90,13 @@ def image_in(path, source=None, images=None, subset=""):
     else:  # the folder that a file lies in may be anything; what is in a data set's folder belongs to it
         trees = [folder] if folder else [Folder(place) for place in places if place not in (here, above)]
 
-    folders = [Folder(place) for place in places]
+    folders = [_within(folder, place) for place in places]
 
     def find(name):
         plain = name.replace("\\", "/")
+        listed = next(filter(None, (place.listed(plain) for place in folders)), None)
+        if listed and is_image(listed):  # without a question to the disk
+            return listed
         exact = (place / plain for place in places)
         found = next(
             (Path(os.path.normpath(image)) for image in exact if is_image(image) and os.path.isfile(image)), None
@@ -112,6 +115,16 @@ def image_in(path, source=None, images=None, subset=""):
         return found
 
     return find
+
+
+def _within(folder, place):
+    """Return the `Folder` of a place, listed already where it lies in `folder`, of which may be None."""
+    place = Path(os.path.normpath(place))
+    if folder is not None and place.is_relative_to(folder.path):
+        inner = folder.folder(*place.relative_to(folder.path).parts)
+        if inner is not None and inner.path == place:
+            return inner
+    return Folder(place)
 
 
 def _split(file, folder, prefix, alone):

@@ -1,16 +1,31 @@
 """Shared by all readers: validate annotations and collect them into data sets."""
 
 import math
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from .class_names import clean
-from .examples import ClassificationData, DetectionData, Example, LabelledImage
+from .example_tables import ExampleTable, LabelTable
+from .examples import ClassificationData, DetectionData
 from .images import checked_size
 
 ROUNDING = 0.05  # pixels by which a box may reach outside unreported: annotations are rounded
 MAX_NAMES = 10  # in a message
+
+
+class Objects(NamedTuple):
+    """The N objects of many images, in the order in which the reader found them."""
+
+    owners: np.ndarray  # (N,) number of the image
+    names: Sequence[str]  # of classes
+    labels: np.ndarray  # (N,) indices into `names`
+    boxes: np.ndarray  # (N, 4) float64 x1, y1, x2, y2 in pixels, within the image
+    areas: np.ndarray  # (N,) float64, NaN where none is given
+    crowds: np.ndarray  # (N,) bool
+    source: Callable[[int], str]  # function of an object's number; the place that says so
 
 
 class Annotation(NamedTuple):
@@ -39,6 +54,8 @@ def usable_box(values, label, size):
         box = [float(value) for value in values]
     except (OverflowError, TypeError, ValueError):
         box = []
+    if len(box) == 4 and 0 <= box[0] < box[2] <= width and 0 <= box[1] < box[3] <= height:  # nearly all
+        return box, None
     if len(box) != 4 or not all(map(math.isfinite, box)):
         return None, f"an object {label!r} without four finite numbers for its box, left out"
     inside = [min(max(value, 0.0), most) for value, most in zip(box, (width, height) * 2, strict=True)]
@@ -47,6 +64,23 @@ def usable_box(values, label, size):
     if max(abs(new - old) for new, old in zip(inside, box, strict=True)) > ROUNDING:
         return inside, f"box {box} of {label!r} reaches outside {width}x{height}, cut there"
     return inside, None
+
+
+def cut_boxes(boxes, sizes):
+    """Cut many boxes at once, as `usable_box` does.
+
+    Args:
+        boxes: (N, 4) float64 x1, y1, x2, y2 in pixels; NaN where there is none.
+        sizes: (N, 2) width and height of each one's image.
+
+    Returns:
+        (the boxes cut to their images, (N,) whether `usable_box` has nothing to say of them).
+    """
+    most = np.concatenate([sizes, sizes], axis=1)
+    inside = np.minimum(np.maximum(boxes, 0), most)
+    with np.errstate(invalid="ignore"):  # infinite less infinite
+        fits = (inside[:, 2:] > inside[:, :2]).all(axis=1) & (np.abs(inside - boxes) <= ROUNDING).all(axis=1)
+    return inside, fits
 
 
 def add_object(objects, problems, label, values, size, source, area=None, crowd=False):
@@ -105,7 +139,8 @@ class Findings:
         """Return the `DetectionData`; without names the classes are those that occur, in alphabetical order."""
         if class_names is None:
             class_names = sorted({thing.label for objects in self._objects.values() for thing in objects})
-        return collect(listing, self._objects.items(), class_names, self.problems, self.files)
+        images = [(image, self._sizes[image], objects) for image, objects in self._objects.items()]
+        return collect(listing, images, class_names, self.problems, self.files)
 
 
 def collect(listing, images, class_names, problems, files=()):
@@ -113,7 +148,7 @@ def collect(listing, images, class_names, problems, files=()):
 
     Args:
         listing: the file that lists the images, for errors.
-        images: for each image its path and a list of `Annotation`.
+        images: for each image its path, its (width, height), and a list of `Annotation`.
         class_names: the classes to keep.
         problems: the lines so far, which are added to.
         files: the files that were read, and the images that a line of `problems` names.
@@ -121,52 +156,90 @@ def collect(listing, images, class_names, problems, files=()):
     Raises:
         ValueError: where no object is left.
     """
+    things = [thing for _, _, objects in images for thing in objects]
+    numbers = {name: i for i, name in enumerate(dict.fromkeys(thing.label for thing in things))}
+    found = Objects(
+        np.repeat(np.arange(len(images)), [len(objects) for _, _, objects in images]),
+        list(numbers),
+        np.array([numbers[thing.label] for thing in things], "int64"),
+        np.array([thing.box for thing in things], "float64").reshape(-1, 4),
+        np.array([thing.area or np.nan for thing in things], "float64"),
+        np.array([thing.crowd for thing in things], bool),
+        lambda i: things[i].source,
+    )
+    paths, sizes = [image for image, _, _ in images], [size for _, size, _ in images]
+    return collect_objects(listing, paths, sizes, found, class_names, problems, files)
+
+
+def collect_objects(listing, images, sizes, found, class_names, problems, files=()):
+    """Make `DetectionData` of `Objects`, as `collect` does.
+
+    Args:
+        images: for each image its path, or its place in a larger file.
+        sizes: for each its `StatedSize`.
+        found: `Objects`.
+    """
     names = tuple(dict.fromkeys(class_names))
-    index, unknown, twice, examples = {name: i for i, name in enumerate(names)}, {}, [], []
-    for image, objects in images:
-        known, seen = [], set()
-        for thing in objects:
-            if thing.label not in index:
-                unknown.setdefault(thing.label, []).append(thing.source)
-            elif (same := (thing.label, thing.crowd, *thing.box)) in seen:
-                twice.append(thing.source)
-            else:
-                seen.add(same)
-                known.append(thing)
-        counted, crowd = ([t for t in known if t.crowd == crowd] for crowd in (False, True))
-        box_areas = [(t.box[2] - t.box[0]) * (t.box[3] - t.box[1]) for t in counted]
-        examples.append(
-            Example(
-                image,
-                *_arrays(counted, index),
-                np.array([t.area or area for t, area in zip(counted, box_areas, strict=True)], "float64"),
-                *_arrays(crowd, index),
-            )
-        )
-    if twice:
-        problems.append(f"{twice[0]}: the same object again, left out{_counted(twice, 'objects')}")
+    index = {name: i for i, name in enumerate(names)}
+    order = np.argsort(found.owners, kind="stable")
+    owners, boxes, areas, crowds = (c[order] for c in (found.owners, found.boxes, found.areas, found.crowds))
+    labels = np.array([index.get(name, -1) for name in found.names], "int64")[found.labels[order]]
+    again = np.zeros(len(order), bool)
+    again[labels >= 0] = _again(np.column_stack([owners, labels, crowds, boxes])[labels >= 0])
+    if twice := np.flatnonzero(again).tolist():
+        first, count = found.source(order[twice[0]]), len(twice)
+        problems.append(f"{first}: the same object again, left out{_counted(count, 'objects')}")
+    others = Counter(found.labels[order][labels < 0].tolist())  # in the order in which they occur
+    firsts = {label: found.source(order[np.argmax(found.labels[order] == label)]) for label in others}
+    unknown = {found.names[label]: (firsts[label], count) for label, count in others.items()}
     _report(unknown, names, problems, "objects")
-    if not any(len(example.boxes) for example in examples):
-        crowds = sum(len(example.crowd_boxes) for example in examples)
+    counted, crowd = ((labels >= 0) & ~again & (crowds == kind) for kind in (False, True))
+    if not counted.any():
+        regions = int(crowd.sum())
         raise _nothing(
-            listing, "image with a usable object", len(examples), {} if crowds else unknown, names, problems, crowds
+            listing, "image with a usable object", len(images), {} if regions else unknown, names, problems, regions
         )
-    return DetectionData(examples, names, problems, _files(files, examples))
+    extent = boxes[:, 2:] - boxes[:, :2]
+    areas = np.where(areas > 0, areas, extent[:, 0] * extent[:, 1])
+    table = ExampleTable(
+        images,
+        np.bincount(owners[counted], minlength=len(images)),
+        (boxes[counted], labels[counted], areas[counted]),
+        np.bincount(owners[crowd], minlength=len(images)),
+        (boxes[crowd], labels[crowd]),
+        sizes,
+    )
+    return DetectionData(table, names, problems, _files(files, images))
+
+
+def _again(rows):
+    """Return for each row (N, columns) whether an earlier one has the same values."""
+    key = np.zeros(len(rows))
+    for column in rows.T:
+        key = key * 3.7 + column  # the same of equal rows, and seldom of others
+    order = np.argsort(key)
+    twin = np.diff(key[order]) == 0
+    likely = np.union1d(order[1:][twin], order[:-1][twin])
+    likely = likely[np.lexsort(rows[likely].T)]  # equal rows stay in their order
+    same = np.zeros(len(rows), bool)
+    same[likely[1:]] = (rows[likely[1:]] == rows[likely[:-1]]).all(axis=1)
+    return same
 
 
 def collect_labels(listing, images, class_names, problems, files=()):
     """Make `ClassificationData`, as `collect`, of images' paths and classes; others are left out, a line per class."""
     names = tuple(dict.fromkeys(class_names))
-    index, unknown, examples = {name: i for i, name in enumerate(names)}, {}, []
+    index = {name: i for i, name in enumerate(names)}
+    known, others = [(image, index[label]) for image, label in images if label in index], {}
     for image, label in images:
-        if label in index:
-            examples.append(LabelledImage(image, index[label]))
-        else:
-            unknown.setdefault(label, []).append(image)
+        if label not in index:
+            others.setdefault(label, []).append(image)
+    unknown = {label: (found[0], len(found)) for label, found in others.items()}
     _report(unknown, names, problems, "images")
-    if not examples:
+    if not known:
         raise _nothing(listing, "usable image", 0, unknown, names, problems)
-    return ClassificationData(examples, names, problems, _files(files, examples, unknown.values()))
+    table = LabelTable(*zip(*known, strict=True))
+    return ClassificationData(table, names, problems, _files(files, [image for image, _ in images]))
 
 
 def _whole(said):
@@ -178,20 +251,20 @@ def _whole(said):
     return size if all(size) else None
 
 
-def _files(files, examples, others=()):
-    """Return the files that were read: those given, and the examples' images or the files that hold them."""
-    images = [*(example.image for example in examples), *(image for group in others for image in group)]
+def _files(files, images):
+    """Return the files that were read: those given, and the images or the files that hold them."""
     return frozenset([*files, *(getattr(image, "file", image) for image in images)])
 
 
 def _report(unknown, class_names, problems, things):
-    for label, sources in unknown.items():
-        count = _counted(sources, things)
-        problems.append(f"{sources[0]}: unknown class {label!r}, left out{count}; known are {_some(class_names)}")
+    """Add a line for each class of {class: (first of its places, how many there are)}."""
+    for label, (first, count) in unknown.items():
+        known = f"known are {_some(class_names)}"
+        problems.append(f"{first}: unknown class {label!r}, left out{_counted(count, things)}; {known}")
 
 
-def _counted(sources, things):
-    return f" ({len(sources)} {things}, the first here)" if len(sources) > 1 else ""
+def _counted(count, things):
+    return f" ({count} {things}, the first here)" if count > 1 else ""
 
 
 def _nothing(listing, wanted, images, unknown, class_names, problems, crowds=0):
@@ -203,11 +276,6 @@ def _nothing(listing, wanted, images, unknown, class_names, problems, crowds=0):
         found = f"; found {images} images with {crowds} regions of a crowd (iscrowd), which are not trained on"
     why = f"; the first of {len(problems)} problems: {problems[0]}" if problems else ""
     return ValueError(f"{listing}: no {wanted}{found}{why}")
-
-
-def _arrays(objects, index):
-    boxes = np.array([thing.box for thing in objects], "float32").reshape(-1, 4)
-    return boxes, np.array([index[thing.label] for thing in objects], "int64")
 
 
 def _some(names):

@@ -15,6 +15,7 @@ from PIL import Image
 from ...tflite.device.frames import ORIENTATION as ORIENTATION  # for others
 from ...tflite.device.frames import load_image, orientation, reason
 from ...tflite.device.printing import printable
+from .files.image_header import plain_size
 
 JPEG_END = b"\xff\xd9"
 FACTORS = (1, 2, 4, 8)  # by which a JPEG's resolution can be reduced while it is decoded
@@ -195,6 +196,9 @@ def upright_size(image):
     """Return (width, height) of an image in pixels, its EXIF orientation applied; of a file, read the header alone."""
     if isinstance(image, np.ndarray):
         return image.shape[1::-1]
+    stored = isinstance(image, StoredImage)
+    if size := plain_size(*((image.file, image.offset, image.length) if stored else (image,))):
+        return size
     with _naming(image), Image.open(_openable(image)) as header:
         turn = orientation(header)
         return header.size[::-1] if turn >= 5 else header.size
@@ -203,10 +207,16 @@ def upright_size(image):
 def checked_size(path, said, source):
     """Return an image file's `upright_size`; raise a ValueError where its annotation said another (None: nothing)."""
     size = upright_size(path)
-    if said not in (size, None):
-        upright = f"{shown(path.name)} is {size[0]}x{size[1]} (upright)"
-        raise ValueError(f"{source}: says {said[0]}x{said[1]}, but {upright}; image left out")
+    if said is not None:
+        check_size(path, size, said, source)
     return size
+
+
+def check_size(image, size, said, source, error=ValueError):
+    """Raise an `error` where the (width, height) of an image is not what `source` says of it."""
+    if said != size:
+        upright = f"{shown(image.name)} is {size[0]}x{size[1]} (upright)"
+        raise error(f"{source}: says {said[0]}x{said[1]}, but {upright}; image left out")
 
 
 def image_file(image):

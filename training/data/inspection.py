@@ -1,6 +1,5 @@
 """What is in a data set and what is wrong with it: every image decoded, every box measured, all images compared."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -8,8 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .example_tables import ExampleTable, LabelTable
 from .examples import ClassificationData, DetectionData, image_name
-from .images import decoding_threads, read_pixels, shown
+from .images import decoding_threads, shown
 from .look_alikes import Fingerprint, equals, image_fingerprint, look_alikes
 
 SMALL, LARGE = 32**2, 96**2  # square pixels: COCO's bounds of small, medium and large objects
@@ -134,7 +134,7 @@ class _Look(NamedTuple):
 
 def _look(example):
     try:
-        pixels = read_pixels(example.image)
+        pixels = example.read()
     except OSError as e:
         return _Look(str(e))
     return _Look(None, pixels.damage, image_fingerprint(pixels.array), pixels.size)
@@ -163,11 +163,11 @@ def _measured(data, sizes):
         sides = np.array(sizes)
         figures |= {name: _spread(sides[:, k]) for k, name in enumerate(("width", "height"))}
     if isinstance(data, ClassificationData):
-        counts = Counter(example.label for example in data.examples)
+        counts = np.bincount(LabelTable.of(data.examples).labels, minlength=len(data.class_names)).tolist()
         return figures | {"classes": {name: {"images": counts[k]} for k, name in enumerate(data.class_names)}}
-    boxes = np.concatenate([np.zeros((0, 4)), *(example.boxes for example in data.examples)])
-    labels = np.concatenate([np.zeros(0, int), *(example.labels for example in data.examples)])
-    owners = np.repeat(np.arange(len(data.examples)), [len(example.boxes) for example in data.examples])
+    table = ExampleTable.of(data.examples)
+    boxes, labels, counts = table.boxes.astype("float64"), table.labels, table.counts
+    owners = np.repeat(np.arange(len(table)), counts)
     extent = boxes[:, 2:] - boxes[:, :2]
     areas = extent.prod(axis=1)
     per_class = {}
@@ -176,10 +176,10 @@ def _measured(data, sizes):
         spread = {"side": _spread(np.sqrt(areas[of]))} if of.any() else {}
         per_class[name] = {"images": len(set(owners[of].tolist())), "boxes": int(of.sum()), **spread}
     return figures | {
-        "without_objects": sum(not len(example.boxes) for example in data.examples),
+        "without_objects": int((counts == 0).sum()),
         "boxes": len(boxes),
-        "crowds": sum(len(example.crowd_boxes) for example in data.examples),
-        "most_in_an_image": max((len(example.boxes) for example in data.examples), default=0),
+        "crowds": len(table.crowd_boxes),
+        "most_in_an_image": int(counts.max(initial=0)),
         "small": int((areas < SMALL).sum()),
         "medium": int(((areas >= SMALL) & (areas <= LARGE)).sum()),
         "large": int((areas > LARGE).sum()),

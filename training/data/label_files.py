@@ -1,10 +1,10 @@
 """YOLO's label files: a line an object, in parts of the image, in a file for each image."""
 
+import math
 import re
 from pathlib import Path
 
-import numpy as np
-
+from ...progress import followed
 from .annotations import add_object, collect
 from .class_names import listed_names
 from .files.text import head, read_text
@@ -41,7 +41,7 @@ def read_labels(listing, root, images, names, class_names, problems, files, pose
         posed: whether key points stand after a box.
     """
     found = []
-    for image in images:
+    for image in followed(images, f"{listing}: images"):
         files.add(image)
         labels = _label_file(image, root)
         if labels:
@@ -51,7 +51,7 @@ def read_labels(listing, root, images, names, class_names, problems, files, pose
         except OSError as e:
             problems.append(f"{e}, left out")
             continue
-        found.append((image, _objects(labels, size, names, posed, problems) if labels else []))
+        found.append((image, size, _objects(labels, size, names, posed, problems) if labels else []))
     return collect(listing, found, class_names or names, problems, files)
 
 
@@ -118,7 +118,7 @@ def _objects(file, size, names, posed, problems):
         if not fields:
             continue
         try:
-            label, values = float(fields[0]), np.array(fields[1:], "float64")
+            label, *values = map(float, fields)
         except ValueError:
             problems.append(f"{source}: {line[:80]!r} is not all numbers, left out")
             continue
@@ -127,8 +127,7 @@ def _objects(file, size, names, posed, problems):
         elif not (len(values) == 4 or posed and len(values) > 4 or len(values) >= 6 and len(values) % 2 == 0):
             problems.append(f"{source}: {len(values)} numbers after the class, expected 4 or a polygon's, left out")
         else:
-            with np.errstate(all="ignore"):  # what is not finite is told
-                corners = _corners(values, size, posed)
+            corners = _corners(values, size, posed)
             add_object(objects, problems, names[int(label)], corners, size, source)
     return objects
 
@@ -141,5 +140,7 @@ def _corners(values, size, posed):
         corners = x - width / 2, y - height / 2, x + width / 2, y + height / 2
     else:
         x, y = values[::2], values[1::2]
-        corners = x.min(), y.min(), x.max(), y.max()
-    return np.multiply(corners, size * 2)
+        if not all(map(math.isfinite, values)):
+            return ()
+        corners = min(x), min(y), max(x), max(y)
+    return [corner * side for corner, side in zip(corners, size * 2, strict=True)]

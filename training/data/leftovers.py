@@ -85,5 +85,5 @@ def root_of(source, data):
         return source
     if source.suffix.lower() in (".yaml", ".yml", ".data"):
         return Folder(source.parent)
-    images = [example.image for example in data.examples if isinstance(example.image, Path)]
-    return Folder(images[0].parent) if images else None
+    image = next((example.image for example in data.examples if isinstance(example.image, Path)), None)
+    return Folder(image.parent) if image else None

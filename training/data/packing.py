@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ...files import replacing
-from .examples import ClassificationData, DetectionData
+from .examples import ClassificationData, DetectionData, Example
 from .images import image_file, name_bytes, upright_size
 from .readers.tfrecord import LABEL_MAP, shards
 
@@ -83,6 +83,8 @@ def _fields(example, data, number):
     """Return {name of a field: its values} of an example, named as in TensorFlow's object detection API."""
     content, kind = image_file(example.image)
     width, height = upright_size(example.image)
+    if isinstance(example, Example):
+        example.check_size((width, height))
     name = f"{number}.png" if isinstance(example.image, np.ndarray) else example.image.name
     fields = {
         "image/encoded": [content],

@@ -5,9 +5,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from .example_tables import ExampleTable
 from .examples import ClassificationData, DetectionData
 from .files.archives import is_archive, unpacked
 from .files.folder import Folder, split_of
+from .files.memory import uncollected
 from .format import SPLIT_ORDER
 from .images import shown
 from .leftovers import leftovers, root_of, suffix_counts
@@ -122,7 +124,8 @@ class DataSet:
         split = self.named(split)
         if images and not known.takes_images:
             raise ValueError(f"{self.path}: a {known.name} says itself where its images are; leave {images} out")
-        data = known.read(self._source, split, class_names, *((images,) if known.takes_images else ()))
+        with uncollected():
+            data = known.read(self._source, split, class_names, *((images,) if known.takes_images else ()))
         data.problems[:] = map(shown, data.problems)  # a file's name may be of several lines
         return data
 
@@ -139,7 +142,7 @@ class DataSet:
         names = ", ".join(split for split in parts if split) or "no splits"
         images = sum(len(data.examples) for data in parts.values())
         boxed = [data for data in parts.values() if isinstance(data, DetectionData)]
-        boxes = sum(len(example.boxes) for data in boxed for example in data.examples)
+        boxes = sum(len(ExampleTable.of(data.examples).boxes) for data in boxed)
         classes = len({name for data in parts.values() for name in data.class_names})
         counted = f"{images} images, " + (f"{boxes} boxes, " if boxed else "") + f"{classes} classes"
         return shown(f"{self.path}: {kind}; {names}; {counted}")

@@ -9,10 +9,10 @@ from functools import partial
 import numpy as np
 import tensorflow as tf
 
+from ..data.example_tables import table_of
 from ..data.images import decoding_threads
 from ..production.pool import SLOTS, ProcessPool, ThreadPool
 from ..production.template import AVAILABLE, MOST_WORKERS, start_template
-from .columns import Columns
 
 ALIGNMENT = 64  # bytes
 MODULES = tuple(f"{__package__}.{name}" for name in ("detection", "classification"))  # of the makers of batches
@@ -39,7 +39,7 @@ def training_dataset(make, data, shape, kinds, *, workers, start, dtype, report,
     rows = make(data.examples, checked, decoding_threads(), report)
     rows.sample.load(0, np.random.default_rng(0))  # here, an error that concerns all images is still one line
     if workers:
-        build = partial(make, Columns(data.examples), checked, 1)
+        build = partial(make, table_of(data.examples), checked, 1)
         pool = ProcessPool(build, shape, workers, MODULES, report, run)
     else:
         pool = ThreadPool(rows, shape, decoding_threads())

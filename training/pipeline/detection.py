@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from ...detection.images import letterbox
+from ..data.example_tables import ExampleTable
 from ..data.examples import DetectionData, readable
 from .dataset import training_dataset
 from .detection_augmentation import Augmentation
@@ -95,7 +96,7 @@ class _Samples:
         keep = (self.augmentation.cached and self.augmentation.cached + 1) * threads
         self.load, self.least, self.report = Images(examples, checked, report, keep), 2 * max(size), report
         self._single = lru_cache(keep)(self._single)
-        self._counts = None if alone else np.array([len(example.boxes) for example in examples])
+        self._counts = None if alone else ExampleTable.of(examples).counts
 
     def __call__(self, position):
         """Return (image, boxes in parts of it, labels)."""

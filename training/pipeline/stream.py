@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..data.images import damage_line, read_pixels
+from ..data.images import damage_line
 from ..production.pool import Stopped
 
 # What a random generator is for; it is made of the seed, one of these and a number.
@@ -66,7 +66,7 @@ class Images:
             example = self.examples[index]
             try:
                 if window:
-                    pixels = read_pixels(example.image, least, window, check=not self._checked[index])
+                    pixels = example.read(least, window, check=not self._checked[index])
                 else:
                     pixels = self._whole(int(index), least)
             except OSError as e:
@@ -83,7 +83,7 @@ class Images:
             index = rng.integers(len(self.examples))
 
     def _whole(self, index, least):
-        return read_pixels(self.examples[index].image, least)
+        return self.examples[index].read(least)
 
     def _check(self, index, pixels):
         with self._lock:

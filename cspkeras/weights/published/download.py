@@ -21,6 +21,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ...files import DISK_FULL
+from ...progress import progress
 from ..impostors import impostor
 
 CHUNK, HEAD = 1 << 18, 1 << 10  # bytes
@@ -190,19 +191,5 @@ def _progress(url, total):
     of = f"{total / 1e6:.1f} MB" if total else "an unknown size"
     if not sys.stderr.isatty():
         log.warning("fetching %s, %s", url, of)
-        yield lambda done: None
-        return
-
-    shown = ""
-
-    def tell(done):
-        nonlocal shown
-        share = f"{done / total:4.0%} of {of}" if total else f"{done / 1e6:.0f} MB"
-        if share != shown:
-            print(f"\rfetching {url}: {share}", end="", file=sys.stderr, flush=True)
-            shown = share
-
-    try:
+    with progress(f"fetching {url}, {of}", total, patience=0) as tell:
         yield tell
-    finally:
-        print(file=sys.stderr)

@@ -149,7 +149,6 @@ BAD = {  # change -> the one line of `problems`, the number of images and of obj
     "image without a name": (drop("images", 1, "file_name"), "images[1] without an id and a file_name", 1, 3),
     "image's name a number": (put("images", 1, file_name=3), "images[1] without an id and a file_name", 1, 3),
     "two of one id": (put("images", 1, id=10), "images[1] has the id of another (10), left out", 1, 3),
-    "another size": (put("images", 0, width=640), "says 640x48, but train0.png is 64x48 (upright)", 1, 3),
     "size no number": (put("images", 0, width="wide"), "says widex48, but train0.png is 64x48 (upright)", 1, 3),
     "unlisted image": (
         put("annotations", 0, image_id=99),

@@ -94,21 +94,25 @@ class Folder(os.PathLike):
     @cached_property
     def images(self):
         """All images in it and in its folders, by their suffix."""
-        return [file for file in self.files if is_image(file)]
+        return self.with_suffix(*SUFFIXES)
 
-    @property
+    @cached_property
     def own_shown(self):
         """Its own files that are not hidden."""
-        return [*filter(_shown, self.own)]
+        return [file for name, file in self._listed[1].items() if not name.startswith(".")]
 
-    @property
+    @cached_property
     def own_images(self):
         """Its own images."""
         return [file for file in self.own_shown if is_image(file)]
 
     def with_suffix(self, *suffixes):
         """Return the files of some suffixes, in lower case, in it and in its folders."""
-        return [file for file in self.files if file.suffix.lower() in suffixes]
+        return [file for file, suffix in zip(self.files, self._suffixes, strict=True) if suffix in suffixes]
+
+    @cached_property
+    def _suffixes(self):
+        return [file.suffix.lower() for file in self.files]
 
     def folder(self, *names):
         """Return the folder in it of that name (and the one in that, ...), whatever its case, or None."""
@@ -130,6 +134,14 @@ class Folder(os.PathLike):
     @cached_property
     def _alike(self):
         return [{_key(name): named[name] for name in sorted(named, reverse=True)} for named in self._listed[:2]]
+
+    def listed(self, name):
+        """Return the path of a file by its exact name, relative to this folder with a slash, or None."""
+        folders, _, last = name.rpartition("/")
+        found = self
+        for part in folders.split("/") if folders else ():
+            found = found and found._listed[0].get(part)
+        return found and found._listed[1].get(last)
 
     def exact(self, name):
         """Return the path of what a name is, absolute or relative to this folder, or None where there is nothing.
@@ -231,10 +243,6 @@ def _key(name):
 def is_image(path):
     """Return whether a file's suffix is that of an image that can be read."""
     return path.suffix.lower() in SUFFIXES
-
-
-def _shown(file):
-    return not file.name.startswith(".")
 
 
 def split_of(parts):

@@ -28,11 +28,10 @@ def read_json(path):
         ValueError: where it is not valid JSON.
     """
     try:
-        content = Path(path).read_bytes()
         try:
-            return json.loads(content)
+            return json.loads(Path(path).read_bytes())  # without a name, so that they go before they are parsed
         except UnicodeDecodeError:  # file names of another encoding, as the file system gives them
-            return json.loads(content.decode("utf-8", "surrogateescape"))
+            return json.loads(Path(path).read_bytes().decode("utf-8", "surrogateescape"))
     except FileNotFoundError as e:
         raise FileNotFoundError(f"{path}: missing; expected a JSON file") from e
     except (ValueError, RecursionError) as e:

@@ -6,16 +6,24 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
+from ....progress import followed
 from ..annotation_files import file_of, files_by_split, image_in
-from ..annotations import add_object, collect
+from ..annotations import Objects, collect_objects, cut_boxes, usable_box
 from ..class_names import clean
+from ..example_tables import StatedSize
 from ..examples import DetectionData
+from ..files.coco_lists import load, polygons
 from ..files.folder import Folder
-from ..files.text import head, read_json
+from ..files.memory import uncollected
+from ..files.text import head
 from ..format import Format
 from ..images import checked_size
 
-LISTS = "images", "annotations", "categories"
+AT_ONCE = 4096  # annotations whose numbers are converted together
+LARGEST = 2**31 - 1  # pixels
+NOWHERE = (math.nan,) * 4
 PREFIX = "instances_"
 OTHERS = re.compile(r"(captions|image_info|panoptic|person_keypoints|stuff)_")  # COCO's files for other tasks
 LIST = re.compile(r'"(images|annotations)"\s*:\s*\[')  # one of them is in the first megabyte
@@ -85,49 +93,113 @@ def _read(source, split, class_names, images):
 def _read_file(path, folder, class_names, images, split=None):
     """Read a file, of a data set in `folder` where it is known."""
     problems, files = [], {path}
-    stored = _load(path)
-    find = image_in(path, folder, images, split or path.stem.removeprefix(PREFIX))
-    categories = _categories(path, stored["categories"], problems)
-    usable, listed = {}, set()
-    for i, entry in enumerate(stored["images"]):
+    with uncollected():
+        stored = load(path)
+        find = image_in(path, folder, images, split or path.stem.removeprefix(PREFIX))
+        categories = _categories(path, stored.categories, problems)
+        listed, paths, sizes = _images(path, stored.images, find, files, problems)
+        found = _objects(path, stored.annotations, listed, paths, sizes, categories, problems)
+        del stored  # a gigabyte of COCO's training set
+        if class_names is None:
+            class_names = list(categories.values())
+        return collect_objects(path, paths, sizes, found, tuple(class_names), problems, files)
+
+
+def _images(path, entries, find, files, problems):
+    """Return ({id: number of the image, None for one left out}, the images' paths, their `StatedSize`s)."""
+    listed, paths, sizes = {}, [], []
+    for i, entry in enumerate(followed(entries, f"{path}: images")):
         try:
-            number = _key(entry["id"])
+            number = _key(entry.id)
             if number in listed:
                 raise ValueError(f"{path}: images[{i}] has the id of another ({number}), left out")
-            listed.add(number)
-            usable[number] = _image(path, entry, find, files)
-        except (KeyError, TypeError, AttributeError):
+            listed[number] = None
+            image, size = _image(path, entry, find, files)
+            listed[number] = len(paths)
+            paths.append(image)
+            sizes.append(size)
+        except (TypeError, AttributeError):
             problems.append(f"{path}: images[{i}] without an id and a file_name, left out")
         except OSError as e:
             problems.append(f"{e}, left out")
         except ValueError as e:
             problems.append(str(e))
-    for i, entry in enumerate(stored["annotations"]):
+    return listed, paths, sizes
+
+
+def _objects(path, rows, listed, paths, sizes, categories, problems):
+    """Return the `Objects` of the annotations: boxes that fit are converted together, the others one by one."""
+    names = list(dict.fromkeys(categories.values()))
+    labels_of = {number: names.index(name) for number, name in categories.items()}
+    lines, numbers, owners, labels = [], [], [], []
+    for i, row in enumerate(followed(rows, f"{path}: annotations")):
+        image, category = row.image_id, row.category_id
         try:
-            number, label = _key(entry["image_id"]), categories[_key(entry["category_id"])]
-            known = number in listed
+            image = image if type(image) is int else _key(image)
+            label = labels_of[category if type(category) is int else _key(category)]
         except (KeyError, TypeError):
-            problems.append(f"{path}: annotations[{i}] without an image_id and a known category_id, left out")
+            lines.append((i, f"{path}: annotations[{i}] without an image_id and a known category_id, left out"))
             continue
-        if not known:
-            problems.append(f"{path}: annotations[{i}] of an image that is not listed ({number}), left out")
-        elif number in usable:
-            image, size, objects = usable[number]
-            source, corners = f"{path}: annotations[{i}] of {image.name}", _corners(entry)
-            area, crowd = _number(entry.get("area")), bool(_number(entry.get("iscrowd")))
-            area = area if area and 0 < area < math.inf else None
-            add_object(objects, problems, label, corners, size, source, area, crowd)
-    if class_names is None:
-        class_names = list(categories.values())
-    found = [(image, objects) for image, _, objects in usable.values()]
-    return collect(path, found, tuple(class_names), problems, files)
+        if image not in listed:
+            lines.append((i, f"{path}: annotations[{i}] of an image that is not listed ({image}), left out"))
+        elif (owner := listed[image]) is not None:
+            numbers.append(i)
+            owners.append(owner)
+            labels.append(label)
+
+    def source(k):
+        return f"{path}: annotations[{numbers[k]}] of {paths[owners[k]].name}"
+
+    found = [rows[i] for i in numbers]
+    of_owners = np.array([size[:2] for size in sizes], "int64").reshape(-1, 2)[owners]
+    boxes, fits = cut_boxes(_together(found, _many_corners, lambda row: _corners(row) or NOWHERE, 4), of_owners)
+    for k in np.flatnonzero(~fits).tolist():
+        box, problem = usable_box(_corners(found[k]), names[labels[k]], sizes[owners[k]][:2])
+        lines.append((numbers[k], f"{source(k)}: {problem}"))
+        boxes[k] = box or NOWHERE
+    problems += [line for _, line in sorted(lines, key=lambda line: line[0])]
+    usable = np.flatnonzero(np.isfinite(boxes[:, 0]))
+    return Objects(
+        np.array(owners, "int64")[usable],
+        names,
+        np.array(labels, "int64")[usable],
+        boxes[usable],
+        _together(found, _many_areas, _area)[usable],
+        np.array([*map(_is_crowd, found)], bool)[usable],
+        lambda k: source(usable[k]),
+    )
 
 
-def _load(path):
-    stored = read_json(path)
-    if not isinstance(stored, dict) or not all(isinstance(stored.get(key), list) for key in LISTS):
-        raise ValueError(f"{path}: no COCO file; expected an object with the lists {', '.join(LISTS)}")
-    return stored
+def _together(rows, many, one, *width):
+    """Return an array of what `many` makes of some rows at a time, or, where not all are numbers, `one` of each."""
+    found = [np.zeros((0, *width))]
+    for start in range(0, len(rows), AT_ONCE):
+        part = rows[start : start + AT_ONCE]
+        try:
+            found.append(many(part))
+        except (OverflowError, TypeError, ValueError):
+            found.append(np.array([one(row) for row in part]))
+    return np.concatenate(found)
+
+
+def _many_corners(rows):
+    boxes = np.array([row.bbox for row in rows], "float64")
+    if boxes.shape != (len(rows), 4):
+        raise ValueError("not four numbers each")
+    return np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]])
+
+
+def _many_areas(rows):
+    return np.array([row.area for row in rows], "float64").reshape(len(rows))
+
+
+def _area(row):
+    area = _number(row.area)
+    return np.nan if area is None else area
+
+
+def _is_crowd(row):
+    return row.iscrowd == 1 if row.iscrowd in (0, 1) else bool(_number(row.iscrowd))
 
 
 def _categories(path, entries, problems):
@@ -172,26 +244,28 @@ def _number(value):
 
 
 def _image(path, entry, find, files):
-    """Return (path, upright size, an empty list for its objects) of an image in the list."""
-    if not isinstance(entry["file_name"], str):
+    """Return (path, `StatedSize`) of an image in the list. Where the list says the size, the image is not opened."""
+    if not isinstance(entry.file_name, str):
         raise TypeError
-    image = find(entry["file_name"])
+    image = find(entry.file_name)
     files.add(image)
-    said = tuple(entry.get(side) for side in ("width", "height"))
-    numbers = tuple(_number(side) for side in said)
+    said = entry.width, entry.height
+    numbers = tuple(map(_number, said))
     if None not in numbers:
         said = tuple(int(number) if number.is_integer() else number for number in numbers)
+        if all(isinstance(side, int) and 0 < side <= LARGEST for side in said):
+            return image, StatedSize(*said, str(path))
     size = checked_size(image, None if said == (None, None) or 0 in said else said, path)
-    return image, size, []
+    return image, StatedSize(*size)
 
 
-def _corners(entry):
+def _corners(row):
     """Return the corners of an annotation's bbox, or without one of its polygons."""
     try:
-        if entry.get("bbox"):
-            x, y, width, height = map(float, entry["bbox"])
+        if row.bbox:
+            x, y, width, height = map(float, row.bbox)
             return x, y, x + width, y + height
-        values = [[float(value) for value in polygon] for polygon in entry["segmentation"]]
+        values = [[float(value) for value in polygon] for polygon in polygons(row)]
         xs, ys = ([value for polygon in values for value in polygon[k::2]] for k in (0, 1))
         return min(xs), min(ys), max(xs), max(ys)
     except (KeyError, OverflowError, TypeError, ValueError):

@@ -1,5 +1,6 @@
 """Create ML's JSON files: a list of images, each with its annotations, whose boxes are around a centre."""
 
+from ....progress import followed
 from ..annotation_files import by_files, file_of, files_by_split, image_in
 from ..annotations import Findings
 from ..files.text import head, read_json
@@ -16,7 +17,7 @@ def read(source, split, class_names=None):
     if not isinstance(stored, list):
         raise ValueError(f"{path}: not a Create ML file; expected a list of images with annotations")
     found = Findings(image_in(path, source), path)
-    for i, entry in enumerate(stored):
+    for i, entry in enumerate(followed(stored, f"{path}: images")):
         where = f"{path}: [{i}]"
         try:
             name, things = (

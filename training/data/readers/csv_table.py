@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import PurePath
 
+from ....progress import followed
 from ..annotation_files import by_files, file_of, files_by_split, image_in
 from ..annotations import Findings
 from ..files.folder import is_image
@@ -40,7 +41,7 @@ def read(source, split, class_names=None, images=None):
     parts = _in_parts(corners for *_, corners in table)
     if parts:
         found.problems.append(f"{path}: no number of a box is above 1, read as parts of the image")
-    for where, cells, corners in table:
+    for where, cells, corners in followed(table, f"{path}: rows"):
         if not cells.get("image"):
             found.problems.append(f"{where}: names no image, left out")
             continue

@@ -8,6 +8,7 @@ from collections import Counter
 
 import numpy as np
 
+from ....progress import followed
 from ..annotation_files import file_of, files_by_split, image_in
 from ..annotations import Findings
 from ..class_names import clean
@@ -49,7 +50,7 @@ def read(source, split, class_names=None, images=None):
             if FRAME.fullmatch(image.stem) and image.is_relative_to(path.parent):
                 found.image(image.stem, path, frame_size)
     left_out = Counter()
-    for i, element in enumerate(root):
+    for i, element in enumerate(followed(root, f"{path}: images")):
         if element.tag in ("image", "track") and subset in (None, _subset(element)):
             read_element = _read_image if element.tag == "image" else _read_track
             read_element(found, element, f"{path}: {element.tag}[{i}]", frame_size, left_out)

@@ -3,6 +3,7 @@
 import re
 from itertools import takewhile
 
+from ....progress import followed
 from ..annotations import Findings
 from ..files.folder import Folder, by_split, part_of
 from ..files.text import head, read_lines
@@ -36,7 +37,7 @@ def read(source, split, class_names=None):
     split, files = part_of(_by_split(source), split, source)
     listing = f"{source}, split {split}" if split else source
     found, regions = Findings(lambda path: _image(source, path), *files), []
-    for path in files:
+    for path in followed(files, f"{listing}: annotations"):
         if image := found.image(path, path):
             try:
                 _read_file(found, image, path, regions)

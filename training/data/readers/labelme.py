@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
+from ....progress import followed
 from ..annotations import Findings
 from ..class_names import clean
 from ..files.folder import Folder, by_split, part_of
@@ -39,7 +40,7 @@ def read(source, split, class_names=None):
     source = Folder.of(source)
     split, files = part_of(_by_split(source), split, source)
     found = Findings(lambda names: _image(source, *names), *files)
-    for path in files:
+    for path in followed(files, f"{source}: annotations"):
         try:
             stored = read_json(path)
         except (OSError, ValueError) as e:

@@ -1,5 +1,6 @@
 """Open Images' CSV files: a row a box, in parts of its image; classes by their numbers, which another file names."""
 
+from ....progress import followed
 from ..annotation_files import by_files, file_of, files_by_split, image_in
 from ..annotations import Findings
 from ..files.folder import Folder, split_of
@@ -27,7 +28,7 @@ def read(source, split, class_names=None, images=None):
     columns = {name: i for i, name in enumerate(header)}
     number, label, group = (columns.get(name) for name in ("imageid", "labelname", "isgroupof"))
     box = [columns[name] for name in BOX]
-    for line, row in lines:
+    for line, row in followed(lines, f"{path}: rows"):
         if len(row) < len(header):
             found.problems.append(f"{path}:{line}: {len(row)} fields, expected {len(header)}, left out")
             continue

@@ -53,7 +53,9 @@ def read_tfds(
         >>> data = read_tfds("tfds:voc/2007", "train")  # doctest: +SKIP
     """
     builder = _builder(path)
-    problems, images, listing, features = [], [], f"{path}, split {split}", builder.info.features
+    problems: list[str] = []
+    images: list[tuple] = []
+    listing, features = f"{path}, split {split}", builder.info.features
     if "image" not in features or not {"objects", "label"} & set(features):
         raise ValueError(f"{path}: expected the features image and objects or label, found {', '.join(features)}")
     detection = "objects" in features
@@ -64,7 +66,6 @@ def read_tfds(
         parts = builder.info.splits[split].file_instructions
     except (KeyError, ValueError) as e:
         raise ValueError(f"{path}: has no split {split!r}; there are {', '.join(builder.info.splits)}") from e
-    annotation = _objects if detection else _label
     for part in parts:
         file = Path(part.filename)
         if "tfrecord" not in file.name:
@@ -74,7 +75,11 @@ def read_tfds(
                 fields = parsed(record)
                 image = _image(file, start, record, fields, number)
                 try:
-                    images.append((image, annotation(fields, image, names, problems)))
+                    if detection:
+                        size = upright_size(image)
+                        images.append((image, size, _objects(fields, image, size, names, problems)))
+                    else:
+                        images.append((image, _label(fields, image, names)))
                 except (OSError, ValueError) as e:
                     problems.append(f"{e}, left out")
         except ValueError as e:
@@ -99,15 +104,15 @@ def _image(file, start, record, fields, number):
     return StoredImage(file, start + record.index(content), len(content), name)
 
 
-def _label(fields, image, names, problems):
+def _label(fields, image, names):
     number = fields["label"][0]
     if number not in range(len(names)):  # -1 in test splits whose classes are secret
         raise ValueError(f"{image}: class {number} is none of 0 to {len(names) - 1}")
     return names[number]
 
 
-def _objects(fields, image, names, problems):
-    size, labels, crowds = upright_size(image), fields.get("objects/label", []), fields.get("objects/is_crowd", [])
+def _objects(fields, image, size, names, problems):
+    labels, crowds = fields.get("objects/label", []), fields.get("objects/is_crowd", [])
     boxes = np.reshape(fields.get("objects/bbox", []), (-1, 4))[:, [1, 0, 3, 2]] * (size * 2)
     objects = []
     for i, (number, values) in enumerate(zip(labels, boxes, strict=True)):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ....progress import followed
 from ..annotations import add_object, collect, collect_labels
 from ..class_names import clean
 from ..examples import ClassificationData, DetectionData
@@ -83,7 +84,7 @@ def read_tfrecord(
     files = {*shard_files, *maps}
     detections, labelled = [], []
     for file in shard_files:
-        for source, start, record in _records(file, problems):
+        for source, start, record in followed(_records(file, problems), f"{file}: records"):
             try:
                 fields = parsed(record)
                 content = fields["image/encoded"][0]
@@ -94,7 +95,7 @@ def read_tfrecord(
                     labelled.append((image, label[0]))
                 else:
                     size = upright_size(image)
-                    detections.append((image, _objects(fields, source, size, names, seen, problems)))
+                    detections.append((image, size, _objects(fields, source, size, names, seen, problems)))
             except OSError as e:
                 problems.append(f"{e}, left out")
             except Exception as e:  # whatever damaged bytes make protobuf raise, and fields of other kinds
@@ -102,8 +103,8 @@ def read_tfrecord(
                 problems.append(f"{source}: no tf.train.Example with the expected fields ({what}), left out")
     if class_names is None:
         class_names = [*names.values()] or sorted(seen, key=lambda name: (seen[name], name))
-    if labelled and not any(objects for _, objects in detections):
-        problems += [f"{image}: no class, image left out" for image, _ in detections]
+    if labelled and not any(objects for *_, objects in detections):
+        problems += [f"{image}: no class, image left out" for image, *_ in detections]
         return collect_labels(listing, labelled, class_names, problems, files)
     problems += [f"{image}: no fields of objects, image left out" for image, _ in labelled]
     return collect(listing, detections, class_names, problems, files)

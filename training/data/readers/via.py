@@ -7,6 +7,7 @@ from collections import Counter
 
 import numpy as np
 
+from ....progress import followed
 from ..annotation_files import by_files, file_of, files_by_split, image_in
 from ..annotations import Findings
 from ..class_names import clean
@@ -26,7 +27,7 @@ def read(source, split, class_names=None, images=None):
     found = Findings(image_in(path, source, images, split or ""), path)
     entries = list((_from_csv if path.suffix.lower() == ".csv" else _from_json)(path, found.problems))
     key = _class_key(path, [attributes for *_, regions in entries for *_, attributes in regions], found.problems)
-    for name, where, regions in entries:
+    for name, where, regions in followed(entries, f"{path}: images"):
         if image := found.image(name, where):
             for place, shape, attributes in regions:
                 _add(found, image, shape, attributes.get(key) if key else ONLY, f"{place} of {image.name}")

@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from ....progress import followed
 from ..annotations import add_object, collect
 from ..class_names import clean
 from ..examples import DetectionData
@@ -54,14 +55,14 @@ def read_voc(folder: os.PathLike[str] | str, split: str, class_names: Sequence[s
     folder, problems, files = Folder.of(folder), [], set()
     listing, annotations = _listed(folder, split, problems, files) if _lists(folder) else _found(folder, split)
     images = []
-    for xml, names in annotations:
+    for xml, names in followed(annotations, f"{listing}: annotations"):
         files.add(xml)
         try:
             images.append(_read_annotation(folder, xml, names, problems, files))
         except (OSError, ValueError) as e:
             problems.append(str(e))
     if class_names is None:
-        class_names = sorted({thing.label for _, objects in images for thing in objects})
+        class_names = sorted({thing.label for *_, objects in images for thing in objects})
     return collect(listing, images, class_names, problems, files)
 
 
@@ -138,7 +139,7 @@ def _found(folder, split):
 
 
 def _read_annotation(folder, xml, name, problems, files):
-    """Return (image, list of `Annotation`) of an XML file; `name` is that of the list, None where there is none."""
+    """Return (image, its size, list of `Annotation`) of an XML file; `name` is that of the list, or None."""
     try:
         tree = ElementTree.parse(xml).getroot()
     except (ElementTree.ParseError, LookupError, ValueError, RecursionError) as e:  # ValueError: unknown encodings
@@ -161,7 +162,7 @@ def _read_annotation(folder, xml, name, problems, files):
             continue
         values = () if bounds is None else map(bounds.findtext, ("xmin", "ymin", "xmax", "ymax"))
         add_object(objects, problems, label, values, size, str(xml))
-    return image, objects
+    return image, size, objects
 
 
 def _image(folder, xml, name, filename):
