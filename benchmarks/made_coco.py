@@ -49,7 +49,7 @@ def linked_images(folder, names, seed=0):
     return np.array([SIZES[i % kinds % len(SIZES)] for i in range(len(names))])
 
 
-def made_coco(folder, images=TRAIN2017[0], boxes=TRAIN2017[1], seed=0):
+def made_coco(folder, images=TRAIN2017[0], boxes=TRAIN2017[1], seed=0, split="train2017"):
     """Make a data set in COCO's layout, with polygons as long as COCO's.
 
     Args:
@@ -57,20 +57,23 @@ def made_coco(folder, images=TRAIN2017[0], boxes=TRAIN2017[1], seed=0):
         images: number of images, a hundredth of them without objects.
         boxes: number of annotations.
         seed: decides all of it.
+        split: name of the part.
 
     Returns:
         (path of the JSON file, path of the folder of images).
     """
     folder, rng = Path(folder), np.random.default_rng(seed)
     names = [f"{number:012}.jpg" for number in range(1, images + 1)]
-    sizes = linked_images(folder / "train2017", names, seed)
+    sizes = linked_images(folder / split, names, seed)
     weights = rng.gamma(0.9, size=images) * (rng.random(images) > 0.01)
     counts = rng.multinomial(boxes, weights / weights.sum())
-    path = folder / "annotations" / "instances_train2017.json"
+    path = folder / "annotations" / f"instances_{split}.json"
     path.parent.mkdir(exist_ok=True)
     with open(path, "w") as file:
         file.write('{"info": {"description": "made up"}, "licenses": [], "images": ')
-        json.dump([_image(i, name, size) for i, (name, size) in enumerate(zip(names, sizes.tolist(), strict=True))], file)
+        json.dump(
+            [_image(i, name, size) for i, (name, size) in enumerate(zip(names, sizes.tolist(), strict=True))], file
+        )
         file.write(', "annotations": [')
         number = 0
         for start in range(0, images, AT_ONCE):
@@ -80,7 +83,7 @@ def made_coco(folder, images=TRAIN2017[0], boxes=TRAIN2017[1], seed=0):
             number += len(found)
         names = [{"supercategory": f"group {i // 8}", "id": i + 1, "name": f"class {i + 1}"} for i in range(CLASSES)]
         file.write(f'], "categories": {json.dumps(names)}}}')
-    return path, folder / "train2017"
+    return path, folder / split
 
 
 def _image(i, name, size):
