@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-DRAWS, INTERVAL = 2000, (0.025, 0.975)
+DRAWS, INTERVAL = 1000, (0.025, 0.975)
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,10 @@ import os
 import platform
 import statistics
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -40,6 +41,15 @@ VALIDATION = 50
 PACKAGES = "keras", "tensorflow", "numpy", "albumentations", "pycocotools"
 
 
+def versions():
+    """Return {package: version} of those that are there."""
+    found = {}
+    for package in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
 def powers(cores):
     """Return 1, 2, 4, ... up to the number of cores, and it."""
     return sorted({min(2**i, cores) for i in range(cores.bit_length() + 1)})
@@ -49,12 +59,12 @@ def made(folder, images, boxes, files, classes, seed):
     """Make the sets that are not there yet; return {name: folder}."""
     sets = {name: folder / name for name in ("coco", "imagenet", "few")}
     for name, count, objects in (("coco", images, boxes), ("few", min(RATE_IMAGES, images), None)):
-        mark = sets[name] / f"{count} {objects} {seed}"
+        mark = folder / f"{name} {count} {objects} {seed}"
         if not mark.exists():
             made_coco(sets[name], count, objects or 7 * count, seed, split="train")
             made_coco(sets[name], VALIDATION, 7 * VALIDATION, seed + 1, split="val")
             mark.touch()
-    mark = sets["imagenet"] / f"{files} {classes} {seed}"
+    mark = folder / f"imagenet {files} {classes} {seed}"
     if not mark.exists():
         for split, count in (("train", files), ("val", VALIDATION * classes // 10)):
             names = [f"n{i % classes:08}/n{i % classes:08}_{i // classes}.JPEG" for i in range(count)]
@@ -137,16 +147,20 @@ def main():
     parser.add_argument("--patience", type=float, default=120, help="seconds to wait for a quiet machine, in all")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    packages = {package: version(package) for package in PACKAGES}
     machine = {"machine": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version()}
     unlike = "folder", "output", "patience"
-    setting = machine | packages | {key: value for key, value in vars(args).items() if key not in unlike}
+    machine |= {"sides": SIDES, "batch size": BATCH_SIZE}
+    setting = machine | versions() | {key: value for key, value in vars(args).items() if key not in unlike}
     measuring = Measuring(args.output, json.loads(json.dumps(setting)), args.patience)
     sets = made(args.folder, args.images, args.boxes, args.files, args.classes, args.seed)
     coco, imagenet, few = (sets[name] for name in ("coco", "imagenet", "few"))
 
     slow = min(args.rounds, 3)
-    readers = {"cspkeras": partial(parts.read, coco, "coco"), "pycocotools": partial(parts.pycocotools, coco)}
+    readers = {"cspkeras": partial(parts.read, coco, "coco")}
+    if "pycocotools" in setting:
+        readers["pycocotools"] = partial(parts.pycocotools, coco)
+    else:
+        print("pycocotools: not installed")
     measuring.rounds("coco", readers, slow)
     readers = {"cspkeras": partial(parts.read, imagenet, "folder"), "listing": partial(parts.listed, imagenet)}
     measuring.rounds("imagenet", readers, slow)
@@ -159,12 +173,14 @@ def main():
         )
     }
     measuring.rounds("first batch", starts, 1)
+    laws = {}
     for task, side in SIDES.items():
         settings = few, side, BATCH_SIZE
         rates = {str(n): partial(parts.rate, task, *settings, n, args.seconds) for n in args.workers}
         measuring.rounds(task, rates, args.rounds)
         if len(rates) > 1:
-            measuring.keep(f"{task} law", law(measuring.results[task]))
+            laws[task] = law(measuring.results[task])
+    measuring.keep("law", laws)
     crowds = {
         str(boxes): partial(parts.crowded, boxes or parts.USUAL_BOXES, args.repeats, run / "crowded", args.seed)
         for boxes in args.crowds

@@ -84,7 +84,7 @@ def listed(folder):
     return _timed(lambda: [name for _, _, names in os.walk(Path(folder, "train")) for name in names])
 
 
-class _FirstBatch(Exception):
+class _FirstBatch(BaseException):
     """Ends a training."""
 
 
@@ -103,6 +103,7 @@ def first_batch(folder, model, run, size):
         options = {"--data": folder, "--train-split": split, "--model": model, "--run": run, "--size": size}
         with suppress(_FirstBatch):
             main(["train", "--overwrite", *(str(word) for option in options.items() for word in option)])
+            raise RuntimeError("cspkeras train ended without a batch")
 
     with patch.object(keras.Model, "fit", arrived):
         train("val")  # a small part, for the imports
@@ -130,7 +131,6 @@ def rate(task, folder, side, batch_size, workers, seconds):
 
     make = partial(training_batches, augment=MOSAIC) if task == "detection" else classification_batches
     batches = iter(make(_data(task, folder), (side, side), batch_size, workers=workers))
-    children = psutil.Process().children(recursive=True)
 
     def used():
         times = [child.cpu_times() for child in children]
@@ -138,6 +138,7 @@ def rate(task, folder, side, batch_size, workers, seconds):
 
     for _ in range(WARM * (workers + 1)):
         next(batches)
+    children = psutil.Process().children(recursive=True)
     count, before, start = 0, used(), time.perf_counter()
     while time.perf_counter() - start < seconds:
         next(batches)

@@ -81,7 +81,7 @@ def _devices(options, recipe):
     from ..training.distribution.workers import check_workers, worker
 
     if options.data_service:
-        from ..training.distribution.service import check_service
+        from ..training.distribution.served_batches import check_service
 
         check_service(options.data_service)
     if options.workers or options.rank is not None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 from file_tables import DOCS, agreement, applications, files, measured, which
 from keras import layers
+from scale_tables import crowds, reading, scale_setting, serial, workers
 
 from cspkeras import get_detector, list_detectors, list_models
 from cspkeras.analysis import complexity
@@ -290,6 +291,11 @@ TABLES = {
         which,
         files,
         agreement,
+        reading,
+        workers,
+        serial,
+        crowds,
+        scale_setting,
     )
 }
 

@@ -15,7 +15,7 @@ from ...saving import is_classifier
 from ...scores import LOGITS, SIGMOID, classes_of, in_two, score_kind
 from ...tflite.device.drawing import draw_detections
 from ..data.examples import ClassificationData, LabelledImage, readable
-from ..distribution.service import served
+from ..distribution.served_batches import served
 from ..distribution.workers import share
 from ..evaluation.classification import answers_of, classify, load_answers
 from ..evaluation.detection import evaluate, load_detect

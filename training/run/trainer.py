@@ -3,7 +3,6 @@
 import dataclasses
 import os
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 
 import keras
@@ -12,7 +11,7 @@ from ...files import write_json
 from ...precision import PLAIN
 from ...saving import exporter
 from ..data.examples import ClassificationData, DetectionData, fingerprint
-from ..distribution.service import check_service, watched
+from ..distribution.served_batches import check_service
 from ..distribution.workers import align
 from ..quantization.aware import is_quantized
 from ..recipes.freezing import frozen
@@ -101,8 +100,7 @@ def fit(
         write_json(folder / RECIPE, run.about["recipe"])
         if not run.progress.finished:
             run.save()  # so that an error in writing comes before the work
-            with watched(data_service) if data_service else nullcontext():
-                _train(run)
+            _train(run)
             report(f"trained at {speed(run.progress.rows[-1])}")
     load_state(folder / BEST, model, optimizer=False)
     write_run_report(folder / REPORT, task, run.progress)

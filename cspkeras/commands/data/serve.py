@@ -15,7 +15,7 @@ def add(commands):
         "--address",
         required=True,
         metavar="HOST:PORT",
-        help="name of this machine as others see it, and the first of three consecutive free ports",
+        help="name of this machine as others see it, and a free port",
     )
 
 
@@ -24,8 +24,8 @@ def run(options):
     from ...training.distribution.addresses import resolved
 
     resolved(options.address, "--address")
-    from ...training.distribution.service import DataServer
+    from ...training.distribution.data_server import DataServer
 
     server = DataServer(read_data(options, options.split), options.address, log)
     log(f"serving at {options.address}")
-    server.serve()
+    server.serve_forever()

@@ -1,0 +1,112 @@
+"""A data service: another machine decodes and augments the batches.
+
+Each run has a connection, and on the server a pipeline that ends with it, so a run that is gone leaves nothing there.
+There is no password: use it in a private network.
+"""
+
+import gc
+import socket
+from contextlib import suppress
+from socketserver import BaseRequestHandler, ThreadingTCPServer
+
+import numpy as np
+import tensorflow as tf
+
+from ..data.examples import fingerprint
+from ..pipeline.batches import batches
+from ..production.ending import ends_with_the_block
+from .addresses import resolved
+from .wire import NAME, VERSION, keep_alive, receive, send
+
+PATIENCE = 10  # seconds for the other side to answer, and for a client to say what it wants
+
+
+class DataServer(ThreadingTCPServer):
+    """A server of a data set's training batches, for any number of runs, each with its own recipe.
+
+    Args:
+        data: `DetectionData` or `ClassificationData`.
+        address: "host:port": the name by which clients find this machine, and the port.
+        report: called with a line for each broken image of a run.
+
+    Raises:
+        OSError: where the port is taken.
+        ValueError: for an address that is malformed or does not resolve.
+    """
+
+    address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+    allow_reuse_address = daemon_threads = True
+
+    def __init__(self, data, address, report=print):
+        self.data, self.address, self.report = data, address, report
+        self.fingerprint, self._open = fingerprint(data), set()
+        port = resolved(address, "--address")[1]
+        try:
+            super().__init__(("", port), _Run)
+        except OSError as e:
+            raise OSError(f"{address}: port {port} can't be opened ({e.strerror})") from e
+
+    @property
+    def runs(self):
+        """Number of open connections."""
+        return len(self._open)
+
+    def server_bind(self):
+        """Bind the port, for IPv4 and IPv6."""
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
+
+    def close(self):
+        """End `serve_forever`, which runs in another thread, and all runs."""
+        self.shutdown()
+        self.server_close()
+        for connection in list(self._open):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def process_request(self, request, client_address):
+        """Serve a connection in a thread of its own."""
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request):
+        """Close a connection."""
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+
+class _Run(BaseRequestHandler):
+    """A connection, from which a run reads its batches."""
+
+    def handle(self):
+        keep_alive(self.request)
+        self.request.settimeout(PATIENCE)
+        with suppress(EOFError, OSError, ValueError):  # it is gone, or no client
+            send(self.request, {"service": NAME, "version": VERSION, "data": self.server.fingerprint})
+            wanted, _ = receive(self.request, arrays=False)
+            self.request.settimeout(None)
+            try:
+                with ends_with_the_block():
+                    self._serve(**wanted)
+            except (OSError, TypeError, ValueError, tf.errors.OpError) as e:
+                send(self.request, {"error": str(getattr(e, "message", e)).partition("\n")[0]})
+        gc.collect()  # the pipeline's memory, which TensorFlow's functions hold in circles
+
+    def _serve(self, size, batch_size, seed=0, start_step=0, augment=None, share=(0, 1)):
+        how = dict(seed=seed, start_step=start_step, augment=augment, share=tuple(share))
+        made = batches(self.server.data, tuple(size), batch_size, dtype="uint8", report=self.server.report, **how)
+        names, spec = _flat(made.element_spec)
+        shapes = [[np.dtype(one.dtype.as_numpy_dtype).str, one.shape.as_list()] for one in spec]
+        send(self.request, {"targets": names, "batches": shapes})
+        for batch in made.as_numpy_iterator():
+            send(self.request, {}, _flat(batch)[1])
+
+
+def _flat(batch):
+    """Return the names of a batch's targets, None where it has but one, and its arrays."""
+    images, targets = batch
+    if isinstance(targets, dict):
+        names = sorted(targets)
+        return names, [images, *(targets[name] for name in names)]
+    return None, [images, targets]
