@@ -10,7 +10,6 @@ from contextlib import suppress
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 
 import numpy as np
-import tensorflow as tf
 
 from ..data.examples import fingerprint
 from ..pipeline.batches import batches
@@ -89,8 +88,9 @@ class _Run(BaseRequestHandler):
             try:
                 with ends_with_the_block():
                     self._serve(**wanted)
-            except (OSError, TypeError, ValueError, tf.errors.OpError) as e:
-                send(self.request, {"error": str(getattr(e, "message", e)).partition("\n")[0]})
+            except Exception as e:  # whatever it is, the run is to say it
+                line = str(getattr(e, "message", e)).partition("\n")[0]  # TensorFlow's has more of them
+                send(self.request, {"error": line or type(e).__name__})
         gc.collect()  # the pipeline's memory, which TensorFlow's functions hold in circles
 
     def _serve(self, size, batch_size, seed=0, start_step=0, augment=None, share=(0, 1)):
