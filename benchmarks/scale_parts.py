@@ -170,7 +170,7 @@ def crowded(boxes, repeats, folder, seed):
         found = np.hstack([corner, corner + extent]).astype("float32")
         examples.append(Example(Path(folder, name), found, rng.integers(3, size=count)))
     train, val = (DetectionData(chosen, tuple("abc")) for chosen in (examples * repeats, examples[1:3]))
-    model = get_detector(NETWORK)(classes=train.class_names, input_shape=(CROWDED_SIDE, CROWDED_SIDE, 3))
+    model = get_detector(NETWORK, classes=train.class_names, input_shape=(CROWDED_SIDE, CROWDED_SIDE, 3))
     recipe = Recipe(epochs=EPOCHS, batch_size=CROWDED_BATCH, seed=seed)
     with Memory() as memory:
         rows = fit(model, train, val, Path(folder, "run"), recipe, overwrite=True)

@@ -13,7 +13,6 @@ import numpy as np
 
 from ..data.examples import fingerprint
 from ..pipeline.batches import batches
-from ..production.ending import ends_with_the_block
 from .addresses import resolved
 from .wire import NAME, VERSION, keep_alive, receive, send
 
@@ -86,8 +85,7 @@ class _Run(BaseRequestHandler):
             wanted, _ = receive(self.request, arrays=False)
             self.request.settimeout(None)
             try:
-                with ends_with_the_block():
-                    self._serve(**wanted)
+                self._serve(**wanted)
             except Exception as e:  # whatever it is, the run is to say it
                 line = str(getattr(e, "message", e)).partition("\n")[0]  # TensorFlow's has more of them
                 send(self.request, {"error": line or type(e).__name__})
