@@ -73,25 +73,26 @@ def pixels_of(
     if mean is None and scale is None:
         return _network_pixels(model, layout) or recognized_pixels(model) or UNIT
     channels = model.inputs[0].shape[-1]
-    mean, scale = (
-        _numbers(name, neutral if value is None else value, channels)
-        for name, value, neutral in (("mean", mean, 0.0), ("scale", scale, 1.0))
+    found = Pixels(
+        _numbers("mean", 0.0 if mean is None else mean, channels),
+        _numbers("scale", 1.0 if scale is None else scale, channels),
     )
-    if not np.all(scale):
-        raise ValueError(f"scale must not be 0. Received: scale={scale}")
-    return Pixels(mean, scale)
+    if not np.all(found.scale):
+        raise ValueError(f"scale must not be 0. Received: scale={found.scale}")
+    return found
 
 
 def _network_pixels(model, layout):
-    """Return the range that a network's weights take, by the model's name and layout; None where they say none."""
-    preparation = preparation_of(name_of(model), layout or getattr(model, "layout", None))
+    """Return the range that a network's weights take, as it keeps or by its name and layout; None if they say none."""
+    kept = None if layout else getattr(model, "preparation", None)
+    preparation = kept or preparation_of(name_of(model), layout or getattr(model, "layout", None))
     if preparation is None:
         return None
     mean, deviation = np.array([preparation.mean, preparation.deviation])
     return Pixels(tuple((255 * mean).tolist()), tuple((1 / (255 * deviation)).tolist()))
 
 
-def _numbers(name, value, channels):
+def _numbers(name, value, channels) -> float | tuple[float, ...]:
     try:
         numbers = np.asarray(value, "float64")
     except (TypeError, ValueError):

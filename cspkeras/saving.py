@@ -5,9 +5,11 @@ import os
 import re
 import zipfile
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 
 import keras
 
+from .backbones.assembly import Preparation
 from .detection.training import DetectorTraining
 from .graph import functional_graph
 from .precision import rebuilt
@@ -15,7 +17,7 @@ from .registry import get_detector, network
 from .weights.published.rows import PUBLISHED
 
 LABELS, ABOUT = "labels.txt", "about.json"  # in the file's archive, the former a class a line; Keras ignores both
-KEPT = "layout", "origin"  # what a classifier has beside its layers and `class_names`, see `keep`
+KEPT = "layout", "preparation", "origin"  # what a classifier has beside its layers and `class_names`, see `keep`
 ELSEWHERE = "keras.saving.load_model it in Python{}, and call cspkeras.tflite.convert there"
 StrPath = os.PathLike[str] | str
 
@@ -79,8 +81,8 @@ def load_model(
         size: (height, width) in pixels of that network's input; None for the published one.
 
     Returns:
-        The model, not compiled; a classifier's `class_names`, `layout` and `origin` are those of its file, None if it
-        has none.
+        The model, not compiled; a classifier's `class_names`, `layout`, `preparation` and `origin` are those of its
+        file, None if it has none.
 
     Raises:
         FileNotFoundError: if the file is missing.
@@ -170,8 +172,8 @@ def exporter(model: keras.Model, labels: Iterable[str] | None = None) -> Callabl
 def keep(made: keras.Model, model: keras.Model) -> keras.Model:
     """Return a model that was made from another one, with what that has beside its layers.
 
-    These are the names of a classifier's classes, `class_names`, the `layout` that its pixels are prepared for, and the
-    `origin` of its weights, with their licence.
+    These are the names of a classifier's classes, `class_names`, the `layout` or the `preparation` that its pixels are
+    prepared for, and the `origin` of its weights, with their licence.
     """
     for name in ("class_names", *KEPT):
         if (value := getattr(model, name, None)) is not None:
@@ -180,10 +182,11 @@ def keep(made: keras.Model, model: keras.Model) -> keras.Model:
 
 
 def write_about(path: StrPath, model: keras.Model) -> None:
-    """Add a classifier's layout and the origin of its weights to its .keras file; a `Detector` has its own place."""
+    """Add what a classifier keeps beside its layers to its .keras file; a `Detector` has its own place."""
     found = {name: getattr(model, name, None) for name in KEPT}
     if not isinstance(model, DetectorTraining) and any(found.values()):
         found["origin"] = found["origin"] and dict(found["origin"])
+        found["preparation"] = found["preparation"] and asdict(found["preparation"])
         with zipfile.ZipFile(path, "a") as archive:
             archive.writestr(ABOUT, json.dumps(found))
 
@@ -194,6 +197,9 @@ def read_about(path: StrPath, model: keras.Model) -> None:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             found = json.loads(archive.read(ABOUT)) if ABOUT in archive.namelist() else {}
+    if preparation := found.get("preparation"):
+        lists = ("mean", "deviation")
+        found["preparation"] = Preparation(**preparation | {name: tuple(preparation[name]) for name in lists})
     for name in KEPT:
         setattr(model, name, found.get(name))
 

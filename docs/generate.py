@@ -4,9 +4,10 @@
     python docs/generate.py             # all
     python docs/generate.py --check     # writes nothing; status 1 if a page's table differs
 
-A page has `<!-- table: NAME -->`, the table, and `<!-- end -->`. Structure is counted anew each time; what was
-measured, docs/learning.json, learning_long.json (by learning_jax.py), gradients.json, files.json, detectors.json,
-scale.json and keras_applications.json, comes from the scripts of these names in benchmarks/.
+A page has `<!-- table: NAME -->`, the table, and `<!-- end -->`. The networks are counted anew, into counted.json;
+--check takes them from there, as tests hold it against the networks. What was measured, docs/learning.json,
+learning_long.json (by learning_jax.py), gradients.json, files.json, detectors.json, scale.json and
+keras_applications.json, comes from the scripts of these names in benchmarks/.
 """
 
 import argparse
@@ -25,10 +26,14 @@ def main():
     parser.add_argument("--figures", nargs="+", metavar="NAME", help="only draw these, no tables")
     args = parser.parse_args()
     sys.path.insert(0, str(DOCS / "source"))
+    from counting import COUNTED, count
     from figures import FIGURES
     from tables import markdown
 
-    from cspkeras.files import replacing
+    from cspkeras.files import replacing, write_json
+
+    if not args.check and not args.figures:
+        write_json(COUNTED, count())
 
     different = []
     for page in (DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md"))) if not args.figures else ():

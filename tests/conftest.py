@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tiers"]
+pytest_plugins = ["tiers", "one_converter"]
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # The processes that tests start find tests/support as the tests do.
@@ -30,6 +30,38 @@ def test_data():
     if not folder or not Path(folder).is_dir():
         pytest.skip("CSPKERAS_TEST_DATA does not name the folder with the test data")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def bccd_file(test_data, tmp_path_factory, worker_id):
+    """A function of one of `bccd_files.KINDS` to the file's path, which all processes of the tests share."""
+    import fcntl
+
+    from bccd_files import write
+
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder if worker_id == "master" else folder.parent
+
+    def file(kind):
+        path = folder / f"bccd_{kind}.tflite"
+        with open(folder / "bccd.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            return path if path.exists() else write(path, kind, test_data)
+
+    return file
+
+
+@pytest.fixture(scope="module")
+def unset_kernels():
+    """Kernels of zeros, where networks are only counted: random numbers are most of the time of a large one."""
+    import keras
+
+    def zeros(self, shape, dtype=None, **_):
+        return keras.ops.zeros(shape, dtype)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.initializers.VarianceScaling, "__call__", zeros)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""One network of each kind, narrow and shallow, under JAX, compiled by XLA and in half precision."""
+"""A network of each family, narrow and shallow, under JAX, compiled by XLA and in half precision."""
 
 import os
 import subprocess
@@ -8,14 +8,13 @@ from functools import cache
 import keras
 import numpy as np
 import pytest
-from one_step import DETECTOR, DETECTORS, QUANTIZED, build, images, outputs, train
+from one_step import DETECTOR, EACH, QUANTIZED, build, images, outputs, train
 from quick_xla import XLA_FLAGS
-from small_networks import SMALL
 
 from cspkeras.training import calibrate
 
 MAGNIFIED = 0.9  # error of a step's weights: batch-norms over eight values magnify rounding
-each = pytest.mark.parametrize("name", [*SMALL, *DETECTORS])
+each = pytest.mark.parametrize("name", EACH)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -48,7 +47,7 @@ def assert_close(found, expected, name):
 def under_jax(tmp_path_factory):
     """The folder that `jax_side` filled, in a process that can't import TensorFlow."""
     folder = tmp_path_factory.mktemp("jax")
-    for name in (*SMALL, *DETECTORS):
+    for name in EACH:
         network(name).save_weights(folder / f"{name}.weights.h5")
     code = "import sys; sys.modules['tensorflow'] = None; from one_step import jax_side; jax_side(sys.argv[1])"
     quick = {"JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}

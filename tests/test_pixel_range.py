@@ -70,7 +70,6 @@ def test_the_first_layers_show_what_a_model_takes(head):
     [
         ("EfficientNetB0", BYTES),
         ("EfficientNetV2B0", BYTES),
-        ("EfficientNetV2S", BYTES),
         ("ConvNeXtTiny", BYTES),
         ("MobileNetV3Small", BYTES),
         ("MobileNetV2", None),

@@ -107,6 +107,7 @@ def assemble(
     classifier_activation="softmax",
     stride=STRIDE,
     layout=None,
+    preparation=None,
     modules=None,
     torch=None,
     skip_mismatch=False,
@@ -115,10 +116,10 @@ def assemble(
     """Assemble a backbone from its input, its features and its top.
 
     `features` is a function of the image to the last feature map; the input's height and width must be multiples of
-    `stride`. The model keeps the `layout` as an attribute; it is None where the network has one alone. `modules` are
-    timm's names of the layers, for a network in its layout; `torch` reads a network's own files of PyTorch's, see
-    `load_weights`; with `skip_mismatch` the weights may have another classifier. All other arguments are as in
-    keras.applications.
+    `stride`. The model keeps the `layout` as an attribute, which is None where the network has one alone, and the
+    `preparation` of images, where there is no other. `modules` are timm's names of the layers, for a network in its
+    layout; `torch` reads a network's own files of PyTorch's, see `load_weights`; with `skip_mismatch` the weights may
+    have another classifier. All other arguments are as in keras.applications.
     """
     if include_top and (not isinstance(classes, Integral) or classes < 1):
         raise ValueError(f"classes must be a positive integer. Received: classes={classes!r}")
@@ -133,7 +134,7 @@ def assemble(
     if include_top:
         x = layers.Dense(classes, activation=classifier_activation, name="predictions")(x)
     model = keras.Model(keras.utils.get_source_inputs(image)[0], x, name=name)
-    model.layout = layout
+    model.layout, model.preparation = layout, preparation
     if weights is not None:
         how = dict(include_top=include_top, skip_mismatch=skip_mismatch)
         load_weights(model, weights, modules=modules, torch=torch, **how)

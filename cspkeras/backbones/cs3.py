@@ -146,7 +146,7 @@ def build(spec, *, activation="swish", name="cs3", **options):
             )
         return x
 
-    return assemble(features, **options, modules=MODULES, name=name)
+    return assemble(features, **options, preparation=spec.preparation, modules=MODULES, name=name)
 
 
 @documented(VARIANTS, TIMM_ARGUMENTS)

@@ -136,7 +136,7 @@ def build(spec, *, activation="swish", name="cspnext", **options):
             x = csp_layer(x, filters, blocks, shortcut=not last, gated=True, activation=activation, name=stage)
         return x
 
-    return assemble(features, **options, modules=MODULES, name=name)
+    return assemble(features, **options, preparation=spec.preparation, modules=MODULES, name=name)
 
 
 @documented(VARIANTS, TIMM_ARGUMENTS)

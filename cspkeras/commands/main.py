@@ -8,8 +8,10 @@ import warnings
 from . import analyze, anchors, benchmark, check, data, demo, evaluate, export, models, quantize, serve, train
 from .terminal import one_line, printable_output, reason
 
-COMMANDS = (models, analyze, train, quantize, evaluate, anchors)  # in the order of --help
-COMMANDS += (export, check, data, benchmark, serve, demo)
+COMMANDS = (  # in the order of --help
+    *(models, analyze, train, quantize, evaluate, anchors),
+    *(export, check, data, benchmark, serve, demo),
+)
 
 
 def main(arguments=None):

@@ -82,7 +82,7 @@ def scene(index: int, size: int = 160, seed: int = 0, split: str = "train") -> S
     boxes, labels = np.zeros((0, 4), np.float32), []
     for _ in range(rng.integers(DIGITS[0], DIGITS[1] + 1)):
         sample = rng.integers(len(glyphs))
-        height = size * math.exp(rng.uniform(*np.log(HEIGHTS)))
+        height = size * math.exp(rng.uniform(math.log(HEIGHTS[0]), math.log(HEIGHTS[1])))
         angle = rng.uniform(-MAX_ANGLE, MAX_ANGLE)
         while True:
             ink = render(glyphs[sample], height, angle)
@@ -93,7 +93,7 @@ def scene(index: int, size: int = 160, seed: int = 0, split: str = "train") -> S
         if box is not None:
             x1, y1, x2, y2 = box
             _blend(canvas[y1:y2, x1:x2], ink, rng)
-            boxes = np.concatenate([boxes, np.float32([box])])
+            boxes = np.concatenate([boxes, np.array([box], np.float32)])
             labels.append(digits[sample])
     return Scene(_to_uint8(canvas), boxes, np.array(labels, np.int64))
 

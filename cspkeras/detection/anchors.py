@@ -74,15 +74,16 @@ class Anchors:
         Raises:
             ValueError: if the number of pairs is not a multiple of the number of levels, or a pair is not positive.
         """
-        pairs, levels = [tuple(map(float, np.atleast_1d(pair))) for pair in pairs], len(strides)
-        if not pairs or len(pairs) % levels or any(len(pair) != 2 or min(pair) <= 0 for pair in pairs):
+        given, levels = [tuple(map(float, np.atleast_1d(pair))) for pair in pairs], len(strides)
+        if not given or len(given) % levels or any(len(pair) != 2 or min(pair) <= 0 for pair in given):
             raise ValueError(
-                f"anchors must be a multiple of {levels} pairs of positive (width, height). Received: {pairs}"
+                f"anchors must be a multiple of {levels} pairs of positive (width, height). Received: {given}"
             )
-        pairs.sort(key=lambda pair: pair[0] * pair[1])
-        n = len(pairs) // levels
-        boxes = tuple(tuple(pairs[i * n : i * n + n]) for i in range(levels))
-        return cls(tuple(size), boxes, tuple(strides), tuple(scale_xy or [1.0] * levels), coding)
+        ordered = sorted(((width, height) for width, height in given), key=lambda pair: pair[0] * pair[1])
+        n = len(ordered) // levels
+        boxes = tuple(tuple(ordered[i * n : i * n + n]) for i in range(levels))
+        height, width = size
+        return cls((height, width), boxes, tuple(strides), tuple(scale_xy or [1.0] * levels), coding)
 
     @classmethod
     def published(cls, size: Sequence[int], strides: Sequence[int] = STRIDES) -> Self:

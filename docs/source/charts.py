@@ -3,9 +3,10 @@
 import json
 import statistics
 
+from counting import cost
 from drawing import BLUE, GREEN, GREY, INK, ORANGE, figure
 from file_tables import measured
-from tables import DOCS, FUSIONS, PUBLISHED, cost, learning_results, top1_of
+from tables import DOCS, FUSIONS, PUBLISHED, learning_results, top1_of
 
 from cspkeras.registry import NETWORKS
 

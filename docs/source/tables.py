@@ -3,10 +3,10 @@
 import json
 import statistics
 import tomllib
-from functools import cache
 from pathlib import Path
 
 import keras
+from counting import cost, counted
 from file_tables import DOCS, agreement, applications, files, measured, which
 from keras import layers
 from scale_tables import crowds, reading, scale_setting, serial, workers
@@ -18,14 +18,6 @@ from cspkeras.registry import NETWORKS
 
 PUBLISHED = tomllib.loads((Path(__file__).parent / "published.toml").read_text(encoding="utf-8"))
 FUSIONS = {"csp": "CSP", "fusion_first": "fusion first", "fusion_last": "fusion last"}
-
-
-@cache
-def cost(name, size=None, **options):
-    """`Complexity` of a network by its name, at its published size or another."""
-    network = NETWORKS[name]
-    size = size or network.spec.published.size
-    return complexity(network.build(input_shape=(size, size, 3), **options))
 
 
 def saved(base, csp):
@@ -54,7 +46,7 @@ def savings():
         "agrees",
     )
     for row in PUBLISHED["saving"]:
-        base, csp = (cost(row[kind]).bflops for kind in ("base", "csp"))
+        base, csp = (counted(row[kind]).bflops for kind in ("base", "csp"))
         said = {kind: row.get(f"{kind}_bflops", NETWORKS[row[kind]].spec.published.bflops) for kind in ("base", "csp")}
         figures = said["base"], f"{base:.3f}", said["csp"], f"{csp:.3f}"
         found = saved(base, csp)
@@ -74,7 +66,7 @@ def networks():
         known = NETWORKS[name].spec.published
         if known.bflops is None:
             continue
-        found = cost(name)
+        found = counted(name)
         digits = len(str(known.bflops).partition(".")[2])
         weights = "–" if known.params is None else f"{known.params:.2f}M"
         figures = weights, f"{found.weights / 1e6:.2f}M", known.bflops, f"{found.bflops:.{digits + 1}f}"
@@ -111,7 +103,7 @@ def bottlenecks():
 def traffic():
     yield "network at 256x256", "CIO, published", "counted, elements", "agrees"
     for row in PUBLISHED["cio"]:
-        found = cost(row["name"]).cio
+        found = counted(row["name"]).cio
         yield row["name"], f"{row['published']}M", f"{found:,}", agrees(found / 1e6, row["published"], 1)
 
 
@@ -163,7 +155,7 @@ def pyramid():
 
 def ablation():
     yield "CSPPeleeNet at 224x224", "gamma", "parameters", "BFLOPs", "saved, published", "counted", "top-1, published"
-    base = cost("PeleeNet")
+    base = counted("PeleeNet")
     yield "PeleeNet, its base", "–", f"{base.trainable:,}", f"{base.bflops:.3f}", "–", "–", 70.7
     for row in PUBLISHED["ablation"]:
         found = cost("CSPPeleeNet", fusion=row["fusion"], gamma=row["gamma"])
@@ -178,7 +170,10 @@ def detection():
     rows = [(name, {}, bflops) for name, bflops in published.items() if bflops]
     rows += [("CSPPeleeNetEFM", {"sam": False}, 4.868), ("CSPPeleeNetEFM", {"sam": False, "spp": True}, 4.863)]
     for name, options, published in sorted(rows, key=lambda row: row[0]):
-        found, digits = cost(name, **options).bflops, len(str(published).partition(".")[2])
+        found, digits = (
+            (cost(name, **options) if options else counted(name)).bflops,
+            len(str(published).partition(".")[2]),
+        )
         call = f"{name}({', '.join(f'{key}={value}' for key, value in options.items())})" if options else name
         size = NETWORKS[name].spec.published.size
         yield call, size, published, f"{found:.{digits + 1}f}", agrees(found, published, digits)
@@ -209,7 +204,7 @@ def detectors():
 
 def _overview(name, accuracy):
     """Name, parameters and BFLOPs as counted with the published ones in brackets, and the published accuracy."""
-    published, found = NETWORKS[name].spec.published, cost(name)
+    published, found = NETWORKS[name].spec.published, counted(name)
     parameters = f"{found.trainable:,}" + (f" ({published.params:.2f}M)" if published.params else "")
     bflops = f"{found.bflops:.3f}" + (f" ({published.bflops})" if published.bflops else "")
     return f"`{name}`", parameters, bflops, getattr(published, accuracy)

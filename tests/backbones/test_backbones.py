@@ -28,8 +28,7 @@ def images(*shape):
 
 
 @pytest.mark.integration
-@each_kind
-@pytest.mark.parametrize("pooling", [None, "avg", "max"])
+@pytest.mark.parametrize(("kind", "pooling"), [*((kind, None) for kind in KINDS), ("pelee", "avg"), ("pelee", "max")])
 def test_without_the_top(kind, pooling):
     model = build_kind(kind, (64, 128, 3), include_top=False, pooling=pooling, name="net")
     last = backbones.pyramid(model)["P5"]
@@ -190,25 +189,27 @@ def test_resnets_shortcuts_span_resolutions():
     assert [layer.name for layer in narrow] == ["stage1_block1_add"]
 
 
+WRONG = [  # what no network takes, and the end of the error
+    ({"classes": 0}, "classes must be a positive integer. Received: classes=0"),
+    ({"activation": "gelu"}, "linear. Received: activation='gelu'"),
+    ({"weights": True}, "weights must be None or {files} file. Received: weights=True"),
+    ({"classes": 2.5}, "classes must be a positive integer. Received: classes=2.5"),
+    ({"classes": None}, "classes must be a positive integer. Received: classes=None"),
+    ({"input_shape": (100, 96, 3)}, "multiples of {stride}. Received: input_shape=(100, 96, 3)"),
+    ({"input_shape": (64, 0, 3)}, "multiples of {stride}. Received: input_shape=(64, 0, 3)"),
+    ({"input_shape": (64, 64)}, "multiples of {stride}. Received: input_shape=(64, 64)"),
+    ({"input_shape": (64, 64, None)}, "multiples of {stride}. Received: input_shape=(64, 64, None)"),
+    ({"input_shape": None}, "multiples of {stride}. Received: input_shape=None"),
+    ({"input_shape": 64}, "multiples of {stride}. Received: input_shape=64"),
+    ({"include_top": False, "pooling": "x"}, "pooling must be None, 'avg' or 'max'. Received: pooling='x'"),
+    ({"weights": "imagenet1k"}, "weights must be None or {files} file. Received: weights='imagenet1k'"),
+]
+
+
 @pytest.mark.integration
-@each_kind
 @pytest.mark.parametrize(
-    ("options", "error"),
-    [
-        ({"classes": 0}, "classes must be a positive integer. Received: classes=0"),
-        ({"classes": 2.5}, "classes must be a positive integer. Received: classes=2.5"),
-        ({"classes": None}, "classes must be a positive integer. Received: classes=None"),
-        ({"input_shape": (100, 96, 3)}, "multiples of {stride}. Received: input_shape=(100, 96, 3)"),
-        ({"input_shape": (64, 0, 3)}, "multiples of {stride}. Received: input_shape=(64, 0, 3)"),
-        ({"input_shape": (64, 64)}, "multiples of {stride}. Received: input_shape=(64, 64)"),
-        ({"input_shape": (64, 64, None)}, "multiples of {stride}. Received: input_shape=(64, 64, None)"),
-        ({"input_shape": None}, "multiples of {stride}. Received: input_shape=None"),
-        ({"input_shape": 64}, "multiples of {stride}. Received: input_shape=64"),
-        ({"include_top": False, "pooling": "x"}, "pooling must be None, 'avg' or 'max'. Received: pooling='x'"),
-        ({"activation": "gelu"}, "linear. Received: activation='gelu'"),
-        ({"weights": True}, "weights must be None or {files} file. Received: weights=True"),
-        ({"weights": "imagenet1k"}, "weights must be None or {files} file. Received: weights='imagenet1k'"),
-    ],
+    ("kind", "options", "error"),
+    [(kind, *wrong) for kind in KINDS for wrong in (WRONG if kind in ("pelee", "cs3") else WRONG[:3])],
     ids=str,
 )
 def test_wrong_arguments_are_named_in_one_line(kind, options, error):

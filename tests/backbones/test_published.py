@@ -1,6 +1,8 @@
 """Every published network, whole: its figures, its pyramid, its layers' order, its signature."""
 
 import inspect
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,9 @@ from cspkeras.backbones import timm_layout
 from cspkeras.backbones.pyramid import darknet_order
 from cspkeras.registry import BACKBONE, NETWORKS
 
+pytestmark = pytest.mark.usefixtures("unset_kernels")
+
+COUNTED = json.loads((Path(__file__).parents[2] / "docs/counted.json").read_text())  # what the docs say
 VARIANTS = {name: network.spec for name, network in NETWORKS.items() if network.kind == BACKBONE}
 
 # The published parameters of the DenseNets+Elastic are the trainable ones; the CSP one is not the published network.
@@ -30,7 +35,7 @@ PARAMS = [pytest.param(name, marks=pytest.mark.integration if name in LARGE else
 
 
 @pytest.fixture(scope="module", params=PARAMS)
-def built(request):
+def built(request, unset_kernels):
     """(name, model) of every variant, built once for all tests that take it."""
     return request.param, getattr(backbones, request.param)()
 
@@ -45,6 +50,8 @@ def test_parameters_and_bflops_are_the_published_ones(built):
     digits = len(str(bflops).partition(".")[2])
     assert round(cost.bflops, digits) == bflops
     assert cost.cio == CIO.get(variant, cost.cio)
+    found = {figure: getattr(cost, figure) for figure in ("trainable", "weights", "bflops", "cio")}
+    assert COUNTED.get(variant, found) == found, "write it anew: python docs/generate.py"
 
 
 def test_every_level_of_the_pyramid_has_its_stride_and_channels(built):

@@ -16,7 +16,8 @@ from cspkeras.analysis import complexity
 from cspkeras.backbones import cs3, cs3_gated, cspnext
 from cspkeras.backbones.assembly import Preparation
 from cspkeras.imagenet import preparation_of
-from cspkeras.pixels import UNIT, pixels_of
+from cspkeras.pixels import UNIT, Pixels, pixels_of
+from cspkeras.saving import exporter, load_network
 from cspkeras.training import calibrate, quantize_aware
 from cspkeras.weights.published.rows import PUBLISHED
 
@@ -112,6 +113,18 @@ def test_images_are_prepared_as_the_networks_weights_need(name, mean, deviation)
     model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.ZeroPadding2D(1)], name=name.lower())
     np.testing.assert_allclose(pixels_of(model).of(pixels), expected, atol=1e-5)
     assert (pixels_of(model) == UNIT) == (name == "CSPPeleeNet")
+
+
+@pytest.mark.integration
+def test_a_network_of_another_name_keeps_how_its_images_are_prepared(tmp_path):
+    family, _, spec = SMALL["CS3DarknetFocusS"]
+    preparation = family.VARIANTS["CS3DarknetFocusS"].preparation
+    model = family.build(replace(spec, preparation=preparation), input_shape=(32, 32, 3), classes=3, name="mine")
+    exporter(model)(tmp_path / "x.keras")
+    for one in (model, load_network(tmp_path / "x.keras"), quantize_aware(model)):
+        assert one.name == "mine" and one.preparation == preparation
+        assert pixels_of(one) == Pixels((127.5,) * 3, (1 / 127.5,) * 3)
+        assert pixels_of(one, layout="darknet") == UNIT
 
 
 def test_a_networks_layout():

@@ -4,12 +4,18 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from small_networks import SMALL, shallow_detector, small_backbone, small_detector
+from small_networks import shallow_detector, small_backbone, small_detector
 
 from cspkeras.training import quantize_aware
 
 DETECTOR, QUANTIZED = "Detector", "QuantizedDetector"
 DETECTORS = DETECTOR, QUANTIZED
+# Of each family the one that has the layers of the others, and more.
+BACKBONES = (
+    *("CSPPeleeNet", "CSPResNeXt50Elastic", "CSPDarknet53", "CSPDenseNet201", "CSPDenseNet201Elastic"),
+    "CSPMobileNetV2",
+)
+EACH = *BACKBONES, *DETECTORS
 BOXES = [[[0.1, 0.1, 0.5, 0.6], [0.4, 0.3, 0.9, 0.9]], [[0.3, 0.3, 0.36, 0.38], [0, 0, 0, 0]]]
 TARGETS = {"boxes": np.array(BOXES, "float32"), "labels": np.array([[0, 1], [2, -1]], "int32")}
 
@@ -48,7 +54,7 @@ def jax_side(folder):
     """Write what `test_jax_gives_and_learns_the_same` compares with, as {network's name}.npz."""
     # The weights come from files; random ones first would be compiled anew for each shape.
     keras.initializers.VarianceScaling.__call__ = lambda self, shape, dtype=None, **_: np.zeros(shape, dtype)
-    for name in (*SMALL, *DETECTORS):
+    for name in EACH:
         model = build(name)
         model.load_weights(Path(folder, f"{name}.weights.h5"))
         given = outputs(model.predict_on_batch)

@@ -18,7 +18,7 @@ from cspkeras.backbones import (
     timm_layout,
 )
 from cspkeras.detection import Detector
-from cspkeras.detection.models import rtmdet
+from cspkeras.detection.models import rtmdet, yolox
 from cspkeras.registry import NETWORKS
 
 ONE, NARROW = {"blocks": (1, 1, 1, 1)}, {"widths": (16, 16, 32, 32), "stem": 8}
@@ -116,6 +116,13 @@ def small_rtmdet(weights=None, classes=3, size=64, **options):
     spec = rtmdet.RTMDetSpec(replace(cspnext.VARIANTS["CSPNeXtTiny"], width=8), 1, False)
     return rtmdet.build(
         spec, classes=classes, input_shape=(size, size, 3), weights=weights, **{"name": "small", **options}
+    )
+
+
+def small_yolox(classes=3, size=64, **options):
+    """A YOLOX half as wide as the smallest."""
+    return yolox.build(
+        yolox.YoloxSpec(8, 1, True), classes=classes, input_shape=(size, size, 3), name="small", **options
     )
 
 

@@ -132,14 +132,12 @@ def test_a_model_trains_in_half_precision(tmp_path):
 
 PUBLISHED = {  # trainable parameters, BFLOPs, bytes of the .weights file; None where nothing was published
     "csdarknet53": (27_642_184, 13.0673, 110_710_068),
-    "csdarknet53-omega": (27_642_184, 13.0673, 110_710_068),
     "csdarknet53-panet-spp": (None, None, None),
     "csmobilenet-v2": (2_541_424, 0.7636, None),
     "csresnet50": (21_607_848, 8.9684, 86_592_180),
     "csresnet50-elastic": (29_848_360, 9.3643, None),
     "csresnet50-panet-spp": (None, None, None),
     "csresnext50": (20_557_480, 7.9303, 82_459_316),
-    "csresnext50-gamma": (20_557_480, 7.9303, 82_459_316),
     "csresnext50-panet-spp-original-optimal": (None, 71.3, None),
     "darknet53": (41_609_928, 18.5702, None),
     "densenet201": (17_173_160, 10.85, None),
@@ -150,11 +148,12 @@ PUBLISHED = {  # trainable parameters, BFLOPs, bytes of the .weights file; None 
     "yolov4-csp": (None, None, None),
     "yolov4-tiny": (None, None, 24_251_276),
 }
+TRAINED_OTHERWISE = {"csdarknet53-omega": "csdarknet53", "csresnext50-gamma": "csresnext50"}  # of the same weights
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_published_cfgs_are_counted(test_data, name):
+def test_published_cfgs_are_counted(test_data, name, unset_kernels):
     trainable, bflops, size = PUBLISHED[name]
     model = from_darknet(test_data / "darknet_cfg" / f"{name}.cfg")
     counted = complexity(model)
@@ -167,9 +166,19 @@ def test_published_cfgs_are_counted(test_data, name):
         assert 20 + 4 * model.count_params() == size
 
 
+def test_what_is_trained_otherwise_has_the_same_weights(test_data):
+    def network_of(name):
+        text = (test_data / "darknet_cfg" / f"{name}.cfg").read_text()
+        lines = [line.partition("#")[0].replace(" ", "").rstrip() for line in text.splitlines()]
+        return [line for line in lines[lines.index("[convolutional]") :] if line and "activation" not in line]
+
+    for name, same in TRAINED_OTHERWISE.items():
+        assert network_of(name) == network_of(same)
+
+
 @pytest.mark.slow
 def test_no_published_cfg_is_left_out(test_data):
-    assert {path.stem for path in (test_data / "darknet_cfg").glob("*.cfg")} == set(PUBLISHED)
+    assert {path.stem for path in (test_data / "darknet_cfg").glob("*.cfg")} == {*PUBLISHED, *TRAINED_OTHERWISE}
 
 
 @pytest.mark.slow

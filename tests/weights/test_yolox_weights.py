@@ -10,7 +10,7 @@ from PIL import Image
 import cspkeras
 from cspkeras.detection.images import letterbox, to_image
 from cspkeras.detection.models import yolox
-from cspkeras.tflite import convert
+from cspkeras.tflite import check, convert
 from cspkeras.tflite.device.detect import Detector
 from cspkeras.weights import unfold_norms
 from cspkeras.weights.yolox import load_yolox
@@ -285,6 +285,8 @@ def test_a_handful_of_photographs_make_the_published_nano_an_int8_file(
     images = [image for image, _, _ in photos(test_data)]
     few = (letterbox(image, (416, 416))[0][None].astype("float32") / 255 for image in images[:16])
     file = convert(model, tmp_path / "int8.tflite", "int8", few, refine_steps=100)
+    checked = check(file, images=letterbox(images[0], (416, 416))[0][None].astype("float32") / 255, runs=1)
+    assert checked.gpu_delegated in (True, None)  # None: there is no GPU
     found = Detector(file)
     quantized = [found.detect(image, score_threshold=0.001) for image in images]
     assert measured(quantized)["mAP"] > measured(detected)["mAP"] - 0.02

@@ -60,7 +60,7 @@ class Contents(NamedTuple):
 
 
 class NoSettingsError(ValueError):
-    """A .tflite file carries no settings of cspkeras."""
+    """A .tflite file carries no settings of cspkeras, or none that say what its input and outputs are."""
 
 
 def read_settings(path):
@@ -82,9 +82,11 @@ def read_settings(path):
             raise NoSettingsError(f"{path}: {message}") from None
     try:
         settings = json.loads(settings)
-        return {**settings, "input": {**settings["input"]}}, labels.decode().splitlines()
-    except (KeyError, TypeError, ValueError) as error:
+        if settings.get("task") != "other":
+            return {**settings, "input": {**settings["input"]}}, labels.decode().splitlines()
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: its cspkeras settings are damaged: {type(error).__name__}: {error}") from None
+    raise NoSettingsError(f"{path}: its settings say nothing of its input and outputs; export it with labels")
 
 
 def look_into(path):

@@ -16,7 +16,7 @@ import logging
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -134,8 +134,7 @@ def convert(
     labels = file_labels(model, labels)
     if about := file_settings(model, precision, labels, layout, mean, scale, scores, decode):
         about["model"] = name
-        if origin := getattr(named, "origin", None):
-            about["weights"] = dict(origin)
+    beside: dict[str, Any] = {"weights": dict(origin)} if (origin := getattr(named, "origin", None)) else {}
     litert.require()
     with replacing(path) as aside:  # first, so that a folder that can't be written is reported before the work
         left = []
@@ -147,7 +146,10 @@ def convert(
             content = to_flatbuffer(serving(model, decode, names), name, precision)
         if left:
             _say(model, left, strict)
-        aside.write_bytes(_finished(content, about, labels, left))
+            beside["float_layers"] = left
+        if beside:
+            about = {"task": "other", "precision": precision, **(about or {}), **beside}
+        aside.write_bytes(_finished(content, about, labels))
         litert.run_cpu(aside)
     return path
 
@@ -180,14 +182,12 @@ def _say(model, left, strict):
     log.warning(text)
 
 
-def _finished(content, about, labels, left):
+def _finished(content, about, labels):
     """The bytes of the converter's file, made ready for GPUs, small, and told what it is."""
     file = unpack(content)
     merge_groups(file)
     shorten_names(file)
-    if about:
+    if about and "input" in about:
         mediapipe.embed(file, about, labels)
     content = pack(file)
-    if left:
-        about = {**(about or {"task": "other", "precision": "int8"}), "float_layers": left}
     return metadata.attach(content, about, labels or ()) if about else content

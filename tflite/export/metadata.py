@@ -17,8 +17,10 @@ true for "free" and false for "yolo".
 
 A classifier's task is "classification", its "resize" is "crop", the middle of the image, and in place of boxes and
 overlap it says what its "scores" are, "softmax" (in older files "probabilities"), "sigmoid" or "logits". Grey images
-have the colors "gray". "float_layers" are the layers that stay in floats in a file of integers; a model of any other
-task has that alone. "weights" has the "source" and the "license" of the published weights that the model began with.
+have the colors "gray".
+
+"float_layers" are the layers that stay in floats in a file of integers, "weights" the "source" and the "license" of the
+published weights that the model began with; a model of any other task has these alone.
 
 The network's input is (pixel - mean) * scale. `attach` adds `"format": 1`, the version of this layout.
 """

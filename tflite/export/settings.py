@@ -85,8 +85,8 @@ def file_labels(model: keras.Model, labels: Sequence[str] | None) -> Sequence[st
         >>> file_labels(model, ["cat", "dog"])
         ['dog']
     """
-    single = labels is not None and [tuple(x.shape[1:]) for x in model.outputs] == [(1,)]
-    return labels[1:] if single and len(labels) == 2 else labels
+    single = [tuple(x.shape[1:]) for x in model.outputs] == [(1,)]
+    return labels[1:] if labels is not None and len(labels) == 2 and single else labels
 
 
 def _check_classifier(model, labels):

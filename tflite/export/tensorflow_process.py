@@ -65,7 +65,8 @@ class _Converter:
     def __init__(self):
         environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}  # the caller may hold all of a GPU's memory
         pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        self._process = subprocess.Popen([sys.executable, str(Path(__file__))], env=environment, text=True, **pipes)
+        command = [sys.executable, str(Path(__file__)), str(PATIENCE)]
+        self._process = subprocess.Popen(command, env=environment, text=True, **pipes)
         self.asked = 0
 
     def waits(self):
@@ -124,18 +125,18 @@ def _reason(error):
     return text.splitlines()[0]
 
 
-def _main():
+def _main(patience):
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what TensorFlow prints is not an answer
     while True:
-        patience = threading.Timer(PATIENCE, os._exit, [0])
-        patience.start()
+        timer = threading.Timer(patience, os._exit, [0])
+        timer.start()
         asked = sys.stdin.readline()
-        patience.cancel()
+        timer.cancel()
         if not asked:
             return
         print(json.dumps(_convert(*json.loads(asked))), file=answers, flush=True)
 
 
 if __name__ == "__main__":
-    _main()
+    _main(float(sys.argv[1]))

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from .class_names import clean
@@ -42,7 +43,7 @@ def files_by_split(source, suffixes, fits, prefix=None):
     return parts
 
 
-def by_files(files_of):
+def by_files(files_of: Callable) -> tuple[Callable, Callable]:
     """Return `Format.matches` and `Format.splits` of a format whose `files_of(data set)` gives {split: files}."""
 
     def matches(source, split):

@@ -46,7 +46,8 @@ def write_detection_report(folder, assessment, title, notes=()):
     To the notes about how it was measured those are added that are always true.
     """
     evaluation, curves = assessment.to_json(), assessment.metrics["curves"]
-    per_class, mean, half = evaluation["per_class"], *(formatted(evaluation[n], "{:.3f}") for n in ("mAP", "mAP50"))
+    per_class = evaluation["per_class"]
+    mean, half = (formatted(evaluation[n], "{:.3f}") for n in ("mAP", "mAP50"))
     objects = sum(figures["objects"] for figures in per_class.values())
     summary = (
         f"mAP {mean}, mAP50 {half} on {evaluation['images']} images with {objects} objects of {len(curves)} classes."

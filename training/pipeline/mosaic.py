@@ -51,7 +51,7 @@ class Quarter(Cell):
     Its image is scaled to fit the input and touches the mosaic's point with a corner; where it does not reach is grey.
     """
 
-    window = None  # all of the image
+    window = None  # type: ignore[assignment]  # all of the image
 
     def __call__(self, pixels, boxes):
         """Fit a whole image, `Pixels`, and its boxes to the quarter, as `Cell` does."""

@@ -32,13 +32,13 @@ def published(network, weights):
             f"weights must be a path: none of {network} are published; `cspkeras models --weights` lists those that "
             f"are. {_got(weights)}"
         )
-    try:
-        found = find(name, files, f"a path or the name of {network}'s published ones", "weights")
-    except ValueError:
-        if len(files) > 1:
-            raise
-        (only,) = files
-        raise ValueError(f"weights of {network} must be a path or {only!r}. {_got(weights)}") from None
+    offered = [key for key, file in files.items() if file.license]
+    if name not in files and len(offered) == 1:
+        raise ValueError(f"weights of {network} must be a path or {offered[0]!r}. {_got(weights)}")
+    if name not in files and offered:
+        find(name, offered, f"a path or the name of {network}'s published ones", "weights")  # raises
+    # Where none is offered, whatever the name: where those lie that are known.
+    name, found = (name, files[name]) if name in files else next(iter(files.items()))
     if found.license is None:
         raise ValueError(
             f"weights {name!r} of {network} have no licence or lie on Google Drive alone: get them from {found.url} "

@@ -1,6 +1,8 @@
 """The detectors by name: their figures, arguments and anchors."""
 
 import inspect
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,8 @@ import cspkeras
 from cspkeras.analysis import complexity
 from cspkeras.detection.anchors import Anchors
 from cspkeras.registry import DETECTOR, NETWORKS
+
+pytestmark = pytest.mark.usefixtures("unset_kernels")
 
 ALL = {name: found.spec for name, found in NETWORKS.items() if found.kind == DETECTOR}
 # The bytes of the published .weights files: a float each, after a header of 20 bytes.
@@ -20,6 +24,7 @@ FILES = {
     "YOLOv4Tiny": 24_251_276,
     "YOLOv7Tiny": 24_967_560,
 }
+COUNTED = json.loads((Path(__file__).parents[3] / "docs/counted.json").read_text())  # what the docs say
 LARGE = [name for name, spec in ALL.items() if spec.published.trainable > 1e7]
 
 
@@ -35,6 +40,8 @@ def test_parameters_and_bflops_are_the_published_ones(name):
     if bflops := known.counted or known.bflops:
         digits = len(str(bflops).partition(".")[2])
         assert round(cost.bflops, digits) == bflops
+    found = {figure: getattr(cost, figure) for figure in ("trainable", "weights", "bflops", "cio")}
+    assert COUNTED.get(name, found) == found, "write it anew: python docs/generate.py"
 
 
 @pytest.mark.slow

@@ -15,6 +15,8 @@ from cspkeras.detection.necks import NECKS
 from cspkeras.layers import Maxout
 from cspkeras.registry import NETWORKS
 
+# A backbone of each: its maps' channels.
+PYRAMIDS = {NETWORKS[name].spec.published.pyramid: name for name in cspkeras.list_models() if name not in LARGER}
 TWO, THREE, FOUR = ("P4", "P5"), ("P3", "P4", "P5"), ("P2", "P3", "P4", "P5")
 
 
@@ -72,13 +74,9 @@ def backbone(name, size=None):
     return cspkeras.get_model(name, include_top=False, input_shape=(size, size, 3))
 
 
-def check_fit(model, kinds):
-    """Build and run necks upon a backbone; all maps are finite and have the stride of their level."""
-    features = cspkeras.pyramid(model)
-    side = model.input_shape[1]
-    image = np.random.default_rng(0).random((1, side, side, 3), "float32")
-    maps = keras.Model(model.input, list(features.values()))(image)
-    inputs = {level: layers.Input(x.shape[1:]) for level, x in zip(features, maps, strict=True)}
+def check_fit(features, side, kinds):
+    """Build and run necks upon a pyramid; all maps are finite and have the stride of their level."""
+    inputs, maps = {level: layers.Input(x.shape[1:]) for level, x in features.items()}, list(features.values())
     for kind in map(KINDS.get, kinds):
         outputs = NECKS[kind.neck](inputs, **narrow(kind))
         assert tuple(outputs) == kind.gives
@@ -98,13 +96,20 @@ def check_fit(model, kinds):
     ],
 )
 def test_necks_fit_backbones(name, kinds):
-    check_fit(backbone(name), kinds)
+    model, image = backbone(name), np.random.default_rng(0).random((1, 64, 64, 3), "float32")
+    levels = cspkeras.pyramid(model)
+    maps = keras.Model(model.input, list(levels.values()))(image)
+    check_fit(dict(zip(levels, maps, strict=True)), 64, kinds)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in cspkeras.list_models() if name not in LARGER])
-def test_every_neck_fits_every_backbone(name):
-    check_fit(backbone(name), KINDS)
+@pytest.mark.parametrize("channels", sorted(PYRAMIDS), ids=lambda channels: PYRAMIDS[channels])
+def test_every_neck_fits_every_backbone(channels):
+    """Upon maps of its published channels, which are those of the network, see tests/backbones/test_published.py."""
+    rng, first = np.random.default_rng(0), 6 - len(channels)
+    sides = {level: 64 >> level for level in range(first, 6)}
+    maps = {f"P{k}": rng.random((1, side, side, channels[k - first]), "float32") for k, side in sides.items()}
+    check_fit(maps, 64, KINDS)
 
 
 @pytest.fixture(scope="module")

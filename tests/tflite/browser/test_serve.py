@@ -137,8 +137,8 @@ def browse(address, folder, names):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind, pixels, score", [("float16", 0.1, 1e-3), ("integer", 0.5, 2 / 256)])
-def test_the_page_finds_what_the_script_finds(running, litert, test_data, tmp_path, kind, pixels, score):
-    file = bccd_files.write(tmp_path / "bccd.tflite", kind, test_data)
+def test_the_page_finds_what_the_script_finds(running, litert, bccd_file, test_data, tmp_path, kind, pixels, score):
+    file = bccd_file(kind)
     detector, expected = Detector(file), {}
     for source in bccd_files.pictures(test_data, 3):
         image = Image.open(source).convert("RGB")

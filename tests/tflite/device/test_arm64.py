@@ -45,12 +45,6 @@ def on_arm():
 
 
 @pytest.fixture(scope="module")
-def detectors(test_data, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("detectors")
-    return {kind: bccd_files.write(folder / f"{kind}.tflite", kind, test_data) for kind in bccd_files.KINDS}
-
-
-@pytest.fixture(scope="module")
 def album(tmp_path_factory):
     """Images of noise, each of a colour of its own."""
     folder, rng = tmp_path_factory.mktemp("album"), np.random.default_rng(0)
@@ -85,8 +79,8 @@ def run(python, script, *arguments, folder):
 
 
 @pytest.mark.parametrize("runtime, kind", RUNS)
-def test_the_same_objects_are_found(on_arm, detectors, test_data, tmp_path, runtime, kind):
-    arguments = "detect.py", detectors[kind], *bccd_files.pictures(test_data, 2)
+def test_the_same_objects_are_found(on_arm, bccd_file, test_data, tmp_path, runtime, kind):
+    arguments = "detect.py", bccd_file(kind), *bccd_files.pictures(test_data, 2)
     expected, found = (run(python, *arguments, folder=tmp_path) for python in ([sys.executable], on_arm(runtime)))
     apart = [
         differences(ours["detections"], theirs["detections"], PIXELS, SCORE)

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from small_networks import small_detector
+from small_networks import small_backbone, small_detector
 from untrained import spread_outputs
 
 import cspkeras
@@ -111,11 +111,13 @@ def test_a_quantization_aware_model_converts(make_detector, tmp_path):
 
 
 @pytest.mark.integration
-def test_a_classifier_converts(tmp_path):
-    model = cspkeras.CSPPeleeNet(input_shape=(32, 32, 3), classes=7)
+def test_a_classifier_converts_and_keeps_its_weights_licence_without_labels(tmp_path):
+    model = small_backbone("CSPPeleeNet")
+    model.origin = origin = {"source": "https://example.org/x", "license": "Apache-2.0"}
     path = convert(model, tmp_path / "classifier.tflite", "float16")
     checked = check(path, reference=reference(model))
     assert checked.faults == [] and checked.gpu_delegated is not False
+    assert metadata.read(path) == ({"format": 1, "task": "other", "precision": "float16", "weights": origin}, [])
 
 
 @pytest.mark.integration

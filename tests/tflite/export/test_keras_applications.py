@@ -17,9 +17,9 @@ def check(row):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["MobileNetV2", "MobileNetV3Small"])
+@pytest.mark.parametrize("name", ["MobileNetV3Small"])
 def test_a_network_is_as_near_to_its_floats(name):
-    check(keras_applications.measure(name, side=96, seed=0))
+    check(keras_applications.measure(name, side=64, seed=0))
 
 
 def test_the_rows_of_the_docs():

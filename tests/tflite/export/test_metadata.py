@@ -8,6 +8,7 @@ import zipfile
 
 import pytest
 
+from cspkeras.tflite.device.contents import NoSettingsError
 from cspkeras.tflite.device.detect import Detector
 from cspkeras.tflite.export import metadata
 
@@ -134,6 +135,14 @@ def test_read_names_the_file_and_what_is_wrong(tmp_path, read, write, message):
     assert str(path) in str(error.value)
     with pytest.raises(FileNotFoundError, match="missing.tflite"):
         read(tmp_path / "missing.tflite")
+
+
+def test_a_file_whose_input_and_outputs_are_unknown_is_one_without_settings(file):
+    about = {"task": "other", "precision": "int8", "weights": {"source": "x", "license": "MIT"}}
+    path = file(metadata.attach(MODEL, about, ()))
+    assert metadata.read(path)[0] == {"format": 1, **about}
+    with pytest.raises(NoSettingsError, match="its settings say nothing of its input and outputs; export it with lab"):
+        Detector.read_settings(path)
 
 
 @pytest.mark.integration

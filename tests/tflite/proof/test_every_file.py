@@ -1,6 +1,7 @@
-"""Every network as a file: on the GPU whole in float16; all kinds of layers in five precisions; and docs/files.json."""
+"""Every structure as a file: on the GPU whole in float16, most in five precisions; every network in docs/files.json."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import files
@@ -8,11 +9,11 @@ import keras
 import numpy as np
 import pytest
 from norms import left_norms, lone_norms
-from small_networks import LARGER, build_kind, small_backbone
+from small_networks import KINDS as STRUCTURES
+from small_networks import build_kind, small_backbone, small_rtmdet, small_yolox
 from untrained import calibrate_norms
 
 import cspkeras
-from cspkeras.registry import NETWORKS
 from cspkeras.tflite import convert
 
 ROOT = Path(__file__).parents[3]
@@ -20,11 +21,9 @@ SIDE = 64
 KINDS = "float32", "float16", "dynamic", "int8 PTQ", "int8 QAT"
 RATIOS = {"float16": 0.51, "int8 PTQ": 0.27, "int8 QAT": 0.27}  # of the float32 file's bytes, at most
 SMALL_FILE = 5e6  # bytes; of less, names, operations and each channel's scale are a larger share
-DETECTORS = cspkeras.list_detectors()
-INSIDE = {getattr(NETWORKS[name].spec.backbone, "__name__", None) for name in DETECTORS if NETWORKS[name].spec.anchors}
 RELU6 = "CSPPeleeNet", "CSPMobileNetV2", "CSPDarknet53"
-# These have the layers of all others between them: preactivation, groups, both resolutions; mish and the widest neck.
-SMALL = {
+# These have the layers of most others between them: preactivation, groups, both resolutions; mish and the widest neck.
+FIVE = {
     "CSPDenseNet201": lambda: small_backbone("CSPDenseNet201"),
     # At a side of 64 its smallest map is one pixel, and norms of that divide by next to nothing.
     "CSPResNeXt50Elastic": lambda: small_backbone("CSPResNeXt50Elastic", input_shape=(128, 128, 3)),
@@ -33,8 +32,22 @@ SMALL = {
     ),
     "gfm": lambda: detector(build_kind("darknet tiny", include_top=False), "gfm", width=32),
     "efm, spp": lambda: detector(build_kind("darknet tiny", include_top=False), "efm", width=32, sam=True, spp=True),
+    "YOLOX": small_yolox,
+    "RTMDet": small_rtmdet,
 }
-FIVE = *SMALL, "YOLOXNano", "RTMDetTiny"
+INSIDE = (  # kinds of which those, or RELU6, have all layers
+    *("pelee", "resnet basic", "resnext csp", "resnext elastic", "darknet csp", "darknet tiny", "densenet csp"),
+    *("mobilenet csp", "cspnext"),
+)
+NECKS_LEFT = {"fpn": {"width": 32}, "prn": {"levels": 3}, "csp_panet": {}}
+FLOAT16 = {
+    **{kind: partial(build_kind, kind, classes=3) for kind in STRUCTURES if kind not in INSIDE},
+    **{
+        neck: lambda neck=neck, how=how: detector(build_kind("darknet tiny", include_top=False), neck, **how)
+        for neck, how in NECKS_LEFT.items()
+    },
+    "YOLOv7Tiny": lambda: cspkeras.YOLOv7Tiny(3, (SIDE, SIDE, 3)),
+}
 ON_NPU = "CSPPeleeNet", "CSPPeleeNetEFM", "YOLOXNano", "CSPMobileNetV2", "CSPResNet50"  # wholly, as files of integers
 
 
@@ -50,13 +63,10 @@ def detector(backbone, neck, **options):
     return cspkeras.Detector(backbone, neck, 3, neck_options=options)
 
 
-def calibrated(name):
-    """A network by its name, its norms calibrated."""
+def calibrated(build):
+    """A network, its norms calibrated."""
     keras.utils.set_random_seed(0)
-    if name in SMALL:
-        return calibrate(SMALL[name]())
-    options = {"CSPPeleeNetEFM": {"spp": True}}.get(name, {})
-    return calibrate(NETWORKS[name].build(classes=3, input_shape=(SIDE, SIDE, 3), **options))
+    return calibrate(build())
 
 
 def prove(model, folder, kinds):
@@ -78,16 +88,15 @@ def prove(model, folder, kinds):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in cspkeras.list_models() if name not in INSIDE] + DETECTORS)
-def test_a_networks_float16_file_is_delegated_whole(name, tmp_path):
-    if name not in FIVE and name not in LARGER:
-        prove(calibrated(name), tmp_path, ["float16"])
+@pytest.mark.parametrize("name", FLOAT16)
+def test_a_structures_float16_file_is_delegated_whole(name, tmp_path):
+    prove(calibrated(FLOAT16[name]), tmp_path, ["float16"])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FIVE)
 def test_all_five_files_are_delegated_whole(name, tmp_path):
-    prove(calibrated(name), tmp_path, KINDS)
+    prove(calibrated(FIVE[name]), tmp_path, KINDS)
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from mutations import files_told, mutated
 from cspkeras.training.data.files.folder import Folder
 from cspkeras.training.data.reading import DataSet
 
-COUNT = 40  # changes of each format
+COUNT = 24  # changes of each format
 SLOWEST = 5  # seconds
 
 

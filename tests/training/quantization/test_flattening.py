@@ -185,7 +185,7 @@ def test_a_model_that_is_not_functional_is_named():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("trained_in", ["float32", "mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("trained_in", ["float32", "mixed_float16"])
 def test_a_users_file_is_delegated_whole(trained_in, tmp_path):
     with policy(trained_in):
         model = users_model()
