@@ -22,9 +22,6 @@ ENVIRONMENT = {
     "CUDA_VISIBLE_DEVICES": "-1",
     "KERAS_BACKEND": "tensorflow",
     "TF_CPP_MIN_LOG_LEVEL": "3",  # what its import says was said by this process already
-    # Memory of one image is kept for the next; to get it from the system anew takes a tenth of the time.
-    "MALLOC_MMAP_THRESHOLD_": str(2**30),
-    "MALLOC_TRIM_THRESHOLD_": str(2**28),
 }
 START = "import sys; sys.path[:] = sys.argv[4:]; from {package}.worker import main; main(*sys.argv[1:4])"
 
