@@ -53,7 +53,9 @@ def json_text(content, rng):
     start, end = rng.choice(strings).span()
     other = rng.choice(strings)[0]
     deep = rng.choice((20, 500, 20_000))
-    value = rng.choice((other, b"[" * deep + b"]" * deep, b'{"a":' * deep + b"1" + b"}" * deep, b'"%s"' % (b"n" * 9999)))
+    value = rng.choice(
+        (other, b"[" * deep + b"]" * deep, b'{"a":' * deep + b"1" + b"}" * deep, b'"%s"' % (b"n" * 9999))
+    )
     return content[:start] + value + content[end:]
 
 

@@ -11,11 +11,13 @@ import zipfile
 from typing import TYPE_CHECKING, NamedTuple
 
 if __package__ or TYPE_CHECKING:
+    from .archive import read_member
     from .flatbuffer import Table
-    from .labels import parse_labels
+    from .labels import check_lengths, parse_labels
 else:  # as a script
+    from archive import read_member
     from flatbuffer import Table
-    from labels import parse_labels
+    from labels import check_lengths, parse_labels
 
 # TFLite's schema: tensor types and operators by number.
 TYPES = ("float32", "float16", "int32", "uint8", "int64", "string", "bool", "int16", "complex64", "int8")
@@ -76,14 +78,17 @@ def read_settings(path):
             raise ValueError(f"{path}: not a .tflite file" + (", but an empty one" if not head else ""))
         try:
             with zipfile.ZipFile(file) as archive:
-                settings, labels = archive.read("cspkeras.json"), archive.read("labels.txt")
-        except (zipfile.BadZipFile, KeyError, EOFError, RuntimeError):
+                settings, labels = (read_member(archive, name) for name in ("cspkeras.json", "labels.txt"))
+        except (zipfile.BadZipFile, KeyError, NotImplementedError):  # the last: a zip of a later version than 6.3
             message = "carries no cspkeras settings; export it with cspkeras.tflite.convert"
             raise NoSettingsError(f"{path}: {message}") from None
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
     try:
-        settings = json.loads(settings)
-        return {**settings, "input": {**settings["input"]}}, labels.decode().splitlines()
-    except (KeyError, TypeError, ValueError) as error:
+        settings, labels = json.loads(settings), labels.decode().splitlines()
+        check_lengths(labels, "labels.txt")
+        return {**settings, "input": {**settings["input"]}}, labels
+    except (KeyError, RecursionError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: its cspkeras settings are damaged: {type(error).__name__}: {error}") from None
 
 
@@ -162,5 +167,5 @@ def _described(model, file):
     for entry in [entry for tensor in graph.tables(3) for entry in tensor.tables(6)]:
         if entry.number(2, "<b") in LABEL_FILES and not entry.text(3):  # a file of some language comes second
             with contextlib.suppress(zipfile.BadZipFile, KeyError), zipfile.ZipFile(file) as archive:
-                found["labels"] = parse_labels(archive.read(entry.text(0)), entry.text(0))[0]
+                found["labels"] = parse_labels(read_member(archive, entry.text(0)), entry.text(0))[0]
     return found
