@@ -71,7 +71,7 @@ def _checked_model(path):
 
 def _check_config(path, config):
     """Count the layers that a model's configuration names, and the calls of each; look at their names' lengths."""
-    layers, waiting = 0, [config]
+    counts, waiting = {"layers": 0, "inbound_nodes": 0}, [config]
     while waiting:
         value = waiting.pop()
         if isinstance(value, list):
@@ -80,10 +80,9 @@ def _check_config(path, config):
             waiting += value.values()
             if isinstance(value.get("name"), str):
                 NAME.check(len(value["name"]), f"{path}: a layer")
-            for key in ("layers", "inbound_nodes"):
-                layers += len(value[key]) if isinstance(value.get(key), list) else 0
-    # A layer in a functional model is counted twice, by its place in the list and by its first call.
-    LAYERS.check(layers / 2, path)
+            for key in counts:
+                counts[key] += len(value[key]) if isinstance(value.get(key), list) else 0
+    LAYERS.check(max(counts.values()), path)
 
 
 def _count(path, file):
