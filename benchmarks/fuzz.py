@@ -38,12 +38,17 @@ FORGET = 200  # inputs after which Keras' graphs are dropped
 ACCEPTED = OSError, ValueError, ImportError
 
 
-def kinds():
-    """Return {name: `mutations.Kind`} of all modules that there are."""
+def kinds(modules=MODULES):
+    """Return {name: `mutations.Kind`} of those modules of tests/support that there are."""
     if str(SUPPORT) not in sys.path:
         sys.path.insert(0, str(SUPPORT))
-    there = [module for module in MODULES if (SUPPORT / f"{module}.py").exists()]
+    there = [module for module in modules if (SUPPORT / f"{module}.py").exists()]
     return {name: kind for module in there for name, kind in import_module(module).KINDS.items()}
+
+
+def whole_files(kind, folder):
+    """Make a kind's files in a folder; return {path within it: bytes}."""
+    return {str(file.relative_to(folder)): file.read_bytes() for file in kind.make(Path(folder))}
 
 
 def made_input(kind, name, files, seed, number):
@@ -70,15 +75,15 @@ def outcome(read, folder, file):
     return found, said, time.perf_counter() - began
 
 
-def child(name, seed, first, last, memory):
+def child(name, seed, first, last, memory, modules):
     """Read inputs first..last - 1, and write a line of JSON before and after each to the standard output."""
     answers = os.fdopen(os.dup(1), "w")
     silent = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(silent, stream)
-    kind = kinds()[name]
+    kind = kinds(modules)[name]
     with tempfile.TemporaryDirectory() as folder:
-        files = {str(file.relative_to(folder)): file.read_bytes() for file in kind.make(Path(folder))}
+        files = whole_files(kind, folder)
         for file in files:  # what is imported when it is first needed
             outcome(kind.read, Path(folder), Path(folder, file))
         resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
@@ -94,7 +99,7 @@ def child(name, seed, first, last, memory):
                 sys.modules["keras"].utils.clear_session()
 
 
-def run_kind(name, seed, inputs, memory=MEMORY, seconds=SECONDS, keep=None):
+def run_kind(name, seed, inputs, memory=MEMORY, seconds=SECONDS, keep=None, modules=MODULES):
     """Read a kind's inputs 0..inputs - 1.
 
     Args:
@@ -104,6 +109,7 @@ def run_kind(name, seed, inputs, memory=MEMORY, seconds=SECONDS, keep=None):
         memory: bytes that a child may have.
         seconds: for each input.
         keep: a folder for the inputs that fail, or None.
+        modules: where the kind is looked for.
 
     Returns:
         A dictionary of the counts of each outcome, the slowest input's seconds, the largest memory in bytes, and the
@@ -117,11 +123,11 @@ def run_kind(name, seed, inputs, memory=MEMORY, seconds=SECONDS, keep=None):
         if found in FAILURES:
             row["failures"] = [*row["failures"], [number, found, said]][:20]
             if keep:
-                _keep(keep, name, seed, number, f"{found}\n{said}")
+                _keep(keep, kinds(modules)[name], f"{name}-{seed}-{number}", (name, seed, number), said)
 
     first = 0
     while first < inputs:
-        for answer in _answers(name, seed, first, inputs, memory, seconds):
+        for answer in _answers((name, seed, first, inputs, memory, modules), seconds):
             number, found, said, took, peak = answer
             note(number, found, said)
             row["slowest"], row["peak"] = max(row["slowest"], round(took, 3)), max(row["peak"], peak)
@@ -129,9 +135,9 @@ def run_kind(name, seed, inputs, memory=MEMORY, seconds=SECONDS, keep=None):
     return row
 
 
-def _answers(name, seed, first, last, memory, seconds):
+def _answers(task, seconds):
     """Yield what a child says of its inputs, the last of which may be its end."""
-    command = [sys.executable, __file__, "--child", json.dumps([name, seed, first, last, memory])]
+    command, name = [sys.executable, __file__, "--child", json.dumps(task)], task[0]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     with subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0, env=environment) as process:
         number, rest, limit = None, b"", START
@@ -162,15 +168,15 @@ def _answers(name, seed, first, last, memory, seconds):
             process.kill()
 
 
-def _keep(folder, name, seed, number, said):
+def _keep(folder, kind, title, which, said):
     """Write an input that failed, and what was said of it."""
-    kind = kinds()[name]
     with tempfile.TemporaryDirectory() as scratch:
-        files = {str(file.relative_to(scratch)): file.read_bytes() for file in kind.make(Path(scratch))}
+        files = whole_files(kind, scratch)
+    name, seed, number = which
     file, content = made_input(kind, name, files, seed, number)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}-{seed}-{number}-{Path(file).name}").write_bytes(content)
-    (folder / f"{name}-{seed}-{number}.txt").write_text(f"{file}\n{said}\n")
+    (folder / f"{title}-{Path(file).name}").write_bytes(content)
+    (folder / f"{title}.txt").write_text(f"{file}\n{said}\n")
 
 
 def main():

@@ -43,8 +43,8 @@ class Limit:
 
 CLASSES = Limit("CSPKERAS_MAX_CLASSES", 100_000, "classes")
 LAYERS = Limit("CSPKERAS_MAX_LAYERS", 5_000, "layers")  # of a .keras file, each call of a shared one counted
-SECTIONS = Limit("CSPKERAS_MAX_SECTIONS", 1_000, "layers")  # of a cfg; the largest published one has some 400
-WEIGHTS = Limit("CSPKERAS_MAX_WEIGHTS", 3 * 10**8, "weights")  # of a cfg's network; the largest published has 2.9e8
+SECTIONS = Limit("CSPKERAS_MAX_SECTIONS", 500, "layers")  # of a cfg; DenseNet201's has 307
+WEIGHTS = Limit("CSPKERAS_MAX_WEIGHTS", 2 * 10**8, "weights")  # of a cfg's network; VGG-16 has 1.4e8
 TEXT = Limit("CSPKERAS_MAX_TEXT", 1 << 24, "bytes of text")  # of one file or member that is parsed
 NAME = Limit("CSPKERAS_MAX_NAME", 1_000, "characters of a name")
 UNPACKED = Limit("CSPKERAS_MAX_UNPACKED", 1 << 29, "unpacked bytes")  # of an archive that is longer than its file

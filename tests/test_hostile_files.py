@@ -224,7 +224,7 @@ TFLITE = {
     "a label of ten million letters": (tflite(labels="a" * 10**7), "line 1 has 10,000,000 characters"),
     "settings without end": (tflite(" " * 2**25), "cspkeras.json has 33,554,432 bytes"),
     "encrypted": (tflite(flags=1), "encrypted"),
-    "of an unknown method": (tflite(method=99), "can't be unpacked: That compression method"),
+    "of an unknown method": (tflite(method=99), "can't be unpacked: it is neither"),
     "nested deeply": (tflite("[" * 10**5), "settings are damaged: .*recursion"),
 }
 DETECTORS = {
@@ -266,9 +266,13 @@ def many_sections(count):
 CFG = {
     "three thousand layers": (
         many_sections(3000),
-        "1,001 layers; at most 1,000 are accepted, set CSPKERAS_MAX_SECTIONS",
+        "501 layers; at most 500 are accepted, set CSPKERAS_MAX_SECTIONS",
     ),
-    "a hundred thousand": (many_sections(10**5), "1,001 layers"),
+    "two hundred layers of seven each": (
+        cfg_text(CLASSIFIER[:1], 8, 8) + "[reorg]\nstride=1\n" * 200,
+        "201 layers are too deep a network for Keras",
+    ),
+    "a hundred thousand": (many_sections(10**5), "501 layers"),
     "text without end": ("[net]\n" + "#" * 2**24, "bytes of text"),
     "routes that double": ("[net]\nheight=64\nwidth=64\n" + "[route]\nlayers=-1,-1\n" * 40, "layer -1 does not exist"),
     "a route of a thousand": (
@@ -277,7 +281,7 @@ CFG = {
     ),
     "too many weights": (
         "[net]\nheight=64\nwidth=64\n" + "[convolutional]\nfilters=60000\nsize=1\n" * 9,
-        "weights; at most 300,000,000",
+        "weights; at most 200,000,000",
     ),
 }
 

@@ -53,9 +53,11 @@ def open_npz(path: os.PathLike[str] | str) -> Iterator[np.lib.npyio.NpzFile]:
                 _check_array(archive, member)
         with np.load(path, allow_pickle=False) as file:
             yield file
-    except (OSError, MemoryError):
+    except MemoryError:
         raise
     except Exception as e:  # the readers of damaged archives and headers raise anything
+        if getattr(e, "filename", None):  # of the file itself, not of a place within it
+            raise
         message = " ".join(str(e).removeprefix(f"{path}: ").split()) or type(e).__name__
         raise ValueError(f"{path}: not a whole .npz file ({message})") from e
 

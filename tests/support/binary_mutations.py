@@ -5,13 +5,16 @@ Each is a function of a file's bytes and a `random.Random` to other bytes.
 
 import io
 import json
+import pickletools
 import random
 import re
 import struct
 import zipfile
 
 import numpy as np
+import torch_files
 from mutations import mutated
+from torch_files import plain, storage, tensor
 
 NUMBERS = -1, 0, 1, 2, 3, 5, 100, 4096, 2**16, 10**6, 2**31 - 1, 2**32 - 1, 10**9, 10**12, 2**63 - 1, 10**18, -(10**18)
 METHODS = 1, 8, 9, 12, 14, 95, 99
@@ -117,7 +120,42 @@ def h5(content, rng):
     return file.getvalue()
 
 
-MEMBERS = {".json": json_text, ".npy": npy, ".h5": h5}
+PIECES = [tensor(), storage(), plain("a"), plain(2**70), plain(-1)]
+PIECES += [
+    torch_files.name(full)
+    for full in ("os.system", "x.Log", "torch.Size", "builtins.getattr", "collections.OrderedDict")
+]
+PIECES += [bytes([code]) for code in b"()]}tRbQ.0ae us\x81\x85\x86\x93\x94"]
+
+
+def instructions(content, rng):
+    """Leave out, repeat, exchange or insert whole instructions of a pickle."""
+    places = [place for _, _, place in pickletools.genops(content)]
+    parts = [content[start:end] for start, end in zip(places, [*places[1:], len(content)], strict=True)]
+    for _ in range(rng.randint(1, 4)):
+        i, j = rng.randrange(len(parts)), rng.randrange(len(parts))
+        kind = rng.randrange(4)
+        if kind == 0:
+            del parts[i]
+        elif kind == 1:
+            parts[i], parts[j] = parts[j], parts[i]
+        else:
+            parts.insert(i, rng.choice(PIECES) if kind == 2 else parts[j])
+    return b"".join(parts)
+
+
+def several_pickles(content, rng):
+    """Change the instructions of one of the pickles that a file begins with."""
+    file, ends = io.BytesIO(content), [0]
+    for _ in range(5):
+        for _ in pickletools.genops(file):
+            pass
+        ends.append(file.tell())
+    i = rng.randrange(5)
+    return content[: ends[i]] + instructions(content[ends[i] : ends[i + 1]], rng) + content[ends[i + 1] :]
+
+
+MEMBERS = {".json": json_text, ".npy": npy, ".h5": h5, ".pkl": instructions}
 
 
 def members(content, rng, changes=MEMBERS):

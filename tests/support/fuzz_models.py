@@ -14,6 +14,7 @@ from binary_mutations import (
     protobuf,
     random_bytes,
     safetensors,
+    several_pickles,
     text_numbers,
     words,
 )
@@ -181,10 +182,10 @@ def torch_checkpoints(folder):
     return [write_zip(folder / "zip.pth", program), write_legacy(folder / "legacy.pth", program)]
 
 
-def read_torch(folder, file):
-    from cspkeras.weights.torch_file import read_state
+def read_checkpoint(folder, file):
+    from cspkeras.weights.torch_file import read_torch
 
-    read_state(file, "model")
+    read_torch(file)
 
 
 def tflite_files(folder):
@@ -249,7 +250,7 @@ KINDS = {
     "weights": Kind(darknet_weights, read_weights, one_of(words, random_bytes)),
     "onnx": Kind(onnx_files, read_onnx, one_of(protobuf)),
     "safetensors": Kind(timm_files, read_timm, one_of(safetensors)),
-    "pth": Kind(torch_checkpoints, read_torch, one_of(words, random_bytes)),
+    "pth": Kind(torch_checkpoints, read_checkpoint, one_of(members, several_pickles, words, random_bytes)),
     "tflite": Kind(tflite_files, read_tflite, one_of(words, _settings, _settings)),
     "recipe": Kind(recipes, read_recipe, one_of(text_numbers)),
     "labels": Kind(label_files, read_label_file, one_of(text_numbers)),

@@ -7,15 +7,14 @@ import json
 import math
 import mmap
 import struct
-import zipfile
 from typing import TYPE_CHECKING, NamedTuple
 
 if __package__ or TYPE_CHECKING:
-    from .archive import read_member
+    from .archive import read_members
     from .flatbuffer import Table
     from .labels import check_lengths, parse_labels
 else:  # as a script
-    from archive import read_member
+    from archive import read_members
     from flatbuffer import Table
     from labels import check_lengths, parse_labels
 
@@ -77,9 +76,8 @@ def read_settings(path):
         if (head := file.read(8))[4:] != b"TFL3":
             raise ValueError(f"{path}: not a .tflite file" + (", but an empty one" if not head else ""))
         try:
-            with zipfile.ZipFile(file) as archive:
-                settings, labels = (read_member(archive, name) for name in ("cspkeras.json", "labels.txt"))
-        except (zipfile.BadZipFile, KeyError, NotImplementedError):  # the last: a zip of a later version than 6.3
+            settings, labels = read_members(file, ("cspkeras.json", "labels.txt"))
+        except KeyError:
             message = "carries no cspkeras settings; export it with cspkeras.tflite.convert"
             raise NoSettingsError(f"{path}: {message}") from None
         except ValueError as error:
@@ -166,6 +164,6 @@ def _described(model, file):
                 found["normalization"] = mean, std
     for entry in [entry for tensor in graph.tables(3) for entry in tensor.tables(6)]:
         if entry.number(2, "<b") in LABEL_FILES and not entry.text(3):  # a file of some language comes second
-            with contextlib.suppress(zipfile.BadZipFile, KeyError), zipfile.ZipFile(file) as archive:
-                found["labels"] = parse_labels(read_member(archive, entry.text(0)), entry.text(0))[0]
+            with contextlib.suppress(KeyError):
+                found["labels"] = parse_labels(*read_members(file, [entry.text(0)]), entry.text(0))[0]
     return found
