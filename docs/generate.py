@@ -5,8 +5,8 @@
     python docs/generate.py --check     # writes nothing; status 1 if a page's table differs
 
 A page has `<!-- table: NAME -->`, the table, and `<!-- end -->`. Structure is counted anew each time; what was
-measured, docs/learning.json, learning_long.json (by learning_jax.py), gradients.json, files.json, detectors.json and
-keras_applications.json, comes from the scripts of these names in benchmarks/.
+measured, docs/learning.json, learning_long.json (by learning_jax.py), gradients.json, files.json, detectors.json,
+fuzz.json and keras_applications.json, comes from the scripts of these names in benchmarks/.
 """
 
 import argparse

@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 from file_tables import DOCS, agreement, applications, files, measured, which
 from keras import layers
+from reading_tables import fuzzed, limits
 
 from cspkeras import get_detector, list_detectors, list_models
 from cspkeras.analysis import complexity
@@ -290,6 +291,8 @@ TABLES = {
         which,
         files,
         agreement,
+        limits,
+        fuzzed,
     )
 }
 
