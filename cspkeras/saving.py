@@ -4,6 +4,7 @@ import json
 import os
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 
@@ -12,8 +13,11 @@ import keras
 from .backbones.assembly import Preparation
 from .detection.training import DetectorTraining
 from .graph import functional_graph
+from .limits import NAME, TEXT
 from .precision import rebuilt
 from .registry import get_detector, network
+from .weights.archives import check_archive
+from .weights.keras_file import bounded
 from .weights.published.rows import PUBLISHED
 
 LABELS, ABOUT = "labels.txt", "about.json"  # in the file's archive, the former a class a line; Keras ignores both
@@ -105,8 +109,11 @@ def load_model(
                 return get_detector(name, weights=str(path))
         raise FileNotFoundError(f"{path}: missing; expected a .keras file with {expected}{_hint(path)}")
     try:
-        model = keras.saving.load_model(path, compile=False)
+        with bounded(path):
+            model = keras.saving.load_model(path, compile=False)
     except Exception as e:  # Keras raises whatever its zip and HDF5 readers raise
+        if str(e).startswith(f"{path}: "):
+            raise
         raise ValueError(f"{path}: {_reason(str(e) or type(e).__name__)}") from e
     if not model.built or (isinstance(model, keras.Sequential) and functional_graph(model) is None):
         raise ValueError(
@@ -139,12 +146,10 @@ def _reason(message):
 
 def _class_names(path, model):
     """Return the names of a classifier's classes that its file carries, or None."""
-    if not zipfile.is_zipfile(path):
+    if not (text := _member(path, LABELS)):
         return None
-    with zipfile.ZipFile(path) as archive:
-        found = archive.read(LABELS).decode().splitlines() if LABELS in archive.namelist() else None
-    if found is None:
-        return None
+    found = text.splitlines()
+    NAME.check(max(map(len, found)), f"{path}: {LABELS}")
     outputs = model.outputs[0].shape[-1]
     if len(found) != outputs and (len(found), outputs) != (2, 1):  # one score is that of the second of two classes
         raise ValueError(f"{path}: has {len(found)} names for {outputs} classes")
@@ -193,15 +198,33 @@ def write_about(path: StrPath, model: keras.Model) -> None:
 
 def read_about(path: StrPath, model: keras.Model) -> None:
     """Give a model what `write_about` put into its file; None where there is nothing."""
-    found = {}
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            found = json.loads(archive.read(ABOUT)) if ABOUT in archive.namelist() else {}
-    if preparation := found.get("preparation"):
-        lists = ("mean", "deviation")
-        found["preparation"] = Preparation(**preparation | {name: tuple(preparation[name]) for name in lists})
+    try:
+        found = json.loads(_member(path, ABOUT) or "{}")
+        layout, preparation, origin = (found.get(name) for name in KEPT)
+        if not isinstance(layout, str | None) or not isinstance(origin, dict | None):
+            raise TypeError(f"expected a text and a table, found {found!r}"[:200])
+        if preparation:
+            lists = {name: tuple(preparation[name]) for name in ("mean", "deviation")}
+            found["preparation"] = Preparation(**preparation | lists)
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as e:
+        raise ValueError(f"{path}: its {ABOUT} is damaged ({e})") from e
     for name in KEPT:
         setattr(model, name, found.get(name))
+
+
+def _member(path, name):
+    """Return the text of a member of a .keras file, None where there is none."""
+    if not zipfile.is_zipfile(path):
+        return None
+    with zipfile.ZipFile(path) as archive:
+        if name not in archive.namelist():
+            return None
+        check_archive(path, archive)
+        TEXT.check(archive.getinfo(name).file_size, f"{path}: {name}")
+        try:
+            return archive.read(name).decode()
+        except (EOFError, ValueError, zipfile.BadZipFile, zlib.error) as e:
+            raise ValueError(f"{path}: its {name} is damaged ({e})") from e
 
 
 def write_labels(path: StrPath, class_names: Iterable[str]) -> None:

@@ -6,8 +6,8 @@
 
 A page has `<!-- table: NAME -->`, the table, and `<!-- end -->`. The networks are counted anew, into counted.json;
 --check takes them from there, as tests hold it against the networks. What was measured, docs/learning.json,
-learning_long.json (by learning_jax.py), gradients.json, files.json, detectors.json, scale.json and
-keras_applications.json, comes from the scripts of these names in benchmarks/.
+learning_long.json (by learning_jax.py), gradients.json, files.json, detectors.json, scale.json, fuzz.json
+and keras_applications.json, comes from the scripts of these names in benchmarks/.
 """
 
 import argparse

@@ -6,6 +6,7 @@ from numbers import Integral
 import keras
 from keras import layers
 
+from ..limits import CLASSES
 from ..published import Published
 from ..published import documented as documented_with
 from .loading import TIMM_WEIGHTS, WEIGHTS, load_weights
@@ -123,6 +124,8 @@ def assemble(
     """
     if include_top and (not isinstance(classes, Integral) or classes < 1):
         raise ValueError(f"classes must be a positive integer. Received: classes={classes!r}")
+    if include_top:
+        CLASSES.check(classes, "classes")
     if pooling not in (None, "avg", "max"):
         raise ValueError(f"pooling must be None, 'avg' or 'max'. Received: pooling={pooling!r}")
     image = image_input(input_shape, input_tensor, stride)

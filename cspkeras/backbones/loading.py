@@ -9,6 +9,7 @@ import keras
 
 from ..weights.darknet.file import WeightedLayer, load_weights_file
 from ..weights.impostors import check_is_weights
+from ..weights.keras_file import check_weights_file
 from ..weights.timm import load_timm_file
 from ..weights.torch_file import is_torch
 from .pyramid import darknet_order
@@ -98,8 +99,11 @@ def load_keras_file(path, model, **options):
         # If a file doesn't fit, Keras warns once for each of the model's own lists of layers, which hold nothing.
         warnings.filterwarnings("ignore", "Skipping nested container")
         try:
+            check_weights_file(path)
             model.load_weights(path, **options)
         except Exception as e:  # Keras raises whatever its zip and HDF5 readers raise
+            if str(e).startswith(f"{path}: "):
+                raise
             reason = " ".join(str(e).partition(" Target variable:")[0].split()) or type(e).__name__
             raise ValueError(f"{path}: holds no weights for this {model.name} ({reason})") from e
 

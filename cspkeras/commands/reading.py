@@ -1,7 +1,5 @@
 """Read what a command gives to a network, and log what was read, left out and assumed."""
 
-import zipfile
-
 from .terminal import log
 
 
@@ -106,13 +104,12 @@ def read_pixels(options, model):
 
 def read_arrays(file):
     """Return the arrays of a .npz file by their names."""
-    import numpy as np
+    from ..weights.archives import open_npz
 
     try:
-        with np.load(file) as arrays:
-            if not (found := dict(arrays)):
-                raise ValueError("it holds none")
-            return found
-    except (AttributeError, TypeError, ValueError, zipfile.BadZipFile) as error:
-        reason = f"not a .npz file of numbers ({error})" if isinstance(error, ValueError) else "not a .npz file"
-        raise ValueError(f"{file}: {reason}; write one with numpy.savez({str(file)!r}, NAME=array, ...)") from error
+        with open_npz(file) as arrays:
+            if found := dict(arrays):
+                return found
+            raise ValueError("it holds none")
+    except ValueError as error:
+        raise ValueError(f"{error}; write one with numpy.savez({str(file)!r}, NAME=array, ...)") from error

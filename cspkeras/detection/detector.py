@@ -9,6 +9,7 @@ import keras
 
 from ..backbones.pyramid import pyramid
 from ..graph import operation_of
+from ..limits import CLASSES, NAME
 from .anchors import Anchors
 from .heads import HEADS, remember, remembered
 from .necks import NECKS
@@ -88,7 +89,9 @@ class Detector(DetectorTraining, keras.Model):
         names = range(classes) if isinstance(classes, Integral) else classes
         if isinstance(names, str) or not isinstance(names, Collection) or not len(names):
             raise ValueError(f"classes must be a positive number or a sequence of names. Received: classes={classes!r}")
+        CLASSES.check(len(names), "classes")
         class_names = tuple(map(str, names))
+        NAME.check(max(map(len, class_names)), "classes: one")
         size = backbone.input_shape[1:3]
         if None in size:
             raise ValueError(f"a detector's backbone needs a fixed input size. Received: {backbone.input_shape}")

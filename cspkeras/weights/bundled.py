@@ -1,6 +1,6 @@
 """Weights that come with this package: a .npz file of half-precision arrays for each training."""
 
-import numpy as np
+from .archives import open_npz
 
 
 def load_bundled(model, path, skip_mismatch=False):
@@ -8,7 +8,7 @@ def load_bundled(model, path, skip_mismatch=False):
 
     With `skip_mismatch` the detector may have another number of classes; its class predictions stay as they are.
     """
-    with np.load(path, allow_pickle=False) as file:
+    with open_npz(path) as file:
         arrays = dict(file)
     variables = {variable.path: variable for variable in model.variables}
     if arrays.keys() != variables.keys():

@@ -7,6 +7,7 @@ import re
 import numpy as np
 from keras import layers
 
+from ..limits import CLASSES
 from .impostors import check_is_weights
 
 HEAD = "head.fc"
@@ -19,11 +20,12 @@ COUNTER = ".num_batches_tracked"  # of a batch-norm's training steps, which Kera
 
 
 def classifier_shape(path):
-    """Return (classes, channels) of the classifier in a safetensors file of timm's."""
+    """Return (classes, channels) of the classifier in a safetensors file of timm's, which holds that many floats."""
     with _open(path) as file:
         shape = _shapes(file).get(f"{HEAD}.weight")
-    if len(shape or ()) != 2:
+    if len(shape or ()) != 2 or 0 in shape:
         raise ValueError(f"{path}: {HEAD}.weight: expected (classes, channels), found {_shown(shape)}")
+    CLASSES.check(shape[0], path)
     return shape
 
 

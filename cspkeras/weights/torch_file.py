@@ -72,11 +72,11 @@ def read_torch(path: os.PathLike[str] | str) -> dict:
         with open(path, "rb") as file:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         return _read_zip(path, data) if data[: len(ZIP)] == ZIP else _read_legacy(data)
-    except OSError:
-        raise
     except Refused as e:
         raise ValueError(f"{path}: {e}") from e
     except Exception as e:  # a damaged pickle or archive makes their readers raise anything
+        if getattr(e, "filename", None):  # of the file itself, not of a place within it
+            raise
         reason = (str(e) or type(e).__name__).splitlines()[0]
         raise ValueError(f"{path}: not a whole file of PyTorch's ({reason})") from e
 

@@ -4,6 +4,7 @@ A .onnx file is the network in inference mode: batch-norms are folded into the c
 layers are lost. What remains is the order of computation, which is that of Megvii's code.
 """
 
+import math
 import os
 import re
 
@@ -85,8 +86,8 @@ def read_convolutions(path):
     except ImportError as e:
         raise ModuleNotFoundError(f"{path}: .onnx files need the package onnx; pip install 'cspkeras[onnx]'") from e
     try:
-        graph = onnx.load(path).graph
-        tensors = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+        graph = onnx.load(path, format="protobuf", load_external_data=False).graph
+        tensors = {tensor.name: _floats(tensor) for tensor in graph.initializer}
     except Exception as e:  # protobuf's and onnx's own errors, and whatever their readers raise
         reason = (str(e) or type(e).__name__).splitlines()[0]
         raise ValueError(f"{path}: not a whole .onnx file ({reason})") from e
@@ -99,7 +100,19 @@ def read_convolutions(path):
                 f"{path}: convolution {node.name or node.output[0]!r} has no kernel and bias of its own; expected an "
                 "export in inference mode, as YOLOX's tools/export_onnx.py makes it"
             )
-    return [tuple(np.asarray(tensors[name], "float32") for name in node.input[1:]) for node in nodes]
+    return [tuple(tensors[name] for name in node.input[1:]) for node in nodes]
+
+
+def _floats(tensor):
+    """Return the numbers of an ONNX tensor in the file, which may claim any shape, as float32."""
+    import onnx
+
+    held = tensor.ByteSize()
+    if tensor.data_location == onnx.TensorProto.EXTERNAL:
+        raise ValueError(f"tensor {tensor.name[:40]!r} lies in another file")
+    if math.prod(tensor.dims) > 8 * held:  # the smallest types have some numbers in a byte
+        raise ValueError(f"tensor {tensor.name[:40]!r} claims {math.prod(tensor.dims):,} numbers in {held:,} bytes")
+    return np.asarray(onnx.numpy_helper.to_array(tensor), "float32")
 
 
 def _torch_shape(layer):

@@ -9,6 +9,7 @@ import keras
 from counting import cost, counted
 from file_tables import DOCS, agreement, applications, files, measured, which
 from keras import layers
+from reading_tables import fuzzed, limits
 from scale_tables import crowds, reading, scale_setting, serial, workers
 
 from cspkeras import get_detector, list_detectors, list_models
@@ -291,6 +292,8 @@ TABLES = {
         serial,
         crowds,
         scale_setting,
+        limits,
+        fuzzed,
     )
 }
 

@@ -124,7 +124,7 @@ REFUSED = {
     ("softmax.keras", "--strict"): "--strict: is for --precision int8. Received: --precision float16; leave it out",
     ("softmax.keras", "--refine", "9"): "--refine: is for a model that is calibrated to integers",
     ("softmax.keras", "--calibration", "{folder}/one.npz"): "--calibration: is for a model that is calibrated",
-    ("softmax.keras", *ARRAYS, "{folder}/empty.npz"): "not a .npz file of numbers (it holds none)",
+    ("softmax.keras", *ARRAYS, "{folder}/empty.npz"): "not a whole .npz file (it holds none)",
     ("softmax.keras", *ARRAYS, "{folder}/missing.npz"): "missing.npz: No such file or directory",
     ("softmax.keras", "--labels", "{folder}"): ": Is a directory",
     ("softmax.keras", "--size", "24", "32"): "size=(height, width) is for inputs without one. Received: size=(24, 32)",

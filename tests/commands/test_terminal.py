@@ -3,13 +3,14 @@
 import contextlib
 import io
 import json
+import re
 from types import SimpleNamespace
 
 import keras
 import pytest
 
 from cspkeras.commands.main import main
-from cspkeras.tflite.device.printing import Printable, printable
+from cspkeras.tflite.device.printing import LONGEST, Printable, one_line, printable
 
 SHOWN = {
     "plain, Größe 犬 \t\n": "plain, Größe 犬 \t\n",
@@ -17,6 +18,7 @@ SHOWN = {
     "a\rb\x0bc\x7f": "a\\rb\\x0bc\\u007f",
     "\x85\x9b0m": "\\x85\\x9b0m",
     "\u202egnp.exe\u2066\u2069": "\\u202egnp.exe\\u2066\\u2069",
+    "left\u200eright\u200f\u061c": "left\\u200eright\\u200f\\u061c",
     "a\udcff.jpg": "a\\udcff.jpg",
     "{} %s \\n": "{} %s \\n",
 }
@@ -29,6 +31,16 @@ def test_control_characters_are_shown_as_python_writes_them(text):
     assert Printable(stream).write(text) == len(text)
     Printable(stream).writelines([text, text])
     assert stream.getvalue() == 3 * SHOWN[text]
+
+
+def test_lines_for_people_are_cut_and_those_for_programs_are_not():
+    line, stream = "cat " + "a" * 10**7 + " dog", io.StringIO()
+    for short, longest in ((True, LONGEST), (False, len(line))):
+        stream = io.StringIO()
+        print(f"before\n{line}\nafter", file=Printable(stream, short=short))
+        before, cut, after = stream.getvalue().splitlines()
+        assert (before, after, cut[:4], cut[-4:]) == ("before", "after", "cat ", " dog") and len(cut) <= longest
+    assert re.search(r"a \[\.\.\. 9,996,048 characters\] a", one_line(line)) and len(one_line(line)) <= LONGEST
 
 
 def test_json_stays_json():

@@ -6,6 +6,9 @@ import math
 import random
 import re
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
 
 VALUES = (
     None,
@@ -59,6 +62,14 @@ PIECES = (
     b"-",
     b"nan",
 )
+
+
+class Kind(NamedTuple):
+    """A kind of files that benchmarks/fuzz.py changes and reads."""
+
+    make: Callable  # writes whole files into a folder, a Path; returns the paths of those that may be changed
+    read: Callable  # of the folder and the changed file: ends, or raises an OSError, ValueError or ImportError
+    mutate: Callable = lambda content, file, rng: mutated(content, Path(file).suffix, rng.random())
 
 
 COUNT = re.compile(r"\((\d+) files, the first here\)|: (\d+) (?=other files|hidden files)")

@@ -61,7 +61,7 @@ FAULTS = [
     (NET + CONV + "size=4096\npad=1\n", r"line 7, .* from 1 to 255\. Received: size='4096'"),
     (
         NET + CONV.replace("4", "50000") * 2,
-        r"line 7, .* has 2,500,550,000 weights up to this layer. At most 53",
+        r"line 7, .*: 2,500,550,000 weights; at most 200,000,000 are accepted, set CSPKERAS_MAX_WEIGHTS",
     ),
     (NET + "[connected]\noutput=65536\n" * 2, r"line 6, \[connected\]: the network has .* weights"),
     (NET + CONV.replace("leaky", "lekay"), r"line 6, .* one of linear, leaky, .* Received: activation='lekay'"),

@@ -16,12 +16,12 @@ if __package__ or TYPE_CHECKING:
     from .frames import check_writable, folder_of, frames, prefetched, written_aside
     from .interpreter import find_runtime
     from .labels import read_labels
-    from .printing import one_line, printable_output
+    from .printing import one_line, printable_output, shortened
 else:  # as a script
     from frames import check_writable, folder_of, frames, prefetched, written_aside
     from interpreter import find_runtime
     from labels import read_labels
-    from printing import one_line, printable_output
+    from printing import one_line, printable_output, shortened
 
 
 def numbers(text):
@@ -125,7 +125,7 @@ def process_images(options, network, answer, json_file=None, output=None):
                 records.append(record)
             place = name if number is None else f"{name} frame {number}"
             line = f"{place}: {text}, {sum(network.times.values()):.1f} ms per frame"
-            print(json.dumps(record) if lines else line, flush=True)
+            print(json.dumps(record) if lines else shortened(line), flush=True)
     finally:
         if json_file and records:
             with written_aside(json_file) as aside:

@@ -7,15 +7,16 @@ import json
 import math
 import mmap
 import struct
-import zipfile
 from typing import TYPE_CHECKING, NamedTuple
 
 if __package__ or TYPE_CHECKING:
+    from .archive import read_members
     from .flatbuffer import Table
-    from .labels import parse_labels
+    from .labels import check_lengths, parse_labels
 else:  # as a script
+    from archive import read_members
     from flatbuffer import Table
-    from labels import parse_labels
+    from labels import check_lengths, parse_labels
 
 # TFLite's schema: tensor types and operators by number.
 TYPES = ("float32", "float16", "int32", "uint8", "int64", "string", "bool", "int16", "complex64", "int8")
@@ -75,16 +76,18 @@ def read_settings(path):
         if (head := file.read(8))[4:] != b"TFL3":
             raise ValueError(f"{path}: not a .tflite file" + (", but an empty one" if not head else ""))
         try:
-            with zipfile.ZipFile(file) as archive:
-                settings, labels = archive.read("cspkeras.json"), archive.read("labels.txt")
-        except (zipfile.BadZipFile, KeyError, EOFError, RuntimeError):
+            settings, labels = read_members(file, ("cspkeras.json", "labels.txt"))
+        except KeyError:
             message = "carries no cspkeras settings; export it with cspkeras.tflite.convert"
             raise NoSettingsError(f"{path}: {message}") from None
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
     try:
-        settings = json.loads(settings)
+        settings, labels = json.loads(settings), labels.decode().splitlines()
+        check_lengths(labels, "labels.txt")
         if settings.get("task") != "other":
-            return {**settings, "input": {**settings["input"]}}, labels.decode().splitlines()
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+            return {**settings, "input": {**settings["input"]}}, labels
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: its cspkeras settings are damaged: {type(error).__name__}: {error}") from None
     raise NoSettingsError(f"{path}: its settings say nothing of its input and outputs; export it with labels")
 
@@ -163,6 +166,6 @@ def _described(model, file):
                 found["normalization"] = mean, std
     for entry in [entry for tensor in graph.tables(3) for entry in tensor.tables(6)]:
         if entry.number(2, "<b") in LABEL_FILES and not entry.text(3):  # a file of some language comes second
-            with contextlib.suppress(zipfile.BadZipFile, KeyError), zipfile.ZipFile(file) as archive:
-                found["labels"] = parse_labels(archive.read(entry.text(0)), entry.text(0))[0]
+            with contextlib.suppress(KeyError):
+                found["labels"] = parse_labels(*read_members(file, [entry.text(0)]), entry.text(0))[0]
     return found

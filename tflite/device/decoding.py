@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 CANDIDATES = 1000  # the best (box, class) pairs, those that suppression sees
+MOST_LEVELS, MOST_ANCHORS = 16, 64  # of a file's settings
 EXP_LIMIT = 8  # of a raw width or height
 FLOATS = {"quantization": (0.0, 0)}  # the details of a tensor that is not quantized
 
@@ -136,8 +137,12 @@ class Grid(NamedTuple):
         coding = older if "linear" in decode else decode["coding"]
         if coding not in CODINGS:
             raise ValueError(f"coding {coding!r} is none of {', '.join(CODINGS)}")
+        if len(decode["levels"]) > MOST_LEVELS:
+            raise ValueError(f"{len(decode['levels'])} levels; at most {MOST_LEVELS} are accepted")
         for level in decode["levels"]:
             stride, anchors = level["stride"], level["anchors"]
+            if not (1 <= stride <= max(size) and 1 <= len(anchors) <= MOST_ANCHORS):
+                raise ValueError(f"a level of stride {stride} and {len(anchors)} anchors")
             y, x, a = (i.reshape(-1) for i in np.indices((size[0] // stride, size[1] // stride, len(anchors))))
             cells, scales = np.full((len(a), 2), stride) / side, np.full((len(a), 1), level["scale_xy"])
             parts = np.stack([x, y], axis=1) * cells, cells, np.array(anchors)[a] / side, scales

@@ -35,7 +35,7 @@ if __package__ or TYPE_CHECKING:
     from .drawing import draw_detections
     from .formats import BACKGROUND, CHOICES, FORMATS, LETTERBOX, recognize
     from .frames import save, to_image
-    from .network import Network
+    from .network import THRESHOLDS, Network
     from .suppression import SUPPRESSIONS, suppress
 else:  # as a script
     from command import load_network, make_parser, process_images, run_script
@@ -43,7 +43,7 @@ else:  # as a script
     from drawing import draw_detections
     from formats import BACKGROUND, CHOICES, FORMATS, LETTERBOX, recognize
     from frames import save, to_image
-    from network import Network
+    from network import THRESHOLDS, Network
     from suppression import SUPPRESSIONS, suppress
 
 
@@ -64,6 +64,7 @@ class Detector(Network):
         colors=["RGB", "BGR", "gray"],
         resize=["letterbox", "stretch", "topleft"],
     )
+    NEEDED = THRESHOLDS
 
     def __init__(self, path, *args, format: str | None = None, **options):
         """Load a file as a `Network` does.

@@ -4,20 +4,23 @@ import struct
 
 import numpy as np
 
+REPEATED = 4
+
 
 class Table:
     """A table in a flatbuffer's bytes. Its fields are read by slot, their place in the schema; a missing one is empty.
 
-    Damaged bytes end in a `struct.error` or a ValueError.
+    Damaged bytes end in a `struct.error` or a ValueError. The lists that are read may be `REPEATED` times as long as
+    the bytes in all, so that many tables which share a list can't make it of any length.
 
     Example:
         >>> Table.root(open("model.tflite", "rb").read()).tables(2)[0].numbers(1)  # doctest: +SKIP
         [0]
     """
 
-    def __init__(self, data, place):
-        """Take the bytes, or what slices as they do, and where in them the table begins."""
-        self._data, self._place = data, place
+    def __init__(self, data, place, left=None):
+        """Take the bytes, or what slices as they do, where in them the table begins, and the bytes left of lists."""
+        self._data, self._place, self._left = data, place, [REPEATED * len(data)] if left is None else left
 
     @classmethod
     def root(cls, data):
@@ -32,12 +35,12 @@ class Table:
     def table(self, slot):
         """Return a table, or None."""
         place = self._field(slot)
-        return Table(self._data, self._target(place)) if place else None
+        return Table(self._data, self._target(place), self._left) if place else None
 
     def tables(self, slot):
         """Return a list of tables."""
-        start, count = self._vector(slot)
-        return [Table(self._data, self._target(place)) for place in range(start, start + 4 * count, 4)]
+        start, count = self._vector(slot, 4)
+        return [Table(self._data, self._target(place), self._left) for place in range(start, start + 4 * count, 4)]
 
     def numbers(self, slot, kind="<i4"):
         """Return a list of numbers, of the `kind` that NumPy names."""
@@ -49,9 +52,7 @@ class Table:
 
     def content(self, slot, size=1):
         """Return a list's bytes, `size` for each of its elements."""
-        start, count = self._vector(slot)
-        if start + size * count > len(self._data):
-            raise ValueError("a list reaches beyond the end")
+        start, count = self._vector(slot, size)
         return bytes(self._data[start : start + size * count])
 
     def _field(self, slot):
@@ -65,10 +66,14 @@ class Table:
     def _target(self, place):
         return place + struct.unpack_from("<I", self._data, place)[0]
 
-    def _vector(self, slot):
-        """Where a list's elements begin, and how many they are."""
+    def _vector(self, slot, size):
+        """Where a list's elements of some bytes begin, and how many they are."""
         place = self._field(slot)
         if not place:
             return 0, 0
         start = self._target(place)
-        return start + 4, struct.unpack_from("<I", self._data, start)[0]
+        count = struct.unpack_from("<I", self._data, start)[0]
+        self._left[0] -= size * count
+        if start + 4 + size * count > len(self._data) or self._left[0] < 0:
+            raise ValueError("a list reaches beyond the end")
+        return start + 4, count

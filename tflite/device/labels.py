@@ -1,7 +1,14 @@
 """Class names, a line each, in files as people's editors write them."""
 
 import re
+from typing import TYPE_CHECKING
 
+if __package__ or TYPE_CHECKING:
+    from .archive import LARGEST
+else:  # as a script
+    from archive import LARGEST
+
+LONGEST = 1000  # characters of a name
 BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
@@ -10,9 +17,13 @@ def read_labels(path):
 
     Raises:
         OSError: the file can't be read.
+        ValueError: it has more than `LARGEST` bytes.
     """
     with open(path, "rb") as file:
-        return parse_labels(file.read(), path)
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise ValueError(f"{path}: more than {LARGEST:,} bytes, expected class names, one a line")
+    return parse_labels(content, path)
 
 
 def parse_labels(content, name):
@@ -26,7 +37,7 @@ def parse_labels(content, name):
         The names, and a line for people if the encoding had to be guessed, else "".
 
     Raises:
-        ValueError: there are no names, or a line between two names is blank.
+        ValueError: there are no names, a line between two names is blank, or one is longer than `LONGEST`.
     """
     text, guessed = _decoded(content)
     labels = [line.strip() for line in re.split("\r\n|\r|\n", text.rstrip())]
@@ -35,7 +46,15 @@ def parse_labels(content, name):
     if "" in labels:
         line = labels.index("") + 1
         raise ValueError(f"{name}: line {line} is blank; remove it, or write the name of class {line} there")
+    check_lengths(labels, name)
     return labels, f"{name}: not UTF-8, read as {guessed}" if guessed else ""
+
+
+def check_lengths(labels, name):
+    """Raise a ValueError where a class name is longer than `LONGEST`; `name` is what the file is called."""
+    for line, label in enumerate(labels, 1):
+        if len(label) > LONGEST:
+            raise ValueError(f"{name}: line {line} has {len(label):,} characters; a class name has at most {LONGEST:,}")
 
 
 def _decoded(content):

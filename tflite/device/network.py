@@ -19,14 +19,15 @@ else:  # as a script
     from frames import halved, to_input
     from interpreter import image_layout, load, output_details, the_image
 
+THRESHOLDS = "score_threshold", "iou_threshold"
 SCRIPTS = dict(detection="detect.py", classification="classify.py")  # by what a file's settings call its task
 
 
 class Network:
     """A network of images in a .tflite file.
 
-    A subclass says which values some settings may have, `ACCEPTED`, what to take for a file without settings,
-    `_guess`, and keeps its outputs, `_take_outputs`.
+    A subclass says which values some settings may have, `ACCEPTED`, which of the `THRESHOLDS` a file must have,
+    `NEEDED`, what to take for a file without settings, `_guess`, and keeps its outputs, `_take_outputs`.
 
     Attributes:
         settings: what the file says of its use, or what is taken instead.
@@ -36,6 +37,7 @@ class Network:
     """
 
     ACCEPTED: dict
+    NEEDED: tuple[str, ...] = ()
     settings: dict
     labels: list[str]
     times: dict[str, float]
@@ -105,8 +107,11 @@ class Network:
         """
         settings, labels = read_settings(path)
         for key in ("mean", "scale", "fill"):
-            if not _are_numbers(value := settings["input"].get(key)):
+            if not are_numbers(value := settings["input"].get(key)):
                 raise ValueError(f"{path}: its settings say input.{key}: {value!r}; accepted here: one number or three")
+        for key in THRESHOLDS:
+            if (key in settings or key in cls.NEEDED) and not are_numbers(value := settings.get(key), (1,), 0, 1):
+                raise ValueError(f"{path}: its settings say {key}: {value!r}; accepted here: a number from 0 to 1")
         given = {**settings, **settings["input"]}
         for key, accepted in cls.ACCEPTED.items():
             if given.get(key) not in accepted:
@@ -241,6 +246,7 @@ def _advice(classes, labels=()):
     return f"; give --labels FILE{f' with {classes} names' * (classes > 0)}{first}"
 
 
-def _are_numbers(value):
+def are_numbers(value, counts=(1, 3), least=-1e30, most=1e30):
+    """Whether a setting is a number, or a list of one of some counts of them, from the least to the most."""
     values = value if isinstance(value, list) else [value]
-    return len(values) in (1, 3) and all(isinstance(one, (int, float)) for one in values)
+    return len(values) in counts and all(isinstance(one, (int, float)) and least <= one <= most for one in values)

@@ -4,9 +4,12 @@ import contextlib
 import re
 import sys
 
-# C0 but for the tab and the line's end, DEL, C1, what turns the direction of the text around it, and what no UTF-8 or
-# XML may hold.
-CONTROLS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+LONGEST = 4000  # characters of a line for people
+# C0 but for the tab and the line's end, DEL, C1, what turns the direction of the text around it or marks one, and what
+# no UTF-8 or XML may hold.
+CONTROLS = re.compile(
+    "[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
 # What each write of Keras' progress bar begins with: back to the line's start, or a new line, and a bar in colours.
 KERAS_BAR = re.compile(
     r"([\b]*\r|\n)( *\d+/(\d+|Unknown)|\x1b\[1m *\d+/\d+\x1b\[0m (\x1b\[32m[━=]+\x1b\[0m)?\x1b\[37m[━=]*\x1b\[0m"
@@ -20,8 +23,16 @@ def printable(text):
 
 
 def one_line(message):
-    """Return a message in one line, without the addresses of objects."""
-    return " ".join(re.sub(r" at 0x[0-9A-Fa-f]+", "", str(message)).split())
+    """Return a message in one line, without the addresses of objects, and without the middle of a long one."""
+    return shortened(" ".join(re.sub(r" at 0x[0-9A-Fa-f]+", "", str(message)).split()))
+
+
+def shortened(line):
+    """Return a line of at most `LONGEST` characters; a longer one has a note in place of its middle."""
+    if len(line) <= LONGEST:
+        return line
+    half = LONGEST // 2 - 20
+    return f"{line[:half]} [... {len(line) - 2 * half:,} characters] {line[-half:]}"
 
 
 def _named(character):
@@ -32,11 +43,12 @@ def _named(character):
 class Printable:
     """A text stream that writes what is `printable`, and what its encoding lacks as ascii() does.
 
-    A return at the beginning of a write stays, and Keras' bar after it: they draw progress in one line.
+    A return at the beginning of a write stays, and Keras' bar after it: they draw progress in one line. With `short`,
+    lines are `shortened`, as those for people are.
     """
 
-    def __init__(self, stream):
-        self._stream = stream
+    def __init__(self, stream, short=False):
+        self._stream, self._short = stream, short
 
     def __getattr__(self, name):
         return getattr(self._stream, name)
@@ -44,7 +56,10 @@ class Printable:
     def write(self, text):
         """Write a text; return its length."""
         bar = KERAS_BAR.match(text) or re.match("\r?", text)
-        rest, encoding = printable(text[bar.end() :]), getattr(self._stream, "encoding", None) or "utf-8"
+        rest, encoding = text[bar.end() :], getattr(self._stream, "encoding", None) or "utf-8"
+        if self._short and len(rest) > LONGEST:
+            rest = "\n".join(map(shortened, rest.split("\n")))
+        rest = printable(rest)
         self._stream.write(bar[0] + rest.encode(encoding, "backslashreplace").decode(encoding))
         return len(text)
 
@@ -57,5 +72,8 @@ class Printable:
 @contextlib.contextmanager
 def printable_output():
     """Make the standard output and error `Printable` for the length of a block."""
-    with contextlib.redirect_stdout(Printable(sys.stdout)), contextlib.redirect_stderr(Printable(sys.stderr)):
+    with (
+        contextlib.redirect_stdout(Printable(sys.stdout)),
+        contextlib.redirect_stderr(Printable(sys.stderr, short=True)),
+    ):
         yield

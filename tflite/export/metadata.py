@@ -93,16 +93,22 @@ def read(path: str | os.PathLike) -> tuple[dict, list[str]]:
         NoSettingsError: it carries none.
         ValueError: it is not a .tflite file, or its settings are damaged or of another format.
     """
+    from ..device.archive import read_members
+    from ..device.labels import check_lengths
+
     with open(path, "rb") as file:
         _check_tflite(file.read(8), path)
         try:
-            with zipfile.ZipFile(file) as archive:
-                settings = dict(json.loads(archive.read(SETTINGS_ENTRY)))
-                labels = archive.read(LABELS_ENTRY).decode().splitlines()
-        except (zipfile.BadZipFile, KeyError) as error:
+            settings, labels = read_members(file, (SETTINGS_ENTRY, LABELS_ENTRY))
+        except KeyError as error:
             message = "carries no cspkeras settings; export it with cspkeras.tflite.convert"
             raise NoSettingsError(f"{path}: {message}") from error
-        except (TypeError, ValueError) as error:
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+        try:
+            settings, labels = dict(json.loads(settings)), labels.decode().splitlines()
+            check_lengths(labels, LABELS_ENTRY)
+        except (RecursionError, TypeError, ValueError) as error:
             raise ValueError(f"{path}: its cspkeras settings are damaged: {error}") from error
     if settings.get("format") != FORMAT:
         raise ValueError(f"{path}: its settings have format {settings.get('format')}; expected {FORMAT}")

@@ -5,15 +5,18 @@ import difflib
 import inspect
 import math
 import os
+import sys
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ...limits import TEXT
 from ..production.template import MOST_WORKERS
 
 FOLDER = Path(__file__).parent
 AUTO = "auto"
 BASE = "base"  # key of a recipe's file: the recipe that it changes
+MOST_BASES = 50  # in a row
 CHOICES = {
     "optimizer": ("adamw", "sgd"),
     "schedule": ("cosine", "flat_cosine", "poly", "step", "constant"),
@@ -25,6 +28,7 @@ MINIMUM = {  # of the numbers that have one
     **dict.fromkeys(("momentum", "ema", "freeze", "patience", "save_every", "seed", "final_rate", "last_epochs"), 0),
     "data_workers": 0,
 }
+LARGEST = sys.float_info.max
 LIMIT = {"momentum": 1, "ema": 1, "seed": 2**32, "final_rate": 1, "data_workers": MOST_WORKERS + 1}
 
 
@@ -175,12 +179,17 @@ def _load(path, bases):
         chain = " -> ".join(map(str, (*bases, path)))
         raise ValueError(f"{bases[-1]}: {BASE} must not lead back to a file before it. Received: {chain}")
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        TEXT.check(path.stat().st_size, path)
+        text = path.read_bytes()
     except FileNotFoundError as e:
         source = f"{bases[-1]}: {BASE}: " if bases else ""
         raise FileNotFoundError(f"{source}{path}: missing; expected a recipe") from e
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+    try:
+        values = tomllib.loads(text.decode())
+    except (RecursionError, ValueError) as e:
         raise ValueError(f"{path}: not TOML ({e})") from e
+    if len(bases) == MOST_BASES:
+        raise ValueError(f"{bases[0]}: {BASE} leads over more than {MOST_BASES} files")
     recipe = Recipe()
     if BASE in values:
         base = _typed(BASE, values.pop(BASE), str, f"{path}: ")
@@ -260,7 +269,7 @@ def unknown(name, known):
 def _typed(name, value, kind, where=""):
     whole = isinstance(value, int) and not isinstance(value, bool)
     number = whole or isinstance(value, float)
-    if kind is float and number and math.isfinite(value):
+    if kind is float and number and -LARGEST <= value <= LARGEST:
         return float(value)
     if kind == tuple[float, ...] and isinstance(value, list | tuple):
         return tuple(_typed(name, one, float) for one in value)

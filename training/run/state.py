@@ -2,11 +2,12 @@
 
 import json
 import shutil
-import zipfile
 
 import numpy as np
 
 from ...files import replacing
+from ...limits import TEXT
+from ...weights.archives import open_npz
 
 LAST, BEST = "last.npz", "best.npz"  # a run's states
 RUN_KEYS = {"step": int, "steps": int, "rows": list, "run": dict}  # of the last state's meta
@@ -100,13 +101,15 @@ def _unusable(meta, names):
 def _read(path, arrays=True):
     """Return a state's `meta`, and its arrays by name or their names alone."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            meta = json.loads(str(file["meta"]))
+        with open_npz(path) as file:
+            text = str(file["meta"])
+            TEXT.check(len(text), "its meta")
+            meta = json.loads(text)
             if not isinstance(meta, dict):
-                raise ValueError(f"its meta is {meta}")
+                raise ValueError(f"its meta is a {type(meta).__name__}")
             return meta, dict(file) if arrays else file.files
-    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as e:
-        raise ValueError(f"{path}: not a training state ({e})") from e
+    except ValueError as e:
+        raise ValueError(f"{path}: not a training state ({str(e).removeprefix(f'{path}: ')})") from e
 
 
 def _parts(model, optimizer):

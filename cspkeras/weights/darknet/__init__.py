@@ -53,7 +53,10 @@ def from_darknet(
     graph = Graph(layers.Input(shape, name="image"), classifier_activation)
     for section in sections:
         graph.add(section, BUILDERS)
-    model = keras.Model(graph.image, graph.result(), name=re.sub(r"\W", "_", Path(cfg).stem, flags=re.ASCII))
+    try:
+        model = keras.Model(graph.image, graph.result(), name=re.sub(r"\W", "_", Path(cfg).stem, flags=re.ASCII))
+    except RecursionError as e:  # Keras goes from the output to the image, a call within the other for each layer
+        raise ValueError(f"{cfg}: {len(sections):,} layers are too deep a network for Keras") from e
     if weights is not None:
         held = len(sections)
         if first := re.search(r"\.conv\.(\d{1,9})$", Path(weights).name, re.ASCII):

@@ -1,9 +1,12 @@
 """Read Darknet's .cfg files into sections; an option is checked when it is read."""
 
 import codecs
+import os
 import re
 from dataclasses import dataclass, field
 from reprlib import repr as shown  # cut short: a faulty value may be long
+
+from ...limits import SECTIONS, TEXT
 
 LARGEST = 1 << 16  # of any size, width or number of channels
 REQUIRED = object()
@@ -22,6 +25,11 @@ class Section:
         """Return a ValueError that names the place in the cfg: the line of `option`, or the section's first line."""
         _, line = self.options.get(option, (None, self.line))
         return ValueError(f"{self.path}, line {line}, [{self.name}]: {message}")
+
+    @property
+    def place(self):
+        """The section in errors: the cfg, the line and the name."""
+        return f"{self.path}, line {self.line}, [{self.name}]"
 
     def text(self, option, default=REQUIRED):
         """Return the value of an option as it is written."""
@@ -79,6 +87,7 @@ def read_cfg(path):
     """
     sections = []
     with open(path, "rb") as file:
+        TEXT.check(os.fstat(file.fileno()).st_size, path)
         wide = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
     with open(path, encoding="utf-16" if wide else "utf-8-sig", errors="replace") as file:
         for number, line in enumerate(file, 1):
@@ -87,6 +96,7 @@ def read_cfg(path):
             if not text:
                 continue
             if heading := re.fullmatch(r"\[\s*(\w+)\s*\]", text, re.ASCII):
+                SECTIONS.check(len(sections), path)
                 sections.append(Section(str(path), number, heading[1]))
             elif equals and sections:
                 sections[-1].options.setdefault(option, (value, number))

@@ -8,11 +8,10 @@ from keras import layers
 
 from ...blocks import ACTIVATIONS as OWN_ACTIVATIONS
 from ...blocks import activate
+from ...limits import WEIGHTS
 from .file import WeightedLayer
 
-# A larger network is a mistake in the cfg, and building it might take all memory.
-MAX_WEIGHTS = 1 << 29  # floats of a whole network
-MAX_MAP = 1 << 28  # values of one feature map
+MAX_MAP = 1 << 28  # values of one feature map; a larger one is a mistake in the cfg
 USUAL_STRIDE = 32  # of a network's last map
 
 
@@ -106,10 +105,7 @@ class Graph:
     def weigh(self, section, floats):
         """Count a layer's weights; raise a ValueError if the network becomes too large, before memory is allocated."""
         self.weights += floats
-        if self.weights > MAX_WEIGHTS:
-            raise section.error(
-                f"the network has {self.weights:,} weights up to this layer. At most {MAX_WEIGHTS:,} are accepted"
-            )
+        WEIGHTS.check(self.weights, section.place)
 
 
 def check_map(section, shape):

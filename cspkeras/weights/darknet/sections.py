@@ -13,6 +13,7 @@ from .file import WeightedLayer
 from .graph import activated, by
 
 MAX_KERNEL = 255
+MAX_SOURCES = 100  # of a route
 
 
 def _only(section, **accepted):
@@ -79,7 +80,10 @@ def _connected(graph, section, name):
 
 
 def _route(graph, section, name):
-    sources = [graph.source(section, "layers", number) for number in section.integers("layers")]
+    numbers = section.integers("layers")
+    if len(numbers) > MAX_SOURCES:
+        raise section.error(f"a route joins at most {MAX_SOURCES} layers. Received: {len(numbers):,}", "layers")
+    sources = [graph.source(section, "layers", number) for number in numbers]
     groups = section.integer("groups", 1)
     group = section.integer("group_id", 0, low=0, high=groups - 1)
     shapes = by(*(x.shape[1:] for x in sources))

@@ -21,6 +21,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ...files import DISK_FULL
+from ...limits import DOWNLOAD
 from ...progress import progress
 from ..impostors import impostor
 
@@ -152,10 +153,16 @@ def _append(url, part, before, size):
                 raise Impostor(f"{moved}{kind}")
         if None not in (size, total) and size != total:
             raise Impostor(f"expected {size:,} bytes, the server has {total:,}")
+        if size is None:
+            DOWNLOAD.check(total or 0, "the file")
         with part.open("ab") as file, _progress(url, total) as tell:
             while chunk := answer.read(CHUNK):
                 file.write(chunk)
                 tell(file.tell())
+                if size is not None and file.tell() > size:
+                    raise Impostor(f"expected {size:,} bytes, the server sends more")
+                if size is None:
+                    DOWNLOAD.check(file.tell(), "the file")
             received = file.tell()
     if received < (total or 0):
         raise ConnectionError(f"it broke off after {received:,} of {total:,} bytes")

@@ -186,9 +186,10 @@ def test_without_a_runtime_the_error_says_what_to_install(model, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "beside"),
     [
+        ("archive.py", set()),
         ("classify.py", {"command", "decoding", "network"}),
         ("command.py", {"frames", "interpreter", "labels", "printing"}),
-        ("contents.py", {"flatbuffer", "labels"}),
+        ("contents.py", {"archive", "flatbuffer", "labels"}),
         ("decoding.py", set()),
         ("detect.py", {"command", "decoding", "drawing", "formats", "frames", "network", "suppression"}),
         ("drawing.py", set()),
@@ -196,7 +197,7 @@ def test_without_a_runtime_the_error_says_what_to_install(model, monkeypatch):
         ("formats.py", {"decoding"}),
         ("frames.py", set()),
         ("interpreter.py", set()),
-        ("labels.py", set()),
+        ("labels.py", {"archive"}),
         ("network.py", {"contents", "frames", "interpreter"}),
         ("printing.py", set()),
         ("suppression.py", set()),

@@ -100,7 +100,7 @@ def test_the_command_reads_them_from_a_file(several, tmp_path, capsys, one_error
     np.savez(tmp_path / "objects.npz", x=np.array([None]))
     for name in ("text", "objects"):
         line = one_error(*arguments, tmp_path / f"{name}.npz")
-        assert f"{name}.npz: not a .npz file" in line and "numpy.savez" in line
+        assert f"{name}.npz: not a whole .npz file" in line and "numpy.savez" in line
     assert "no-such.npz" in one_error(*arguments, tmp_path / "no-such.npz")
 
 
