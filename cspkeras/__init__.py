@@ -2,8 +2,8 @@
 
 from . import backbones, detection
 from .backbones import *
+from .classification.imagenet import decode_predictions, preprocess_input
 from .detection import *
-from .imagenet import decode_predictions, preprocess_input
 from .registry import get_detector, get_model, list_detectors, list_models
 from .timm import from_timm
 from .training.quantization import aware  # noqa: F401 - registers layers, for saved models that have them

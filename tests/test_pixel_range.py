@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import applications, layers, ops
 
-from cspkeras.pixels import BYTES, SIGNED, UNIT, Pixels, pixels_of, recognized_pixels
+from cspkeras.classification.pixels import BYTES, SIGNED, UNIT, Pixels, pixels_of, recognized_pixels
 
 
 def model_of(*steps, shape=(16, 16, 3)):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from cspkeras.pixels import BYTES, recognized_pixels
-from cspkeras.scores import in_two, score_kind
+from cspkeras.classification.pixels import BYTES, recognized_pixels
+from cspkeras.classification.scores import in_two, score_kind
 from cspkeras.training import quantize_aware
 
 

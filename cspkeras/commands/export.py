@@ -130,8 +130,8 @@ def _names(options, model, classifies):
 
 def _read(options, model, classifies, names):
     """Return the data that names a classifier's classes, or calibrates a model."""
+    from ..classification.scores import classes_of, score_kind
     from ..graph import is_detector
-    from ..scores import classes_of, score_kind
 
     where = options, options.train_split
     if classifies:

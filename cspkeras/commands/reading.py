@@ -86,8 +86,8 @@ def read_splits(options, class_names):
 
 def read_pixels(options, model):
     """Return the `Pixels` that a command's model takes, and log where its first layers show another range than 0..1."""
+    from ..classification.pixels import UNIT, pixels_of
     from ..graph import is_detector
-    from ..pixels import UNIT, pixels_of
 
     given = options.mean is not None or options.scale is not None
     if given and is_detector(model):

@@ -15,8 +15,8 @@ import cspkeras
 from cspkeras.analysis import complexity
 from cspkeras.backbones import cs3, cs3_gated, cspnext
 from cspkeras.backbones.assembly import Preparation
-from cspkeras.imagenet import preparation_of
-from cspkeras.pixels import UNIT, Pixels, pixels_of
+from cspkeras.classification.imagenet import preparation_of
+from cspkeras.classification.pixels import UNIT, Pixels, pixels_of
 from cspkeras.saving import exporter, load_network
 from cspkeras.training import calibrate, quantize_aware
 from cspkeras.weights.published.rows import PUBLISHED

@@ -10,7 +10,7 @@ from torch_files import mapping, tensor, write_zip
 
 import cspkeras
 from cspkeras.backbones import peleenet
-from cspkeras.pixels import UNIT, pixels_of
+from cspkeras.classification.pixels import UNIT, pixels_of
 from cspkeras.precision import rebuilt
 from cspkeras.saving import exporter, load_network
 from cspkeras.tflite.export.any_model import prepared

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import keras
 
+from ...classification.imagenet import LAYOUTS
+from ...classification.pixels import UNIT, Pixels, pixels_of
+from ...classification.scores import LOGITS, SIGMOID, score_kind
 from ...detection.anchors import Anchors
 from ...detection.images import FILL
 from ...graph import is_detector
-from ...imagenet import LAYOUTS
-from ...pixels import UNIT, Pixels, pixels_of
-from ...scores import LOGITS, SIGMOID, score_kind
 
 DECODES = "file", "host"
 COLORS = {1: "gray", 3: "RGB"}  # by the input's channels

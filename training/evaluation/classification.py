@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...pixels import pixels_of
-from ...scores import LOGITS, SIGMOID, SOFTMAX, classes_of, in_two, score_kind
+from ...classification.pixels import pixels_of
+from ...classification.scores import LOGITS, SIGMOID, SOFTMAX, classes_of, in_two, score_kind
 from ..data.examples import ClassificationData, image_name
 from ..pipeline.classification import numbered_batches
 from .mistakes import precision_and_recall

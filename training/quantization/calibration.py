@@ -6,8 +6,8 @@ from functools import lru_cache
 import keras
 import numpy as np
 
+from ...classification.pixels import BYTES, recognized_pixels
 from ...graph import functional_graph, is_detector
-from ...pixels import BYTES, recognized_pixels
 from ...registry import network_of
 
 NORMALIZED = 3.0  # beyond what ImageNet's mean and deviation make of any pixel

@@ -7,12 +7,12 @@ import numpy as np
 from keras import ops
 from PIL import Image
 
+from ...classification.pixels import UNIT, pixels_of
+from ...classification.scores import LOGITS, SIGMOID, classes_of, in_two, score_kind
 from ...detection.anchors import Anchors
 from ...detection.losses import loss_class
 from ...graph import is_detector
-from ...pixels import UNIT, pixels_of
 from ...saving import is_classifier
-from ...scores import LOGITS, SIGMOID, classes_of, in_two, score_kind
 from ...tflite.device.drawing import draw_detections
 from ..data.examples import ClassificationData, LabelledImage, readable
 from ..distribution.served_batches import served

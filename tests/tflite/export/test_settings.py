@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from cspkeras.imagenet import preprocess_input
+from cspkeras.classification.imagenet import preprocess_input
 from cspkeras.tflite.export.settings import file_labels, file_settings
 
 

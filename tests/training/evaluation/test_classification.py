@@ -6,7 +6,7 @@ import pytest
 from known_answers import LABELS, SCORES, SIDE, answering, data_of
 from PIL import Image
 
-from cspkeras.pixels import Pixels
+from cspkeras.classification.pixels import Pixels
 from cspkeras.training import ClassificationData, LabelledImage
 from cspkeras.training.evaluation.classification import answers_of, classify
 

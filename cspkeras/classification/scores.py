@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from .graph import activation_name, call_again, call_of, functional_graph, is_fake_quantization, unwrapped
+from ..graph import activation_name, call_again, call_of, functional_graph, is_fake_quantization, unwrapped
 
 SOFTMAX, SIGMOID, LOGITS = "softmax", "sigmoid", "logits"
 SCORES = SOFTMAX, SIGMOID, LOGITS
@@ -33,7 +33,7 @@ def score_kind(model: keras.Model, scores: str | None = None) -> str:
 
     Example:
         >>> import keras
-        >>> from cspkeras.scores import score_kind
+        >>> from cspkeras.classification.scores import score_kind
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), keras.layers.Softmax()])
         >>> score_kind(model)
         'softmax'

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from .graph import functional_graph, is_fake_quantization, run_graph, unwrapped
+from ..graph import functional_graph, is_fake_quantization, run_graph, unwrapped
+from ..registry import name_of
 from .imagenet import preparation_of
-from .registry import name_of
 
 HEAD = 10.0  # what a network computes with is hardly beyond
 LEAST_MEAN = 2.0  # of pixels in 0..255; those in 0..1 have a smaller one
@@ -65,7 +65,7 @@ def pixels_of(
 
     Example:
         >>> import keras
-        >>> from cspkeras.pixels import pixels_of
+        >>> from cspkeras.classification.pixels import pixels_of
         >>> model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Rescaling(1 / 255)])
         >>> pixels_of(model)
         Pixels(mean=0.0, scale=1.0)

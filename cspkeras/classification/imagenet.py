@@ -7,9 +7,9 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .backbones import timm_layout
-from .backbones.assembly import Preparation
-from .registry import network
+from ..backbones import timm_layout
+from ..backbones.assembly import Preparation
+from ..registry import network
 
 NORMALIZED = "timm", "torch"  # the layouts whose weights take images normalized by ImageNet's mean and deviation
 LAYOUTS = "darknet", *NORMALIZED
@@ -29,7 +29,7 @@ def preparation_of(name: str | None, layout: str | None = None) -> Preparation |
         ValueError: for another layout, an unknown name and a network that has no layout "darknet".
 
     Example:
-        >>> from cspkeras.imagenet import preparation_of
+        >>> from cspkeras.classification.imagenet import preparation_of
         >>> preparation_of("CS3DarknetFocusS").mean
         (0.5, 0.5, 0.5)
     """
