@@ -2,12 +2,17 @@
 
 import dataclasses
 import hashlib
+import json
 import shutil
+import struct
+from contextlib import ExitStack
 
+import numpy as np
 import pytest
 from file_server import serving
 
 from cspkeras.commands.main import main
+from cspkeras.saving import load_detector
 from cspkeras.tflite.device.detect import Detector
 from cspkeras.tflite.export import metadata
 from cspkeras.weights.published.coco import COCO
@@ -23,20 +28,36 @@ COMMANDS = {
 }
 
 
+THINGS = {"blue": "person", "green": "car", "red": "dog"}
+
+
 @pytest.fixture
-def published(monkeypatch, test_data, tmp_path):
-    """Put a real YOLOX-Nano on a mirror, in the published file's place."""
-    content = (test_data / "models/yolox_nano.onnx").read_bytes()
-    row = dataclasses.replace(
-        PUBLISHED["YOLOXNano"]["coco"],
-        size=len(content),
-        checksum=f"sha256:{hashlib.sha256(content).hexdigest()}",
-    )
-    monkeypatch.setitem(PUBLISHED["YOLOXNano"], "coco", row)
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "cache"))
-    with serving(content) as server:
-        monkeypatch.setenv("CSPKERAS_MIRROR", server.url)
-        yield server
+def mirror(monkeypatch, tmp_path):
+    """A function that puts a file on a mirror as a network's published one."""
+    with ExitStack() as stack:
+
+        def publish(name, content):
+            digest = hashlib.sha256(content).hexdigest()
+            row = dataclasses.replace(PUBLISHED[name]["coco"], size=len(content), checksum=f"sha256:{digest}")
+            monkeypatch.setitem(PUBLISHED[name], "coco", row)
+            monkeypatch.setenv("KERAS_HOME", str(tmp_path / "cache"))
+            server = stack.enter_context(serving(content))
+            monkeypatch.setenv("CSPKERAS_MIRROR", server.url)
+            return server
+
+        yield publish
+
+
+@pytest.fixture
+def data(make_voc):
+    """Made-up images whose objects are called as three of COCO's."""
+    folder = make_voc()
+    for path in folder.glob("Annotations/*.xml"):
+        text = path.read_text()
+        for color, thing in THINGS.items():
+            text = text.replace(f"<name>{color}</name>", f"<name>{thing}</name>")
+        path.write_text(text)
+    return folder
 
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name != "train"])
@@ -70,7 +91,8 @@ def test_the_table_of_weights(capsys):
 
 
 @pytest.mark.integration
-def test_one_command_from_nothing_to_an_int8_file(published, test_data, tmp_path, capsys):
+def test_one_command_from_nothing_to_an_int8_file(mirror, test_data, tmp_path, capsys):
+    published = mirror("YOLOXNano", (test_data / "models/yolox_nano.onnx").read_bytes())  # a real one
     photos, file = tmp_path / "photos", tmp_path / "x.tflite"
     photos.mkdir()
     for image in sorted((test_data / "data/coco_free/images").glob("*.jpg"))[:3]:
@@ -84,3 +106,45 @@ def test_one_command_from_nothing_to_an_int8_file(published, test_data, tmp_path
     assert (tuple(labels), settings["model"], settings["precision"]) == (COCO, "yoloxnano", "int8")
     assert settings["input"]["width"] == 32
     Detector(str(file))
+
+
+TINY = "--model", "YOLOv4Tiny", "--weights", "coco"  # of the fewest layers
+
+
+@pytest.mark.integration
+def test_the_other_commands_take_them_as_well(mirror, data, tmp_path, monkeypatch, capsys, caplog):
+    floats = np.random.default_rng(0).uniform(1e-3, 2e-2, PUBLISHED["YOLOv4Tiny"]["coco"].size // 4 - 5)
+    published = mirror("YOLOv4Tiny", struct.pack("<5i", 0, 2, 5, 0, 0) + floats.astype("<f4").tobytes())
+    served = []
+
+    def make_server(file, *_):
+        served.append(metadata.read(file))
+        raise KeyboardInterrupt
+
+    def run(command, *options):
+        status = main([command, *map(str, options)])
+        return status, capsys.readouterr()
+
+    row = PUBLISHED["YOLOv4Tiny"]["coco"]
+    origin = {"source": row.url, "license": row.license}
+    where, once = ("--data", data, "--run"), ("--set", "epochs=1", "--set", "batch_size=2")
+    status, said = run("train", *TINY, *where, tmp_path / "run", *once, "--size", 64)
+    assert status == 0, said.err
+    assert "is of 80 classes, not 3: their predictions stay as initialized" in caplog.text
+    trained = load_detector(tmp_path / "run" / "best.keras")
+    assert set(trained.class_names) == set(THINGS.values()) and trained.origin == origin
+
+    status, said = run("evaluate", *TINY, "--data", data, "--split", "val", "--json")
+    assert status == 0, said.err
+    assert set(json.loads(said.out)["per_class"]) >= set(THINGS.values())
+
+    status, said = run("quantize", *TINY, *where, tmp_path / "int8", "--loss", 1, "--refine", 0)
+    assert status == 0, said.err
+    settings, labels = metadata.read(tmp_path / "int8" / "int8.tflite")
+    assert (settings["precision"], settings["weights"]) == ("int8", origin)
+
+    monkeypatch.setattr("cspkeras.tflite.browser.server.make_server", make_server)
+    assert run("serve", "YOLOv4Tiny", "--weights", "coco")[0] == 130  # of Ctrl-C
+    ((settings, labels),) = served
+    assert (settings["precision"], settings["weights"], tuple(labels)) == ("float16", origin, COCO)
+    assert published.requests == [("/yolov4-tiny.weights", None)]  # fetched once

@@ -6,7 +6,9 @@ import pytest
 from small_networks import small_rtmdet
 from untrained import calibrate_norms
 
+import cspkeras
 from cspkeras.detection import Detector
+from cspkeras.tflite import check, convert
 from cspkeras.training.quantization.aware import calibrate, quantize_aware
 from cspkeras.training.quantization.equalization import Gated, equalized
 from cspkeras.training.quantization.flattening import flattened
@@ -58,3 +60,16 @@ def test_eight_bits_keep_its_answers(model):
         errors.append(np.sqrt(np.square(found - expected).mean() / expected.var()))
     equal, unequal = errors
     assert equal < min(0.15, 0.5 * unequal)
+
+
+@pytest.mark.slow
+def test_the_smallest_is_on_the_gpu_whole_and_small_in_8_bits(tmp_path):
+    keras.utils.set_random_seed(0)
+    images = np.random.default_rng(0).random((2, 320, 320, 3), "float32")
+    model = calibrate_norms(cspkeras.RTMDetTiny(input_shape=(320, 320, 3)), images)
+    for precision in ("float16", "int8"):
+        path = convert(model, tmp_path / f"{precision}.tflite", precision, images[:, None])
+        checked = check(path, images=images[:1], runs=1)
+        assert checked.gpu_delegated in (True, None), checked.table()  # None: there is no GPU
+    floats = 4 * sum(np.prod(weight.shape) for weight in model.trainable_weights)  # bytes of a float32 file, at least
+    assert checked.size_bytes <= 0.27 * floats
