@@ -49,6 +49,6 @@ def _share(workers, rates):
 
 
 def speedup(serial, workers):
-    """Return how many times as fast as one worker `workers` are by the law; a negative share counts as none."""
-    serial = max(serial, 0.0)
+    """Return how many times as fast as one worker `workers` are by the law; noise beyond 0 and 1 is cut off."""
+    serial = min(max(serial, 0.0), 1.0)
     return 1 / (serial + (1 - serial) / workers)

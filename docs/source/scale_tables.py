@@ -20,19 +20,22 @@ def _median(rounds, key):
 def reading():
     known = _known()
     setting, first = known["setting"], known["first batch"]
-    yield "data set", "images", "what", "seconds", "of the other's", "memory, MB", "of the other's"
-    for name, title, count, other in (
-        ("coco", "COCO's size", setting["images"], "pycocotools"),
-        ("imagenet", "ImageNet's size", setting["files"], "listing"),
+    yield "data set", "images", "what", "seconds", "beside", "memory, MB", "beside"
+    for name, title, count, other, label in (
+        ("coco", "COCO's size", setting["images"], "pycocotools", "pycocotools"),
+        ("imagenet", "ImageNet's size", setting["files"], "listing", "a bare listing of the files"),
     ):
-        beside = known[name][other]
-        started = ("`cspkeras train`, to its first batch", first[name])
-        named = "pycocotools" if other == "pycocotools" else "a bare listing of the files"
-        for what, rounds in (("`read`", known[name]["cspkeras"]), (named, beside), started):
+        read, beside = known[name]["cspkeras"], known[name][other]
+        for what, rounds, to, of in (
+            (label, beside, None, None),
+            ("`read`", read, beside, other),
+            ("`cspkeras train`, to its first batch", first[name], read, "`read`"),
+        ):
             cells = []
             for key, scale, digits in (("seconds", 1, 1), ("memory", 1e6, 0)):
-                value, theirs = _median(rounds, key), _median(beside, key)
-                cells += [f"{value / scale:,.{digits}f}", "–" if rounds is beside else f"{value / theirs:.2f}"]
+                value = _median(rounds, key)
+                ratio = f"{value / _median(to, key):.2f} of {of}" if to else None
+                cells += [f"{value / scale:,.{digits}f}", ratio]
             yield title, f"{count:,}", what, *cells
 
 
