@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from ..data.example_tables import table_of
 from ..data.images import decoding_threads
-from ..production.pool import SLOTS, ProcessPool, ThreadPool
+from ..production.pool import ProcessPool, ThreadPool, slots_of
 from ..production.template import AVAILABLE, MOST_WORKERS, start_template
 
 ALIGNMENT = 64  # bytes
@@ -34,7 +34,7 @@ def training_dataset(make, data, shape, kinds, *, workers, start, dtype, report,
         report: called once with each line.
         run: as for `ProcessPool`.
     """
-    workers, report = worker_count(workers, len(data.examples), shape), _Once(report)
+    workers, report = worker_count(workers, len(data.examples), shape, run), _Once(report)
     checked = np.zeros(len(data.examples), bool)
     rows = make(data.examples, checked, decoding_threads(), report)
     rows.sample.load(0, np.random.default_rng(0))  # here, an error that concerns all images is still one line
@@ -46,7 +46,7 @@ def training_dataset(make, data, shape, kinds, *, workers, start, dtype, report,
     return batches_of(pool, shape, kinds, start=start, dtype=dtype)
 
 
-def worker_count(workers, images=FEW, shape=()):
+def worker_count(workers, images, shape=(), run=0):
     """Return the number of data workers: of None one for each core, or 0 where threads do as well.
 
     These are data sets of few images, and systems other than Linux. A ValueError says that it is out of range, or that
@@ -54,15 +54,15 @@ def worker_count(workers, images=FEW, shape=()):
     """
     if workers is None:
         cores = decoding_threads()
-        return min(cores, _room(shape)) if AVAILABLE and cores > 1 and images >= FEW else 0
+        return min(cores, _room(shape, run)) if AVAILABLE and cores > 1 and images >= FEW else 0
     if type(workers) is not int or not 0 <= workers <= MOST_WORKERS:
         raise ValueError(f"data workers must be a number from 0 to {MOST_WORKERS}. Received: {workers!r}")
     if workers and not AVAILABLE:
         raise ValueError(f"data workers are processes on Linux alone; take 0, for threads. Received: {workers}")
-    if workers > _room(shape):
+    if workers > (room := _room(shape, run)):
         raise ValueError(
             f"{workers} data workers need more than a {PART}th of the memory for their batches of {shape}; "
-            f"take at most {_room(shape)}, or a smaller batch"
+            f"take at most {room}, or a smaller batch"
         )
     return workers
 
@@ -73,10 +73,10 @@ def start_workers(workers, images):
         start_template(MODULES)
 
 
-def _room(shape):
+def _room(shape, run):
     """Return how many workers' images the memory holds."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else math.inf
-    return min(MOST_WORKERS, int(memory // PART // (SLOTS * math.prod(shape))))
+    return min(MOST_WORKERS, int(memory // PART // (slots_of(run) * math.prod(shape))))
 
 
 def batches_of(pool, shape, kinds, *, start=0, stop=None, dtype="float32"):

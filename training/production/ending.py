@@ -13,7 +13,7 @@ import weakref
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-INTERVAL, QUIET, PATIENCE = 0.005, 20, 20.0  # seconds between two looks; looks in a row without a call; seconds in all
+INTERVAL, QUIET, PATIENCE = 0.005, 20, 20.0  # seconds between two looks; looks since the last call; seconds in all
 CALLS = "script_ops.py"  # TensorFlow's file by which its threads call Python
 
 _pools, _lock = weakref.WeakSet(), threading.Lock()
@@ -50,8 +50,10 @@ def _end():
     quiet, end = 0, time.monotonic() + PATIENCE
     while quiet < QUIET and (before := time.monotonic()) < end:
         time.sleep(INTERVAL)
-        late = time.monotonic() - before > 4 * INTERVAL  # where we have to wait for a core, so do they
-        quiet = 0 if late or _called() else quiet + 1
+        if _called():
+            quiet = 0
+        elif time.monotonic() - before < 4 * INTERVAL:  # where we have to wait for a core, so do they
+            quiet += 1
 
 
 def _called():

@@ -16,7 +16,6 @@ from .memory import mapped, new_memory, pack
 from .template import fork_worker
 from .worker import FAILED, REPORT
 
-SLOTS = 2  # of a worker: it makes one batch while another is fetched
 ATTEMPTS = 3  # processes that may end over one batch
 
 
@@ -65,8 +64,8 @@ class ProcessPool:
     def __init__(self, build, shape, workers, modules, report, run=0):
         self._shape, self._modules, self._report, self._run = shape, modules, report, run
         # A few more than there are workers, so that none waits for one that takes long.
-        self.ahead = min(SLOTS * workers, workers + workers // 2 + 2) if not run else (run + 1) * workers
-        self._slots = run + 1 if run else SLOTS
+        self._slots = slots_of(run)
+        self.ahead = self._slots * workers if run else min(self._slots * workers, workers + workers // 2 + 2)
         self._changed, self._closed = threading.Condition(), False
         self._description, self._workers, self._replaced = None, [], 0
         ends_with_the_process(self)
@@ -136,6 +135,11 @@ class ProcessPool:
             self._replaced += 1
             line = f"a data worker has ended, killed or out of memory, and is replaced: number {self._replaced}"
         self._report(line)
+
+
+def slots_of(run):
+    """Return how many batches a worker holds: those that it makes in a row, and one that is fetched meanwhile."""
+    return 1 + max(1, run)
 
 
 class _Worker:
