@@ -63,7 +63,7 @@ FAULTS = [
         NET + CONV.replace("4", "50000") * 2,
         r"line 7, .*: 2,500,550,000 weights; at most 200,000,000 are accepted, set CSPKERAS_MAX_WEIGHTS",
     ),
-    (NET + "[connected]\noutput=65536\n" * 2, r"line 6, \[connected\]: the network has .* weights"),
+    (NET + "[connected]\noutput=65536\n" * 2, r"line 6, \[connected\]: 4,308,074,496 weights"),
     (NET + CONV.replace("leaky", "lekay"), r"line 6, .* one of linear, leaky, .* Received: activation='lekay'"),
     (NET + CONV + "[route]\nlayers=-1,7\n", r"line 8, \[route\]: layer 7 does not exist; layers 0 to 0 .* layers=7"),
     (NET + CONV + "[route]\nlayers=-2\n", r"line 8, \[route\]: layer -1 does not exist; .* Received: layers=-2"),
