@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md")), ROOT / "android_demo/README.md"]
 QUESTIONS = "gradients", "figure2", "pooling", "exact_fusion", "transitions", "depthwise", "densenet"
 
 
@@ -23,7 +23,7 @@ def test_every_link_leads_somewhere(page):
 
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_each_question_is_answered_in_both_languages_with_the_same_figures(name):
-    english, korean = (DOCS / f"{name}.md").read_text("utf-8"), (DOCS / f"ko/{name}.md").read_text("utf-8")
+    english, korean = ((DOCS / f"paper/{part}{name}.md").read_text("utf-8") for part in ("", "ko/"))
     figures = [re.findall(r"figures/\w+\.svg", text) for text in (english, korean)]
     assert figures[0] and figures[0] == figures[1]
     tables = [re.findall(r"<!-- table: \w+ -->.*?<!-- end -->", text, re.S) for text in (english, korean)]
