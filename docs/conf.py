@@ -26,9 +26,10 @@ exclude_patterns = ["source"]
 
 myst_heading_anchors = 3
 highlight_language = "text"
-smartquotes = False  # docstrings quote values
+smartquotes_action = "D"  # dashes; docstrings quote values
 default_role = "code"  # docstrings have Markdown's single backticks
 
+napoleon_use_ivar = True
 autodoc_mock_imports = ["tensorflow"]
 autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
@@ -40,3 +41,12 @@ html_title = "cspkeras"
 html_show_copyright = html_show_sphinx = html_copy_source = False
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+
+
+def setup(app):
+    """Show a dataclass's default that is made anew as `...`: Sphinx can't read `<factory>`."""
+    app.connect("autodoc-process-signature", _without_factories)
+
+
+def _without_factories(app, what, name, documented, options, signature, returns):
+    return signature and signature.replace("<factory>", "..."), returns

@@ -1,5 +1,7 @@
 """The docs: their links lead somewhere, both languages answer the same, and their tables are what is generated."""
 
+import contextlib
+import importlib
 import re
 import subprocess
 import sys
@@ -7,6 +9,9 @@ from pathlib import Path
 
 import architecture
 import pytest
+from markdown_code import spans
+
+import cspkeras
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -19,6 +24,18 @@ def test_every_link_leads_somewhere(page):
     links = re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))
     missing = [link for link in links if not link.startswith("http") and not (page.parent / link).exists()]
     assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES[1:], ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_name_exists(page):
+    """Those of the changelog, the first of the pages, are partly of the past."""
+    for span in spans(page.read_text("utf-8")):
+        for name in re.findall(r"^cspkeras(?:\.\w+)+", span):
+            module, attributes = cspkeras, name.split(".")[1:]
+            for attribute in attributes:
+                with contextlib.suppress(ImportError):
+                    importlib.import_module(f"{module.__name__}.{attribute}")
+                module = getattr(module, attribute)
 
 
 @pytest.mark.parametrize("name", QUESTIONS)

@@ -14,6 +14,7 @@ MODULES = (
     "cspkeras.analysis",
     "cspkeras.cross_stage",
     "cspkeras.blocks",
+    "cspkeras.detection.losses",
 )
 PARTS = {  # of `cspkeras.training`, by the folder that a name is defined in
     "data": "Training: data",
@@ -26,13 +27,16 @@ PARTS = {  # of `cspkeras.training`, by the folder that a name is defined in
 
 
 def names(module):
-    """Return a module's public names: those of `__all__`, or the functions and classes that it defines."""
+    """Return a module's public names: those of `__all__`, or its own functions and classes."""
     listed = getattr(module, "__all__", None)
     if listed is not None:
         return sorted(listed)
-    kinds = inspect.isfunction, inspect.isclass
-    defined = [name for name, value in vars(module).items() if any(kind(value) for kind in kinds)]
-    return [name for name in defined if getattr(module, name).__module__ == module.__name__ and name[0] != "_"]
+    return [name for name, value in vars(module).items() if name[0] != "_" and _is_own(module, value)]
+
+
+def _is_own(module, value):
+    kind = inspect.isfunction(value) or inspect.isclass(value)
+    return kind and f"{value.__module__}.".startswith(f"{module.__name__}.")
 
 
 def pages():
