@@ -64,16 +64,10 @@ def _between(values, pattern):
 
 
 def backbones():
-    """Each base and its CSP network."""
-    figures = "parameters", "BFLOPs", "top-1"
-    yield "base", *figures, "CSP network", *figures, "at"
-    names = list_models()
-    bases = [name for name in names if not name.startswith("CS")]
-    pairs = [(base, f"CSP{base}" if f"CSP{base}" in names else None) for base in bases]
-    pairs += [(None, name) for name in names if name not in {one for pair in pairs for one in pair}]
-    for pair in pairs:
-        cells = [cell for name in pair for cell in (_overview(name, "top1") if name else "–" * 4)]
-        yield *cells, NETWORKS[pair[0] or pair[1]].spec.published.size
+    """Each backbone, a CSP network after its base."""
+    yield "backbone", "parameters", "BFLOPs", "top-1", "at"
+    for name in sorted(list_models(), key=lambda name: (name.removeprefix("CSP"), name.startswith("CSP"))):
+        yield *_overview(name, "top1"), NETWORKS[name].spec.published.size
 
 
 def detectors():
