@@ -28,9 +28,10 @@ SMALLER = {  # what a page says, and what is run in its place
 
 def pages_with(language):
     """The pages with code in a language, the README's among the slow tests."""
-    for name, code in PAGES.items():
-        if any(one == language for one, _ in code):
-            yield pytest.param(name, marks=pytest.mark.slow if name == "README.md" else pytest.mark.integration)
+    names = [name for name, code in PAGES.items() if any(one == language for one, _ in code)]
+    return [
+        pytest.param(name, marks=pytest.mark.slow if name == "README.md" else pytest.mark.integration) for name in names
+    ]
 
 
 def small(classes, input_shape):
