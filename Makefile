@@ -1,6 +1,7 @@
 # make demo   everything once: environment, installation, training, quantization, conversion, proof, report
 # make test   the same, then the whole test suite
 # make android   the Android demo's APK, from Maven Central and Debian's packages
+# make docs   the documentation site, in build/docs
 # Another Python: make demo PYTHON=python3.12. Running either again is fine; an interrupted demo resumes.
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ JOBS ?= 2
 # Show only TensorFlow's errors.
 export TF_CPP_MIN_LOG_LEVEL := 3
 
-.PHONY: demo android test clean
+.PHONY: demo android docs test clean
 
 $(VENV)/installed: pyproject.toml setup.py
 	@echo "== Installing cspkeras into $(VENV): about 2 GB on disk, some minutes of downloads"
@@ -31,6 +32,10 @@ test: demo
 
 android: $(VENV)/installed
 	$(BIN)/python android_demo/build.py
+
+docs: $(VENV)/installed
+	$(BIN)/python -m sphinx --fail-on-warning --quiet docs build/docs
+	@echo "== Open build/docs/index.html"
 
 clean:
 	rm -rf $(VENV) runs/demo build android_demo/build

@@ -1,7 +1,7 @@
 """Which detector? Each one's .tflite files: size, latency on two CPU threads beside YOLOX-Nano's, and memory.
 
     pip install -e '.[all]'
-    python benchmarks/detectors.py --output docs/detectors.json
+    python benchmarks/detectors.py --output docs/measured/detectors.json
 
 Detectors with a published accuracy are built at the size that it was published for, with 80 classes. Weights are random
 with calibrated norms (untrained.py), int8 is calibrated on noise: this measures speed and size, not accuracy. A round

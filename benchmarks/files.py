@@ -3,7 +3,7 @@
 One more file, of integers from one end to the other, is compiled for an NPU, Arm's Ethos-U65.
 
     pip install -e '.[all]'
-    python benchmarks/files.py --size 64 --output docs/files.json
+    python benchmarks/files.py --size 64 --output docs/measured/files.json
 
 Backbones have their classifier of 1,000 classes, detectors 80 classes. Weights are random, with norms calibrated so
 that signals stay in a realistic range (untrained.py): this measures sizes, operations and agreement, not accuracies.

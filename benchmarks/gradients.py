@@ -1,7 +1,7 @@
 """Duplicated gradient information, measured: a dense block beside a partial dense block, while they learn.
 
     pip install -e '.[training,demo]'
-    python benchmarks/gradients.py --output docs/gradients.json
+    python benchmarks/gradients.py --output docs/measured/gradients.json
 
 Small networks learn scikit-learn's handwritten digits: a 3x3 convolution, one stage, its transition, the classifier.
 The stage has the same six dense layers everywhere; what enters it has 32 channels, which

@@ -1,6 +1,6 @@
 """int8 files of keras.applications' networks: by this library, and by TensorFlow's own calibration alone.
 
-    python benchmarks/keras_applications.py --json docs/keras_applications.json
+    python benchmarks/keras_applications.py --json docs/measured/keras_applications.json
 
 Untrained networks, made lively: norms of random scales with the statistics of the images (untrained.py), so that
 signals neither die nor grow. Both files are calibrated on the same twelve images and compared with Keras' floats on

@@ -1,8 +1,8 @@
 """What CSP networks learn beside their bases, on CIFAR-10: accuracy, compute, training speed and int8 latency.
 
     pip install -e '.[all]'
-    python benchmarks/learning.py --run runs/learning --output docs/learning.json            # trains what is missing
-    python benchmarks/learning.py --run runs/learning --output docs/learning.json --measure  # speeds: quiet machine
+    python benchmarks/learning.py --run runs/learning --output docs/measured/learning.json  # trains what is missing
+    python benchmarks/learning.py --run runs/learning --output docs/measured/learning.json --measure  # the speeds
 
 The data is `keras.datasets.cifar10`, or with --data any folder with train/CLASS/ and test/CLASS/ that `cspkeras train`
 reads. Every network gets the same images, enlarged to 64x64, by the same recipe, in each seed; what counts is the

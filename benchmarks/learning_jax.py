@@ -1,7 +1,7 @@
 """What the networks of learning.py learn in many epochs: all images and all steps of an epoch on one accelerator.
 
     pip install -e '.[all]' 'jax[cuda13]'
-    KERAS_BACKEND=jax python benchmarks/learning_jax.py --epochs 20 --output docs/learning_long.json
+    KERAS_BACKEND=jax python benchmarks/learning_jax.py --epochs 20 --output docs/measured/learning_long.json
 
 Data as learning.py takes it. The recipe is learning.py's with larger batches; the images are enlarged, moved and
 mirrored on the accelerator, and each step is one call of Keras' stateless functions. Killed, the same command resumes

@@ -1,7 +1,7 @@
 """Large data sets: how long they take to read, and how many cores their batches can use.
 
     pip install -e '.[training]' && pip install -r benchmarks/requirements.txt
-    python benchmarks/scale.py --folder scratch --output docs/scale.json
+    python benchmarks/scale.py --folder scratch --output docs/measured/scale.json
 
 Makes a set of COCO's size and one of ImageNet's in the scratch folder, of links to a few images, and measures
 

@@ -1,13 +1,12 @@
-"""Write the docs' generated parts: their tables, between markers in the pages and the README, and their figures.
+"""Write the docs' generated parts: their tables, between markers in the pages and the READMEs, and their figures.
 
     pip install -e '.[dev]'
     python docs/generate.py             # all
     python docs/generate.py --check     # writes nothing; status 1 if a page's table differs
 
-A page has `<!-- table: NAME -->`, the table, and `<!-- end -->`. The networks are counted anew, into counted.json;
---check takes them from there, as tests hold it against the networks. What was measured, docs/learning.json,
-learning_long.json (by learning_jax.py), gradients.json, files.json, detectors.json, scale.json, fuzz.json
-and keras_applications.json, comes from the scripts of these names in benchmarks/.
+A page has `<!-- table: NAME -->`, the table, and `<!-- end -->`. The networks are counted anew, into
+measured/counted.json; --check takes them from there, as tests hold it against the networks. What was measured is in
+docs/measured/, each file by the script of its name in benchmarks/ (learning_long.json: learning_jax.py).
 """
 
 import argparse
@@ -36,7 +35,7 @@ def main():
         write_json(COUNTED, count())
 
     different = []
-    for page in (DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md"))) if not args.figures else ():
+    for page in (*sorted(DOCS.parent.glob("README*.md")), *sorted(DOCS.rglob("*.md"))) if not args.figures else ():
         text = page.read_text(encoding="utf-8")
         generated = MARKED.sub(lambda found: f"{found[1]}{markdown(found[2])}\n{found[3]}", text)
         if generated != text:

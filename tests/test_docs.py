@@ -1,5 +1,7 @@
 """The docs: their links lead somewhere, both languages answer the same, and their tables are what is generated."""
 
+import contextlib
+import importlib
 import re
 import subprocess
 import sys
@@ -7,10 +9,13 @@ from pathlib import Path
 
 import architecture
 import pytest
+from markdown_code import spans
+
+import cspkeras
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md")), ROOT / "android_demo/README.md"]
 QUESTIONS = "gradients", "figure2", "pooling", "exact_fusion", "transitions", "depthwise", "densenet"
 
 
@@ -21,9 +26,21 @@ def test_every_link_leads_somewhere(page):
     assert not missing
 
 
+@pytest.mark.parametrize("page", PAGES[1:], ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_name_exists(page):
+    """Those of the changelog, the first of the pages, are partly of the past."""
+    for span in spans(page.read_text("utf-8")):
+        for name in re.findall(r"^cspkeras(?:\.\w+)+", span):
+            module, attributes = cspkeras, name.split(".")[1:]
+            for attribute in attributes:
+                with contextlib.suppress(ImportError):
+                    importlib.import_module(f"{module.__name__}.{attribute}")
+                module = getattr(module, attribute)
+
+
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_each_question_is_answered_in_both_languages_with_the_same_figures(name):
-    english, korean = (DOCS / f"{name}.md").read_text("utf-8"), (DOCS / f"ko/{name}.md").read_text("utf-8")
+    english, korean = ((DOCS / f"paper/{part}{name}.md").read_text("utf-8") for part in ("", "ko/"))
     figures = [re.findall(r"figures/\w+\.svg", text) for text in (english, korean)]
     assert figures[0] and figures[0] == figures[1]
     tables = [re.findall(r"<!-- table: \w+ -->.*?<!-- end -->", text, re.S) for text in (english, korean)]

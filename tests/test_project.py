@@ -1,7 +1,5 @@
-"""The project itself: its style, how its parts depend on each other, and that the README says what is so."""
+"""The project itself: its style, and how its parts depend on each other."""
 
-import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -9,12 +7,7 @@ from pathlib import Path
 import architecture
 import pytest
 
-import cspkeras
-from cspkeras.commands.main import make_parser
-from cspkeras.registry import NETWORKS
-
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text("utf-8")
 MODULES = architecture.modules()
 
 
@@ -69,28 +62,3 @@ def test_folders_and_files_stay_small():
     assert not crowded
     long = {module: len(file.read_text("utf-8").splitlines()) for module, file in MODULES.items()}
     assert not {module: lines for module, lines in long.items() if lines > 320}
-
-
-@pytest.mark.parametrize("line", re.findall(r"^    cspkeras (.*?)(?: +#.*)?$", README, re.M))
-def test_the_readmes_commands_are_understood(line):
-    make_parser().parse_args(shlex.split(line))
-
-
-def test_the_readmes_code_is_python():
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.S)
-    compile(code, "README.md", "exec")
-    for name in re.findall(r"cspkeras\.([A-Z]\w+)\(", code):
-        assert hasattr(cspkeras, name)
-
-
-def test_the_readmes_tables_have_every_network():
-    """Their figures are compared by `docs/generate.py --check`."""
-    tables = re.findall(r"<!-- table: \w+ -->(.*?)<!-- end -->", README, re.S)
-    assert set(re.findall(r"`(\w+)`", "".join(tables))) == set(NETWORKS)
-
-
-def test_the_readmes_paths_exist():
-    links = [link for link in re.findall(r"\]\(([^)#]+)\)", README) if not link.startswith("http")]
-    named = re.findall(r"`((?:cspkeras|training|tflite|benchmarks|docs|android_demo)/[\w/.]*)`", README)
-    named += re.findall(r"\b((?:benchmarks|docs)/\w+\.py)\b", README)
-    assert [name for name in links + named if not (ROOT / name).exists()] == []

@@ -5,8 +5,8 @@ import statistics
 
 from counting import cost
 from drawing import BLUE, GREEN, GREY, INK, ORANGE, figure
-from file_tables import measured
-from tables import DOCS, FUSIONS, PUBLISHED, learning_results, top1_of
+from file_tables import MEASURED, measured
+from tables import FUSIONS, PUBLISHED, learning_results, top1_of
 
 from cspkeras.registry import NETWORKS
 
@@ -25,7 +25,7 @@ def layers(path):
 
 def gradients(path):
     """How alike the gradients are that reach the entering map, and how many of them are independent."""
-    known = json.loads((DOCS / "gradients.json").read_text())
+    known = json.loads((MEASURED / "gradients.json").read_text())
     panels = (
         ("between the halves", "between the two halves\nof the entering map", "mean absolute correlation"),
         ("entering", "all pairs of its 32 channels", "mean absolute correlation"),

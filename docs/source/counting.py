@@ -4,12 +4,12 @@ import json
 from functools import cache
 from types import SimpleNamespace
 
-from file_tables import DOCS
+from file_tables import MEASURED
 
 from cspkeras.analysis import complexity
 from cspkeras.registry import NETWORKS
 
-COUNTED = DOCS / "counted.json"
+COUNTED = MEASURED / "counted.json"
 KEPT = "trainable", "weights", "bflops", "cio"
 
 

@@ -8,11 +8,11 @@ from cspkeras import list_detectors, list_models
 from cspkeras.registry import NETWORKS
 
 KINDS = "float32", "int8"
-DOCS = Path(__file__).parent.parent
+MEASURED = Path(__file__).parent.parent / "measured"
 
 
 def files():
-    known = json.loads((DOCS / "files.json").read_text())["networks"]
+    known = json.loads((MEASURED / "files.json").read_text())["networks"]
     kinds = list(next(iter(known.values()))["files"])
     yield (
         "network",
@@ -43,7 +43,7 @@ def on_npu(found):
 
 
 def agreement():
-    known = json.loads((DOCS / "files.json").read_text())["networks"]
+    known = json.loads((MEASURED / "files.json").read_text())["networks"]
     kinds = list(next(iter(known.values()))["files"])
     yield "network", *(f"{kind}: CPU to Keras, GPU to CPU" for kind in kinds)
     for name in (*list_models(), *list_detectors()):
@@ -79,7 +79,7 @@ def which():
 
 def measured():
     """{detector: what detectors.py measured}, the quickest first."""
-    known = json.loads((DOCS / "detectors.json").read_text())["detectors"]
+    known = json.loads((MEASURED / "detectors.json").read_text())["detectors"]
     return dict(sorted(known.items(), key=lambda item: item[1]["int8"]["ms"]))
 
 
@@ -94,7 +94,7 @@ def applications():
         "alone",
         "seconds, over the converter's",
     )
-    for row in json.loads((DOCS / "keras_applications.json").read_text()):
+    for row in json.loads((MEASURED / "keras_applications.json").read_text()):
         ours, alone = row["ours"], row["alone"]
         yield (
             row["network"],

@@ -2,7 +2,7 @@
 
 import json
 
-from file_tables import DOCS
+from file_tables import MEASURED
 
 from cspkeras import limits as known
 
@@ -17,6 +17,6 @@ def limits():
 
 def fuzzed():
     yield "kind", "inputs", "seed", "read", "refused", "crashes", "hangs", "tracebacks", "over the limits", "slowest, s"
-    for name, row in json.loads((DOCS / "fuzz.json").read_text()).items():
+    for name, row in json.loads((MEASURED / "fuzz.json").read_text()).items():
         counts = (f"{row[key]:,}" for key in ("read", "refused", *FAILURES))
         yield f"`{name}`", f"{row['inputs']:,}", row["seed"], *counts, f"{row['slowest']:.1f}"

@@ -3,14 +3,14 @@
 import json
 import statistics
 
-from file_tables import DOCS
+from file_tables import MEASURED
 
 TASKS = "detection", "classification"
 VERSIONS = "python", "keras", "tensorflow", "numpy", "albumentations", "pycocotools"
 
 
 def _known():
-    return json.loads((DOCS / "scale.json").read_text())
+    return json.loads((MEASURED / "scale.json").read_text())
 
 
 def _median(rounds, key):

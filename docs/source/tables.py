@@ -7,8 +7,9 @@ from pathlib import Path
 
 import keras
 from counting import cost, counted
-from file_tables import DOCS, agreement, applications, files, measured, which
+from file_tables import MEASURED, agreement, applications, files, which
 from keras import layers
+from network_tables import backbones, detectors, families
 from reading_tables import fuzzed, limits
 from scale_tables import crowds, reading, scale_setting, serial, workers
 
@@ -180,40 +181,9 @@ def detection():
         yield call, size, published, f"{found:.{digits + 1}f}", agrees(found, published, digits)
 
 
-def backbones():
-    """The README's: each base and its CSP network."""
-    figures = "parameters", "BFLOPs", "top-1"
-    yield "base", *figures, "CSP network", *figures, "at"
-    names = list_models()
-    bases = [name for name in names if not name.startswith("CS")]
-    pairs = [(base, f"CSP{base}" if f"CSP{base}" in names else None) for base in bases]
-    pairs += [(None, name) for name in names if name not in {one for pair in pairs for one in pair}]
-    for pair in pairs:
-        cells = [cell for name in pair for cell in (_overview(name, "top1") if name else "–" * 4)]
-        yield *cells, NETWORKS[pair[0] or pair[1]].spec.published.size
-
-
-def detectors():
-    """The README's; sizes and speeds as in docs/detectors.md."""
-    yield "detector", "parameters", "BFLOPs", "COCO AP", "AP50", "at", "int8, MB", "time / YOLOXNano's"
-    known = measured()
-    for name in list_detectors():
-        published, found = NETWORKS[name].spec.published, known.get(name, {}).get("int8")
-        file = (f"{found['bytes'] / 1e6:.1f}", f"{found['ratio']:.1f}") if found else (None, None)
-        yield *_overview(name, "ap"), published.ap50, published.size, *file
-
-
-def _overview(name, accuracy):
-    """Name, parameters and BFLOPs as counted with the published ones in brackets, and the published accuracy."""
-    published, found = NETWORKS[name].spec.published, counted(name)
-    parameters = f"{found.trainable:,}" + (f" ({published.params:.2f}M)" if published.params else "")
-    bflops = f"{found.bflops:.3f}" + (f" ({published.bflops})" if published.bflops else "")
-    return f"`{name}`", parameters, bflops, getattr(published, accuracy)
-
-
 def learning_results():
     """What the short runs gave, and the long ones on an accelerator."""
-    return [json.loads((DOCS / file).read_text()) for file in ("learning.json", "learning_long.json")]
+    return [json.loads((MEASURED / file).read_text()) for file in ("learning.json", "learning_long.json")]
 
 
 def top1_of(results, name):
@@ -246,7 +216,7 @@ def setting():
 
 
 def gradients():
-    known = json.loads((DOCS / "gradients.json").read_text())
+    known = json.loads((MEASURED / "gradients.json").read_text())
     yield (
         "stage",
         "entering map, all pairs",
@@ -278,6 +248,7 @@ TABLES = {
         pyramid,
         ablation,
         detection,
+        families,
         backbones,
         detectors,
         learning,

@@ -16,7 +16,7 @@ from cspkeras.registry import BACKBONE, NETWORKS
 
 pytestmark = pytest.mark.usefixtures("unset_kernels")
 
-COUNTED = json.loads((Path(__file__).parents[2] / "docs/counted.json").read_text())  # what the docs say
+COUNTED = json.loads((Path(__file__).parents[2] / "docs/measured/counted.json").read_text())  # what the docs say
 VARIANTS = {name: network.spec for name, network in NETWORKS.items() if network.kind == BACKBONE}
 
 # The published parameters of the DenseNets+Elastic are the trainable ones; the CSP one is not the published network.

@@ -168,14 +168,19 @@ def classify_files(options):
     process_images(options, classifier, answer, options.json)
 
 
-def main(arguments=None):
-    """Run the command line; return the exit status."""
+def command_parser():
+    """Make the parser of this script's command line."""
     parser = make_parser(__doc__)
     parser.add_argument("--top", type=int, help=f"number of classes for each image [{TOP}; all of independent labels]")
     parser.add_argument("--scores", choices=SCORES, help="what the network returns [what MODEL says]")
     parser.add_argument("--threshold", type=float, help=f"only better scores count [{THRESHOLD} of independent labels]")
     parser.add_argument("--json", type=Path, help="file of all images' classes [none]")
-    return run_script("classify.py", classify_files, parser, arguments)
+    return parser
+
+
+def main(arguments=None):
+    """Run the command line; return the exit status."""
+    return run_script("classify.py", classify_files, command_parser(), arguments)
 
 
 if __name__ == "__main__":

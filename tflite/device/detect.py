@@ -200,8 +200,8 @@ def save_drawn(drawn, name, number, output, taken):
         print(f"{name}: not drawn: {error.strerror or error}", file=sys.stderr)
 
 
-def main(arguments=None):
-    """Run the command line; return the exit status."""
+def command_parser():
+    """Make the parser of this script's command line."""
     parser = make_parser(__doc__)
     parser.add_argument("--format", choices=CHOICES, help="what MODEL returns, if it has no settings [as it looks]")
     parser.add_argument("--output", type=Path, default="detections", help="folder of annotated images [%(default)s]")
@@ -211,7 +211,12 @@ def main(arguments=None):
     parser.add_argument("--class-agnostic", action="store_true", help="let boxes of other classes suppress, too")
     parser.add_argument("--draw-frames", action="store_true", help="annotate a video's frames, too")
     parser.add_argument("--json", type=Path, help="file of the detections [OUTPUT/detections.json]")
-    return run_script("detect.py", detect_files, parser, arguments)
+    return parser
+
+
+def main(arguments=None):
+    """Run the command line; return the exit status."""
+    return run_script("detect.py", detect_files, command_parser(), arguments)
 
 
 if __name__ == "__main__":

@@ -133,9 +133,9 @@ def check(
             arrays, or a list of arrays in its order.
         threads: of the CPU.
         runs: timed runs on the CPU, whose median is the latency.
-        images: what to compare on, (n, height, width, channels), or (n, *shape) for an input that is no image; for a
-            file of several inputs a dictionary of their names -> such arrays. By default noise in 0..1. Floats are
-            quantized for a file that takes integers, integers go into it as they are. Give an 8-bit file images
+        images: what to compare on, (n, height, width, channels), or `(n, *shape)` for an input that is not an image;
+            for a file of several inputs a dictionary of their names -> such arrays. By default noise in 0..1. Floats
+            are quantized for a file that takes integers, integers go into it as they are. Give an 8-bit file images
             like those it was calibrated on: a deep network may amplify its errors on noise.
         timeout: seconds that each device may take.
         npu: an NPU to compile the file for as well, such as "ethos-u65-256"; see `proof.npu.NPUS`.

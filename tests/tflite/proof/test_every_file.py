@@ -1,4 +1,4 @@
-"""Every structure as a file: on the GPU whole in float16, most in five precisions; every network in docs/files.json."""
+"""Every structure as a file: on the GPU whole in float16, most in five precisions; docs/measured/files.json."""
 
 import json
 from functools import partial
@@ -119,7 +119,7 @@ def test_a_norm_without_a_convolution_is_reported(tmp_path):
 
 
 def test_the_files_of_the_docs_keep_their_bounds():
-    networks = json.loads((ROOT / "docs" / "files.json").read_text())["networks"]
+    networks = json.loads((ROOT / "docs/measured/files.json").read_text())["networks"]
     assert {"CSPPeleeNet", "CSPMobileNetV2", "YOLOXNano", "CSPPeleeNetEFM"} <= set(networks)
     for name, network in networks.items():
         found = network["files"]
