@@ -10,14 +10,11 @@ import sys
 import threading
 import time
 import weakref
-from contextlib import contextmanager
-from contextvars import ContextVar
 
 INTERVAL, QUIET, PATIENCE = 0.005, 20, 20.0  # seconds between two looks; looks since the last call; seconds in all
 CALLS = "script_ops.py"  # TensorFlow's file by which its threads call Python
 
 _pools, _lock = weakref.WeakSet(), threading.Lock()
-_block = ContextVar("pools of the block", default=None)
 
 
 def ends_with_the_process(pool):
@@ -27,21 +24,6 @@ def ends_with_the_process(pool):
             atexit.unregister(_end)  # so that it comes before all that was registered up to now
             atexit.register(_end)
         _pools.add(pool)
-    if (pools := _block.get()) is not None:
-        pools.append(pool)
-
-
-@contextmanager
-def ends_with_the_block():
-    """Close the pools that this thread makes in the block at its end: TensorFlow may hold on to them for long."""
-    pools = []
-    token = _block.set(pools)
-    try:
-        yield
-    finally:
-        _block.reset(token)
-        for pool in pools:
-            pool.close()
 
 
 def _end():
