@@ -111,7 +111,7 @@ def test_one_command_from_nothing_to_an_int8_file(mirror, test_data, tmp_path, c
 TINY = "--model", "YOLOv4Tiny", "--weights", "coco"  # of the fewest layers
 
 
-@pytest.mark.integration
+@pytest.mark.slow
 def test_the_other_commands_take_them_as_well(mirror, data, tmp_path, monkeypatch, capsys, caplog):
     floats = np.random.default_rng(0).uniform(1e-3, 2e-2, PUBLISHED["YOLOv4Tiny"]["coco"].size // 4 - 5)
     published = mirror("YOLOv4Tiny", struct.pack("<5i", 0, 2, 5, 0, 0) + floats.astype("<f4").tobytes())
