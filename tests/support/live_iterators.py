@@ -82,6 +82,7 @@ def run(tries, ways):
     return None
 
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background processes ignore it
 work = run(int(sys.argv[3]), sys.argv[4:])
 if work:  # at the script's level, as a user writes it
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

@@ -109,15 +109,15 @@ class Network:
         for key in ("mean", "scale", "fill"):
             if not are_numbers(value := settings["input"].get(key)):
                 raise ValueError(f"{path}: its settings say input.{key}: {value!r}; accepted here: one number or three")
-        for key in THRESHOLDS:
-            if (key in settings or key in cls.NEEDED) and not are_numbers(value := settings.get(key), (1,), 0, 1):
-                raise ValueError(f"{path}: its settings say {key}: {value!r}; accepted here: a number from 0 to 1")
         given = {**settings, **settings["input"]}
         for key, accepted in cls.ACCEPTED.items():
             if given.get(key) not in accepted:
                 script = SCRIPTS.get(str(given.get(key))) if key == "task" else None
                 other = f"{script} runs it" if script else f"accepted here: {accepted}"
                 raise ValueError(f"{path}: its settings say {key}: {given.get(key)}; {other}")
+        for key in THRESHOLDS:
+            if (key in settings or key in cls.NEEDED) and not are_numbers(value := settings.get(key), (1,), 0, 1):
+                raise ValueError(f"{path}: its settings say {key}: {value!r}; accepted here: a number from 0 to 1")
         return settings, labels
 
     def prepare(self, image: np.ndarray, video: bool = False) -> tuple[np.ndarray, tuple[int, int], float]:

@@ -2,7 +2,7 @@
 
 import operator
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -69,13 +69,13 @@ class Example:
         """
         return self.read().array
 
-    def read(self, least=None, window=None, check=False) -> Pixels:
+    def read(self, least: int | None = None, window: Callable | None = None, check: bool = False) -> Pixels:
         """Decode the image as `images.read_pixels` does; an OSError, too, where its size is not the one stated."""
         pixels = read_pixels(self.image, least, window, check)
         self.check_size(pixels.size)
         return pixels
 
-    def check_size(self, size):
+    def check_size(self, size: tuple[int, int]) -> None:
         """Raise an OSError where the image's (width, height) is not what its annotations say."""
         if self.stated and self.stated.source:
             check_size(self.image, size, self.stated[:2], self.stated.source, OSError)
@@ -104,7 +104,7 @@ class LabelledImage:
         """Decode the image; see `Example.pixels`."""
         return self.read().array
 
-    def read(self, least=None, window=None, check=False) -> Pixels:
+    def read(self, least: int | None = None, window: Callable | None = None, check: bool = False) -> Pixels:
         """Decode the image as `images.read_pixels` does."""
         return read_pixels(self.image, least, window, check)
 

@@ -6,6 +6,7 @@ from scenes import PALETTE, PLAIN, assert_same, scene, take
 from small_data import COLORS
 
 from cspkeras.training import DetectionData, Example, training_batches
+from cspkeras.training.data import example_tables
 from cspkeras.training.data.images import read_pixels
 from cspkeras.training.pipeline import mosaic, stream
 from cspkeras.training.pipeline.detection_augmentation import Augmentation
@@ -68,13 +69,13 @@ def test_what_is_mixed_in_was_shown_before_and_keeps_its_boxes():
 
 
 def test_each_image_is_decoded_about_once(tmp_path, monkeypatch):
-    read, reads = stream.read_pixels, []
+    read, reads = example_tables.read_pixels, []
 
     def counted(image, *args, **options):
         reads.append(1)
         return read(image, *args, **options)
 
-    monkeypatch.setattr(stream, "read_pixels", counted)
+    monkeypatch.setattr(example_tables, "read_pixels", counted)
     monkeypatch.setattr("cspkeras.training.pipeline.dataset.decoding_threads", lambda: 4)
     take(training_batches(scenes(24), SIZE, 4, seed=1, augment=ALL), 5)
     assert len(reads) < 60  # of 20 mosaics of four images, and those ahead; 160 with those that are mixed in

@@ -8,9 +8,9 @@ import pytest
 from scenes import scene
 
 from cspkeras.training import DetectionData, Example, LabelledImage, training_batches
+from cspkeras.training.data.example_tables import table_of
 from cspkeras.training.data.images import StoredImage
 from cspkeras.training.pipeline import dataset
-from cspkeras.training.pipeline.columns import Columns
 from cspkeras.training.production.memory import pack, unpack
 
 
@@ -44,7 +44,7 @@ def test_columns_hold_the_examples(images):
     detection = [Example(image, scenes[k].boxes[:k], scenes[k].labels[:k]) for k, image in enumerate(images)]
     labelled = [LabelledImage(image, k) for k, image in enumerate(images)]
     for examples in (detection, labelled):
-        memory = pack(Columns(examples))
+        memory = pack(table_of(examples))
         columns = unpack(memory)
         os.close(memory)
         assert len(columns) == 3
