@@ -140,7 +140,7 @@ def _answers(task, seconds):
     command, name = [sys.executable, __file__, "--child", json.dumps(task)], task[0]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     with subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0, env=environment) as process:
-        number, rest, limit = None, b"", START
+        number, rest, limit, answered = None, b"", START, False
         try:
             while True:
                 if not select.select([process.stdout], [], [], limit)[0]:
@@ -155,15 +155,15 @@ def _answers(task, seconds):
                     if len(line) == 1:
                         (number,), limit = line, seconds
                     else:
-                        number = None
+                        number, answered = None, True
                         yield line
                         limit = START
             status = process.wait()
             if number is not None:
                 end = signal.Signals(-status).name if status < 0 else f"exit {status}"
                 yield number, "crash", f"the process died ({end})", 0.0, 0
-            elif status:
-                raise RuntimeError(f"{name}: the child ended between two inputs (status {status})")
+            elif status and not answered:  # else the next child takes the next input
+                raise RuntimeError(f"{name}: the child ended before its first input (status {status})")
         finally:
             process.kill()
 
