@@ -13,7 +13,7 @@ from quick_xla import XLA_FLAGS
 
 from cspkeras.training import calibrate
 
-MAGNIFIED = 0.9  # error of a step's weights: batch-norms over eight values magnify rounding
+MAGNIFIED = 1.1  # error of a step, 1.4 of an unrelated one: batch-norms over eight values magnify rounding
 each = pytest.mark.parametrize("name", EACH)
 
 
