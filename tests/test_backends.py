@@ -13,7 +13,8 @@ from quick_xla import XLA_FLAGS
 
 from cspkeras.training import calibrate
 
-MAGNIFIED = 1.1  # error of a step, 1.4 of an unrelated one: batch-norms over eight values magnify rounding
+MAGNIFIED = 0.9  # error of a step's weights: batch-norms over eight values magnify rounding
+DETECTORS_HALF = 1.1  # of `DETECTOR` in half precision: 0.92 on processors without AVX-512, 1.4 of an unrelated step
 each = pytest.mark.parametrize("name", EACH)
 
 
@@ -118,4 +119,4 @@ def test_half_precision_learns_the_same(name):
     optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.01), initial_scale=1024)
     found, (loss, step) = train(model, name, optimizer, run_eagerly=True), trained(name)
     assert found[0] == pytest.approx(loss, rel=0.05)
-    assert error(found[1], step) < MAGNIFIED
+    assert error(found[1], step) < (DETECTORS_HALF if name == DETECTOR else MAGNIFIED)
