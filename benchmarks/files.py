@@ -33,7 +33,7 @@ QAT = "int8 QAT"
 PRECISIONS = {"float32": "float32", "float16": "float16", "dynamic": "dynamic", "int8 PTQ": "int8", QAT: "int8"}
 IMAGES, STEPS, RATE = 4, 2, 1e-4
 NPU = "ethos-u65-256"
-PACKAGES = ("keras", "tensorflow", "tensorflow-model-optimization", "ai-edge-litert")
+PACKAGES = ("keras", "tensorflow", "ai-edge-litert", "ethos-u-vela")
 
 
 def build(name, size=None, count=IMAGES, **options):

@@ -76,6 +76,6 @@ def test_a_partial_dense_block_has_less_duplicated_gradients():
 
 
 def test_over_more_seeds_it_has_so_too_in_the_docs():
-    found = json.loads((BENCHMARK.parents[1] / "docs" / "gradients.json").read_text())
+    found = json.loads((BENCHMARK.parents[1] / "docs" / "measured" / "gradients.json").read_text())
     assert all(len(runs) > 2 for runs in found.values())
     _assert_less_is_duplicated({kind: found[kind] for kind in ("dense", "dense, divided", "csp")})
