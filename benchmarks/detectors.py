@@ -4,9 +4,9 @@
     python benchmarks/detectors.py --output docs/measured/detectors.json
 
 Detectors with a published accuracy are built at the size that it was published for, with 80 classes. Weights are random
-with calibrated norms (untrained.py), int8 is calibrated on noise: this measures speed and size, not accuracy. A round
-runs YOLOX-Nano's file of the same precision, then the detector's; the figure is the median of the rounds. Killed at any
-moment, the same command resumes.
+with calibrated norms (untrained.py), int8 is calibrated on noise: this measures speed and size, not accuracy. First all
+files are written, then each is measured. A round runs YOLOX-Nano's file of the same precision, then the detector's; the
+figure is the median of the rounds. Killed at any moment, the same command resumes.
 """
 
 import argparse
@@ -14,7 +14,6 @@ import json
 import os
 import platform
 import statistics
-import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
 from multiprocessing import get_context
@@ -26,32 +25,34 @@ THREADS, ROUNDS, RUNS, IMAGES = 2, 3, 15, 2
 PACKAGES = "keras", "tensorflow", "ai-edge-litert"
 
 
+def paths(name, folder):
+    """Return {precision: where a detector's file of it lies}."""
+    return {kind: folder / f"{name}_{kind}.tflite" for kind in KINDS}
+
+
 def convert(name, folder):
-    """Write a detector's file of each precision; return {precision: path}."""
+    """Write a detector's file of each precision."""
     from files import build
 
     from cspkeras.tflite import convert
-    from cspkeras.training import calibrate, quantize_aware
 
     model, images = build(name, count=IMAGES)
-    rounding = calibrate(quantize_aware(model), images[:, None])
-    sources = {"float32": model, "int8": rounding}
-    return {kind: convert(source, Path(folder) / f"{name}_{kind}.tflite", kind) for kind, source in sources.items()}
+    for kind, path in paths(name, folder).items():
+        convert(model, path, kind, images[:, None] if kind == "int8" else None)
 
 
-def measure(name, peers):
-    """Measure a detector beside the files `peers`, a dict as of `convert`."""
+def measure(name, folder):
+    """Measure a detector's files beside its peer's; return {precision: figures}."""
     from cspkeras.tflite import benchmark
 
-    row = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for kind, path in convert(name, folder).items():
-            rounds = []
-            for _ in range(ROUNDS):
-                peer, own = (benchmark(file, (THREADS,), RUNS).latencies[0] for file in (peers[kind], path))
-                rounds.append((own.median_ms, own.median_ms / peer.median_ms, own.memory_bytes))
-            milliseconds, ratio, memory = map(statistics.median, zip(*rounds, strict=True))
-            row[kind] = {"bytes": path.stat().st_size, "ms": milliseconds, "ratio": ratio, "memory": memory}
+    row, peers = {}, paths(PEER, folder)
+    for kind, path in paths(name, folder).items():
+        rounds = []
+        for _ in range(ROUNDS):
+            peer, own = (benchmark(file, (THREADS,), RUNS).latencies[0] for file in (peers[kind], path))
+            rounds.append((own.median_ms, own.median_ms / peer.median_ms, own.memory_bytes))
+        milliseconds, ratio, memory = map(statistics.median, zip(*rounds, strict=True))
+        row[kind] = {"bytes": path.stat().st_size, "ms": milliseconds, "ratio": ratio, "memory": memory}
     return row
 
 
@@ -64,6 +65,7 @@ def alone(function, *arguments):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", metavar="NAME", help="[all with a published accuracy]")
+    parser.add_argument("--files", type=Path, default=Path("build/detectors"), help="where the files lie [%(default)s]")
     parser.add_argument("--output", type=Path, required=True, help="the JSON file to write or resume")
     args = parser.parse_args()
     from cspkeras.files import write_json
@@ -79,13 +81,16 @@ def main():
     results = json.loads(args.output.read_text()) if args.output.exists() else {"setting": setting, "detectors": {}}
     if results["setting"] != setting:
         parser.error(f"{args.output}: measured with other settings, {results['setting']}. Received: {setting}")
-    with tempfile.TemporaryDirectory() as folder:
-        peers = alone(convert, PEER, folder)
-        for name in args.models or names:
-            if name not in results["detectors"]:
-                results["detectors"][name] = alone(measure, name, peers)
-                print(name, json.dumps(results["detectors"][name]), flush=True)
-                write_json(args.output, results)
+    names = args.models or names
+    args.files.mkdir(parents=True, exist_ok=True)
+    for name in [PEER, *names]:
+        if not all(path.exists() for path in paths(name, args.files).values()):
+            alone(convert, name, args.files)
+    for name in names:
+        if name not in results["detectors"]:
+            results["detectors"][name] = alone(measure, name, args.files)
+            print(name, json.dumps(results["detectors"][name]), flush=True)
+            write_json(args.output, results)
 
 
 if __name__ == "__main__":

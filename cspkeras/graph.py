@@ -3,7 +3,26 @@
 Keras offers no public way to walk a graph or to run it with other layers: its private attributes are used here alone.
 """
 
+import sys
+from contextlib import contextmanager
+
 import keras
+
+DEEPEST = 20_000  # operations, one after the other: several times those of the deepest network, quantized
+
+
+@contextmanager
+def deep():
+    """Let Keras build a model of many operations, of which it visits each in a call within that of the one after it.
+
+    Python's limit of a thousand calls is too low for a quantized DenseNet of 201 layers.
+    """
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, DEEPEST))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
 
 
 def operation_of(tensor):
@@ -96,7 +115,8 @@ def rebuilt_graph(model, make, name=None, start=lambda x, y: y):
 
     inputs = keras.tree.map_structure(renewed, model._inputs_struct)
     starts = [start(x, y) for x, y in zip(model.inputs, keras.tree.flatten(inputs), strict=True)]
-    return keras.Model(inputs, run_graph(model, starts, make), name=name or model.name)
+    with deep():
+        return keras.Model(inputs, run_graph(model, starts, make), name=name or model.name)
 
 
 class Uncopied(ValueError):

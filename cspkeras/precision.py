@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 import keras
 
+from .graph import deep
+
 PLAIN = "float32"
 POLICY = re.compile(r'("class_name": "DTypePolicy", "config": {"name": ")(?:mixed_\w+|b?float\d+)')
 
@@ -24,7 +26,7 @@ def policy(name):
 def rebuilt(model, precision=PLAIN):
     """Return a copy of a Keras 3 model, its weights included, under another policy."""
     config = POLICY.sub(rf"\g<1>{precision}", json.dumps(model.get_config()))
-    with policy(precision):
+    with policy(precision), deep():
         made = type(model).from_config(json.loads(config))
     made.set_weights(model.get_weights())
     return made

@@ -12,7 +12,7 @@ import keras
 
 from .backbones.assembly import Preparation
 from .detection.training import DetectorTraining
-from .graph import functional_graph
+from .graph import deep, functional_graph
 from .limits import NAME, TEXT
 from .precision import rebuilt
 from .registry import get_detector, network
@@ -109,7 +109,7 @@ def load_model(
                 return get_detector(name, weights=str(path))
         raise FileNotFoundError(f"{path}: missing; expected a .keras file with {expected}{_hint(path)}")
     try:
-        with bounded(path):
+        with bounded(path), deep():
             model = keras.saving.load_model(path, compile=False)
     except Exception as e:  # Keras raises whatever its zip and HDF5 readers raise
         if str(e).startswith(f"{path}: "):

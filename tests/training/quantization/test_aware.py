@@ -1,6 +1,8 @@
 """Quantization-aware models: fake quantization, calibration, refinement."""
 
+import inspect
 import re
+import sys
 
 import keras
 import numpy as np
@@ -69,6 +71,19 @@ def test_a_users_model_is_flattened_exactly():
     model = lively(ordinary_layers())
     images = IMAGES[:, :32, :32]
     assert np.abs(outputs(flattened(model), images)[0] - outputs(model, images)[0]).max() < 1e-5
+
+
+def test_a_network_may_be_deeper_than_pythons_limit_of_calls():
+    x = image = keras.Input((2, 2, 1))
+    for _ in range(150):
+        x = layers.Add()([x, image])
+    model, before = keras.Model(image, x), sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack()) + 180)  # fewer calls than a quantized model has layers
+    try:
+        assert len(quantize_aware(model).layers) > 300
+        assert sys.getrecursionlimit() < before
+    finally:
+        sys.setrecursionlimit(before)
 
 
 def test_calibration_begins_anew_and_bad_images_change_nothing():
