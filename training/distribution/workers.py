@@ -128,11 +128,11 @@ def broadcast_metrics(metrics):
 
 
 def align(model, about):
-    """Give all workers the first one's weights; raise a ValueError where `about` has another `repr` there."""
+    """Give all workers the first one's weights; raise a ValueError where `about()` has another `repr` there."""
     rank, workers = share()
     if workers == 1:
         return
-    mine = np.frombuffer(hashlib.sha256(repr(about).encode()).digest(), "uint8")
+    mine = np.frombuffer(hashlib.sha256(repr(about()).encode()).digest(), "uint8")
     if (_broadcast(mine) != mine).any():
         raise ValueError(f"worker {rank} has another recipe, network or data than worker 0; start all with the same")
     for weight in model.weights:

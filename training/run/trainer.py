@@ -92,7 +92,7 @@ def fit(
             task.recipe = dataclasses.replace(recipe, batch_size=known or largest_batch_size(task))
             report(f"batch_size {task.recipe.batch_size}")
         run = Run(task, folder, export)
-        align(model, (run.about, fingerprint(train), fingerprint(val)))
+        align(model, lambda: (run.about, fingerprint(train), fingerprint(val)))
         if earlier:
             _resume(run, earlier, report)
         if overwrite:

@@ -1,5 +1,6 @@
 """The files under a data set's folder, found whatever the case of their names."""
 
+import heapq
 import os
 import re
 import unicodedata
@@ -25,6 +26,7 @@ class Folder(os.PathLike):
 
     def __init__(self, path, parents=None, visits=None):
         self.path, self._visits, self.memory = Path(path), {} if visits is None else visits, {}
+        self._alike = {}  # of folders (0) and files (1), made where a name is not found as it is written
         self._parents = tuple(map(_real, [path] if self.path.is_dir() else ())) if parents is None else parents
 
     @classmethod
@@ -108,11 +110,16 @@ class Folder(os.PathLike):
 
     def with_suffix(self, *suffixes):
         """Return the files of some suffixes, in lower case, in it and in its folders."""
-        return [file for file, suffix in zip(self.files, self._suffixes, strict=True) if suffix in suffixes]
+        numbered = [self._by_suffix[suffix] for suffix in {*suffixes} if suffix in self._by_suffix]
+        return [file for _, file in (numbered[0] if len(numbered) == 1 else heapq.merge(*numbered))]
 
     @cached_property
-    def _suffixes(self):
-        return [file.suffix.lower() for file in self.files]
+    def _by_suffix(self):
+        """{suffix: [(number among the files, file)]}: one look at each name serves all formats."""
+        found = {}
+        for numbered in enumerate(self.files):
+            found.setdefault(numbered[1].suffix.lower(), []).append(numbered)
+        return found
 
     def folder(self, *names):
         """Return the folder in it of that name (and the one in that, ...), whatever its case, or None."""
@@ -129,11 +136,12 @@ class Folder(os.PathLike):
     def _named(self, name, kind):
         """Return its folder (`kind` 0) or file (1) of a name, else the first of that name in another case, or None."""
         found = self._listed[kind].get(name)
-        return found if found is not None else self._alike[kind].get(_key(name))
-
-    @cached_property
-    def _alike(self):
-        return [{_key(name): named[name] for name in sorted(named, reverse=True)} for named in self._listed[:2]]
+        if found is not None:
+            return found
+        if kind not in self._alike:
+            named = self._listed[kind]
+            self._alike[kind] = {_key(name): named[name] for name in sorted(named, reverse=True)}
+        return self._alike[kind].get(_key(name))
 
     def listed(self, name):
         """Return the path of a file by its exact name, relative to this folder with a slash, or None."""

@@ -1,11 +1,14 @@
 """Darknet's data sets: YOLO's label files beside the images, listed by a .data file or by their folders."""
 
+from pathlib import PurePath
+
 from ..files.folder import Folder, by_split, part_of
 from ..files.text import head, read_lines
 from ..format import Format
 from ..label_files import describes, nearest_names, read_labels
 from .yolo import listed_images
 
+NAMES = ".names"
 KEYS = ("train", "valid", "test")  # of a .data file: lists of images
 ROBOFLOW = "_darknet.labels"  # its list of classes, in the folder of each split
 
@@ -14,7 +17,7 @@ def matches(source, split):
     """Return whether it is a .data file, or a folder with one or with a list of classes for Darknet."""
     if not isinstance(source, Folder):
         return source.suffix.lower() == ".data" and source.is_file()
-    return bool(_data_file(source) or any(map(_is_names, source.files))) and bool(source.images)
+    return bool(_data_file(source) or _lists(source)) and bool(source.images)
 
 
 def splits(source):
@@ -38,7 +41,7 @@ def _places(source):
     """Return ({split: (lists of classes, images or lists of images)}, the files that were read)."""
     file = _data_file(source) if isinstance(source, Folder) else source
     root = source if isinstance(source, Folder) else Folder(_root(source))
-    lists = list(filter(_is_names, root.files))
+    lists = _lists(root)
     values = _values(file) if file else {}
     named = root.resolve(values["names"]) if "names" in values else None
     lists = [named] if named and named.is_file() else lists
@@ -66,8 +69,10 @@ def _words(file):
     return (line.partition("=")[0].strip() for line in head(file, 4000).splitlines())
 
 
-def _is_names(file):
-    return file.suffix.lower() == ".names" or file.name.lower() == ROBOFLOW
+def _lists(folder):
+    """Return the lists of classes in a folder."""
+    files = folder.with_suffix(NAMES, PurePath(ROBOFLOW).suffix)
+    return [file for file in files if file.suffix.lower() == NAMES or file.name.lower() == ROBOFLOW]
 
 
 def _root(data_file):
