@@ -121,11 +121,12 @@ class Measuring:
 def law(found):
     """Return what the speeds with each number of workers say, and what the processor time does.
 
-    The time of the process that takes the batches is an upper bound of what is serial: a part of it is in threads.
+    The time of the process that takes the batches, but for the conversion that its threads do side by side, is an upper
+    bound of what is serial.
     """
     serial = fitted({int(workers): [one["images_per_second"] for one in rounds] for workers, rounds in found.items()})
     direct = statistics.median(
-        one["own"] / (one["own"] + one["workers"]) for rounds in found.values() for one in rounds
+        (one["own"] - one["converting"]) / (one["own"] + one["workers"]) for rounds in found.values() for one in rounds
     )
     predicted = {str(cores): [speedup(share, cores) for share in (serial.share, direct)] for cores in CORES}
     return {"fitted": asdict(serial), "processor": direct, "speedups": predicted}

@@ -124,17 +124,29 @@ def rate(task, folder, side, batch_size, workers, seconds):
     """Measure the batches of a task, mosaics or the paper's classification.
 
     Returns:
-        Images per second; seconds of processor time a batch of the process that takes them, and of its workers; bytes
-        of memory of all workers, what they share divided among them.
+        Images per second; seconds of processor time a batch: of the process that takes them, of it the conversion to
+        floats, which its threads do side by side, and of the workers; bytes of memory of all workers, what they share
+        divided among them.
     """
     from cspkeras.training import classification_batches, training_batches
+    from cspkeras.training.pipeline import dataset
 
+    converting, convert = [], dataset.as_floats
+
+    def timed(images, buffers):
+        start = time.thread_time()
+        try:
+            return convert(images, buffers)
+        finally:
+            converting.append(time.thread_time() - start)
+
+    dataset.as_floats = timed  # this process measures nothing else
     make = partial(training_batches, augment=MOSAIC) if task == "detection" else classification_batches
     batches = iter(make(_data(task, folder), (side, side), batch_size, workers=workers))
 
     def used():
         times = [child.cpu_times() for child in children]
-        return time.process_time(), sum(one.user + one.system for one in times)
+        return time.process_time(), sum(converting), sum(one.user + one.system for one in times)
 
     for _ in range(WARM * (workers + 1)):
         next(batches)
@@ -144,9 +156,10 @@ def rate(task, folder, side, batch_size, workers, seconds):
         next(batches)
         count += 1
     elapsed = time.perf_counter() - start
-    own, theirs = ((after - then) / count for after, then in zip(used(), before, strict=True))
+    own, threads, theirs = ((after - then) / count for after, then in zip(used(), before, strict=True))
     speed = count * batch_size / elapsed
-    return {"images_per_second": speed, "own": own, "workers": theirs, "memory": held(*children)}
+    times = {"own": own, "converting": threads, "workers": theirs}
+    return {"images_per_second": speed, "memory": held(*children)} | times
 
 
 def crowded(boxes, repeats, folder, seed):

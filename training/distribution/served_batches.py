@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..data.examples import fingerprint
+from ..pipeline.buffers import Buffers
 from ..pipeline.dataset import as_floats, without_autotune
 from ..production.ending import ends_with_the_process
 from .addresses import resolved
@@ -33,13 +34,14 @@ def served(address, size, batch_size, **options):
     wanted = dict(size=size, batch_size=batch_size, **options)
     waiting = [_Stream(address, wanted)]  # for the first iterator; each later one asks anew
     names, (images, *others) = waiting[0].names, waiting[0].spec
+    buffers = Buffers()
 
     def arriving():
         stream = waiting.pop() if waiting else _Stream(address, wanted)
         try:
             while True:
                 images, *targets = stream.batch()
-                yield as_floats(images), *targets
+                yield as_floats(images, buffers), *targets
         finally:
             stream.close()
 

@@ -13,8 +13,8 @@ from ..data.example_tables import table_of
 from ..data.images import decoding_threads
 from ..production.pool import ProcessPool, ThreadPool, slots_of
 from ..production.template import AVAILABLE, MOST_WORKERS, start_template
+from .buffers import Buffers
 
-ALIGNMENT = 64  # bytes
 MODULES = tuple(f"{__package__}.{name}" for name in ("detection", "classification"))  # of the makers of batches
 FEW = 1000  # images that threads have decoded by the time that processes have started
 PART = 4  # the images that worker processes hold may take the inverse of this of the memory
@@ -83,7 +83,7 @@ def batches_of(pool, shape, kinds, *, start=0, stop=None, dtype="float32"):
     """Return a pool's batches in order; with `stop`, their number, each may have fewer images, and none is left out."""
     length = None if stop else shape[0]
     shapes = [(length, *shape[1:]), *((length, *shape) for shape, _ in kinds)]
-    finish = as_floats if dtype == "float32" else _copied
+    finish = partial(as_floats if dtype == "float32" else _copied, buffers=Buffers())
 
     @tf.autograph.experimental.do_not_convert  # else each call of the pool is looked at anew
     def batch(number):
@@ -110,23 +110,15 @@ class _Once:
                 self._report(line)
 
 
-def as_floats(images):
+def as_floats(images, buffers):
     """Return uint8 images as float32 in 0..1, in a sixth of the time that TensorFlow takes for them."""
-    return np.divide(images, np.float32(255), out=_aligned(images.shape, np.float32), dtype=np.float32)
+    return np.divide(images, np.float32(255), out=buffers.empty(images.shape, np.float32), dtype=np.float32)
 
 
-def _copied(images):
-    result = _aligned(images.shape, images.dtype)
+def _copied(images, buffers):
+    result = buffers.empty(images.shape, images.dtype)
     np.copyto(result, images)
     return result
-
-
-def _aligned(shape, dtype):
-    """Return an array of any content that TensorFlow takes without a copy, as it is aligned in memory."""
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    memory = np.empty(size + ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % ALIGNMENT
-    return memory[start : start + size].view(dtype).reshape(shape)
 
 
 def without_autotune(dataset, threads):
