@@ -14,6 +14,7 @@ from ..production.pool import Stopped
 
 # What a random generator is for; it is made of the seed, one of these and a number.
 ORDER, IMAGE, SHAPES, MIXING = range(4)
+TRIES = 1000  # images in place of one; so many are broken where all are, as on a disk that has gone
 
 
 def steps_per_epoch(examples, batch_size):
@@ -62,7 +63,7 @@ class Images:
 
     def __call__(self, index, rng, least=None, window=None):
         """Return (example, `read_pixels` of it with `least` and `window`); `rng` decides the substitute."""
-        while True:
+        for _ in range(TRIES):
             example = self.examples[index]
             try:
                 if window:
@@ -70,7 +71,7 @@ class Images:
                 else:
                     pixels = self._whole(int(index), least)
             except OSError as e:
-                count = len(self.examples)
+                error, count = e, len(self.examples)
                 with self._lock:
                     if index not in self._broken:
                         self._broken.add(int(index))
@@ -81,6 +82,7 @@ class Images:
                 self._check(index, pixels)
                 return example, pixels
             index = rng.integers(len(self.examples))
+        raise ValueError(f"{TRIES:,} training images in a row can't be read; is the disk there? The last: {error}")
 
     def _whole(self, index, least):
         return self.examples[index].read(least)

@@ -10,6 +10,7 @@ from small_data import COLORS
 from cspkeras.training import DetectionData, Example, training_batches
 from cspkeras.training.pipeline.detection import letterboxed
 from cspkeras.training.pipeline.detection_augmentation import Augmentation
+from cspkeras.training.pipeline.stream import Images
 
 
 def scenes(count):
@@ -212,6 +213,14 @@ def test_a_broken_image_is_reported_once_and_replaced(tmp_path):
 def test_errors_come_at_the_call(tmp_path, broken, batch_size, augment, error, message):
     with pytest.raises(error, match=message):
         training_batches(files(tmp_path, broken), (64, 64), batch_size, augment=augment, report=lambda line: None)
+
+
+def test_a_disk_that_has_gone_ends_a_large_set_soon(tmp_path):
+    reports, missing = [], [Example(tmp_path / f"{i}.jpg", np.zeros((0, 4)), np.zeros(0)) for i in range(10**5)]
+    images = Images(missing, np.zeros(len(missing), bool), reports.append)
+    with pytest.raises(ValueError, match=r"1,000 training images in a row can't be read; is the disk there\? .*\.jpg:"):
+        images(0, np.random.default_rng(0))
+    assert len(reports) <= 1000
 
 
 def test_calibration_images(tmp_path):
