@@ -136,7 +136,7 @@ def run_kind(name, seed, inputs, memory=MEMORY, seconds=SECONDS, keep=None, modu
 
 
 def _answers(task, seconds):
-    """Yield what a child says of its inputs, the last of which may be its end."""
+    """Yield what a child says of each of its inputs; its last word may be how it ended."""
     command, name = [sys.executable, __file__, "--child", json.dumps(task)], task[0]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     with subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0, env=environment) as process:

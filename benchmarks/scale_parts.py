@@ -163,7 +163,7 @@ def rate(task, folder, side, batch_size, workers, seconds):
 
 
 def crowded(boxes, repeats, folder, seed):
-    """Train a detector on images of which one in 32 has so many boxes, the others seven each.
+    """Train a detector on images; one in 32 has so many boxes, each other one has seven.
 
     Returns:
         Images per second, the median of the epochs after the first, which compiles, and the most memory.

@@ -117,10 +117,10 @@ def assemble(
     """Assemble a backbone from its input, its features and its top.
 
     `features` is a function of the image to the last feature map; the input's height and width must be multiples of
-    `stride`. The model keeps the `layout` as an attribute, which is None where the network has one alone, and the
-    `preparation` of images, where there is no other. `modules` are timm's names of the layers, for a network in its
-    layout; `torch` reads a network's own files of PyTorch's, see `load_weights`; with `skip_mismatch` the weights may
-    have another classifier. All other arguments are as in keras.applications.
+    `stride`. The model keeps two attributes: the `layout`, None where the network has only one, and the `preparation`
+    of images, None for RGB in 0..1. `modules` are timm's names of the layers, for a network in its layout; `torch`
+    reads a network's own files of PyTorch's, see `load_weights`; with `skip_mismatch` the weights may have another
+    classifier. All other arguments are as in keras.applications.
     """
     if include_top and (not isinstance(classes, Integral) or classes < 1):
         raise ValueError(f"classes must be a positive integer. Received: classes={classes!r}")

@@ -1,4 +1,4 @@
-"""Zip archives, and the arrays in .npz files, of which every claim is checked before anything is unpacked."""
+"""Zip archives, and the arrays in .npz files: what they claim of themselves is checked before anything is unpacked."""
 
 import math
 import os

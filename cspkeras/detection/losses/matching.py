@@ -22,7 +22,7 @@ def match(boxes, truth, labels, near, cost, candidates):
         labels: (N, M), below 0 for padding.
         near: function of objects (B, 4) to whether a prediction is near to them, (B, P).
         cost: function of the images (B,), labels (B,), boxes (B, 4) of objects and their overlap with the predictions
-            (B, P), 0 with those that are no candidates, to the costs (B, P).
+            (B, P), 0 where a prediction is not a candidate, to the costs (B, P).
         candidates: how many overlaps are added up, and so the most that an object takes.
 
     Returns:

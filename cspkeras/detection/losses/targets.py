@@ -16,7 +16,7 @@ def objects(target, classes):
 
     Returns:
         (labels (N, M + 1), corners (N, M + 1, 4), valid (N, M + 1)); an invalid one has class 0 and an ordinary box.
-        The last of each image is invalid: a row to point at where there is no object.
+        The last row of each image is invalid: an index can point to it where there is no object.
     """
     labels = ops.pad(ops.cast(target["labels"], "int32"), ((0, 0), (0, 1)), constant_values=-1)
     boxes = ops.pad(ops.cast(target["boxes"], "float32"), ((0, 0), (0, 1), (0, 0)))
