@@ -11,7 +11,7 @@ COLUMNS = "layer", "kind", "output", "weights", "BFLOPs", "CIO", "activations"
 def add(commands):
     """Add `analyze` to the sub-commands."""
     about = "Count what a network costs, layer by layer: compute, memory traffic, activations; compare, and chart."
-    parser = add_command(commands, "analyze", run, about)
+    parser = add_command(commands, "analyze", run, about, "CSPDarknet53 --against Darknet53")
     name = f"a name of `cspkeras models`, such as {DEFAULT_MODEL}, or a .keras file"
     parser.add_argument("model", metavar="MODEL", help=name)
     parser.add_argument("--against", metavar="BASE", help="another network to compare with: a name or a .keras file")

@@ -6,9 +6,8 @@ from .reading import read_boxes
 
 def add(commands):
     """Add `anchors` to the sub-commands."""
-    parser = add_command(
-        commands, "anchors", run, "Estimate anchors that fit a data set, and compare them with the published ones."
-    )
+    about = "Estimate anchors that fit a data set, and compare them with the published ones."
+    parser = add_command(commands, "anchors", run, about, "--data BCCD")
     add_data(parser, split="train")
     parser.add_argument("--size", type=side, default=DEFAULT_SIZE, help="side of the input in pixels [%(default)s]")
     parser.add_argument("--count", type=count, default=9, help="number of anchors, a multiple of three [%(default)s]")

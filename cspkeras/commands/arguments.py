@@ -10,6 +10,14 @@ from ..training.data.reading import format_keys, known_formats
 DATA_HELP = f"data set: {known_formats()}"
 DEFAULT_MODEL = "CSPPeleeNetEFM"
 DEFAULT_SIZE = 416  # pixels
+EXAMPLE = "example:\n  "
+
+
+class Formatter(argparse.HelpFormatter):
+    """Leaves an example in one line, from which it can be copied."""
+
+    def _fill_text(self, text, width, indent):
+        return text if text.startswith(EXAMPLE) else super()._fill_text(text, width, indent)
 
 
 def number(kind, least, most=sys.maxsize):
@@ -46,9 +54,10 @@ def side(text):
     return value
 
 
-def add_command(commands, name, run, help):
-    """Add a sub-command that `run(options)` carries out, and return its parser."""
-    parser = commands.add_parser(name, help=help, description=help)
+def add_command(commands, name, run, help, example):
+    """Add a sub-command that `run(options)` carries out, and return its parser; its help ends with the example."""
+    parser = commands.add_parser(name, help=help, description=help, formatter_class=Formatter)
+    parser.epilog = f"{EXAMPLE}{parser.prog} {example}".rstrip()
     parser.set_defaults(run=run)
     return parser
 

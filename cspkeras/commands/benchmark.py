@@ -9,7 +9,7 @@ from .arguments import add_command, add_json, count
 def add(commands):
     """Add `benchmark` to the sub-commands."""
     about = "Measure size, memory and latency of .tflite files on LiteRT's CPU, and list their slowest operations."
-    parser = add_command(commands, "benchmark", run, about)
+    parser = add_command(commands, "benchmark", run, about, "int8.tflite --threads 1 2")
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="any .tflite file, not only cspkeras'")
     parser.add_argument("--threads", type=count, nargs="+", help="numbers of threads [1 and all cores]")
     parser.add_argument("--runs", type=count, default=50, help="timed runs for each [%(default)s]")

@@ -12,7 +12,7 @@ MAX_IMAGES = 8
 def add(commands):
     """Add `check` to the sub-commands."""
     about = "Run a .tflite file on LiteRT's CPU and GPU delegate and compare; count what it computes in floats."
-    parser = add_command(commands, "check", run, about)
+    parser = add_command(commands, "check", run, about, "int8.tflite --reference runs/train/best.keras")
     parser.add_argument("file", type=Path, help="the .tflite file")
     parser.add_argument("--reference", type=Path, metavar="MODEL.keras", help="Keras model that the file comes from")
     given = parser.add_mutually_exclusive_group()

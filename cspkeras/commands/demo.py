@@ -6,7 +6,7 @@ from .arguments import add_command, add_run_folder
 def add(commands):
     """Add `demo` to the sub-commands."""
     about = "End-to-end demo: train, quantize, convert, check and detect, in about ten minutes."
-    parser = add_command(commands, "demo", run, about)
+    parser = add_command(commands, "demo", run, about, "")
     add_run_folder(parser, "runs/demo")
     parser.add_argument("--overwrite", action="store_true", help="run a finished demo again")
     parser.set_defaults(resume_hint=_resume_hint)

@@ -11,7 +11,7 @@ from .terminal import log, printable
 def add(commands):
     """Add `evaluate` to the sub-commands."""
     about = "Measure a detector's COCO figures, or a classifier's accuracy."
-    parser = add_command(commands, "evaluate", run, about)
+    parser = add_command(commands, "evaluate", run, about, "--data BCCD --model runs/train/best.keras")
     parser.add_argument(
         "--model", type=Path, required=True, help="a .keras or .tflite detector or classifier, or a network"
     )

@@ -13,7 +13,13 @@ INTEGERS = ("int8", "int16x8")
 
 def add(commands):
     """Add `export` to the sub-commands."""
-    parser = add_command(commands, "export", run, "Convert a detector, a classifier or another model to .tflite.")
+    parser = add_command(
+        commands,
+        "export",
+        run,
+        "Convert a detector, a classifier or another model to .tflite.",
+        "--model runs/train/best.keras --precision float16 --output float16.tflite",
+    )
     parser.add_argument(
         "--model", type=Path, required=True, help="a .keras or .h5 file of any Keras model, or a network"
     )

@@ -2,16 +2,26 @@
 
 import argparse
 import os
+import shutil
 import sys
+import textwrap
 import warnings
+from importlib.metadata import version
 
-from . import analyze, anchors, benchmark, check, data, demo, evaluate, export, models, quantize, serve, train
+from . import analyze, anchors, benchmark, check, data, demo, doctor, evaluate, export, models, quantize, serve, train
+from .arguments import EXAMPLE
 from .terminal import one_line, printable_output, reason
 
-COMMANDS = (  # in the order of --help
-    *(models, analyze, train, quantize, evaluate, anchors),
-    *(export, check, data, benchmark, serve, demo),
-)
+STEPS = {  # in the order of --help
+    "networks": (models, analyze),
+    "data": (data, anchors),
+    "training": (train, quantize, evaluate),
+    "files for the device": (export, check, benchmark, serve),
+    "all of it": (demo,),
+    "this machine": (doctor,),
+}
+SCRIPTS = "detect", "classify"
+INDENT = " " * 13  # of what belongs to a command
 
 
 def main(arguments=None):
@@ -19,7 +29,11 @@ def main(arguments=None):
     # Pillow's, of two lines; an image that is too large is told.
     warnings.filterwarnings("ignore", message="Image size .* exceeds limit")
     with printable_output():
-        return _run(make_parser().parse_args(arguments))
+        parser, words = make_parser(), sys.argv[1:] if arguments is None else arguments
+        if words and words[0] in SCRIPTS:
+            script = f"python -m cspkeras.tflite.device.{words[0]} FILE.tflite IMAGES"
+            parser.error(f"{words[0]} is a script for the device; here it is run by: {script}")
+        return _run(parser.parse_args(words))
 
 
 def _run(options):
@@ -50,14 +64,33 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"cspkeras: {one_line(message)}; see {self.prog} --help\n")
 
 
+class _Overview(_Parser):
+    """The parser of all commands; its help lists them by `steps`, {step: their parsers}, each with an example."""
+
+    def format_help(self):
+        width = shutil.get_terminal_size().columns
+        lines = [self.format_usage(), textwrap.fill(self.description, width)]
+        for step, parsers in self.steps.items():
+            lines += ["", f"{step}:"]
+            for parser in parsers:
+                about = f"{parser.prog.removeprefix(self.prog).strip():<11}{parser.description}"
+                lines += textwrap.wrap(about, width, initial_indent="  ", subsequent_indent=INDENT)
+                lines += [INDENT + parser.epilog.removeprefix(EXAMPLE)]
+        return "\n".join([*lines, "", f"{self.prog} COMMAND --help shows what a command takes.", ""])
+
+
 def make_parser():
     """Return the parser of all sub-commands."""
-    parser = _Parser(prog="cspkeras", description="CSP networks in Keras, from training to the phone.")
+    parser = _Overview(prog="cspkeras", description="CSP networks in Keras, from training to the phone.")
     parser.set_defaults(resume_hint=lambda options: "")
     parser.add_argument("--traceback", action="store_true", help="show where in the code an error comes from")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in COMMANDS:
-        command.add(commands)
+    parser.add_argument("--version", action="version", version=f"cspkeras {version('cspkeras')}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    for modules in STEPS.values():
+        for command in modules:
+            command.add(commands)
+    parsers = iter(commands.choices.values())
+    parser.steps = {step: [next(parsers) for _ in modules] for step, modules in STEPS.items()}
     return parser
 
 

@@ -27,7 +27,7 @@ UNTRAINED, FILE, RESULTS, LAYERS = "untrained.npz", "int8.tflite", "quantization
 def add(commands):
     """Add `quantize` to the sub-commands."""
     about = "Quantize a detector or a classifier to 8 bits, with as little training as keeps its accuracy."
-    parser = add_command(commands, "quantize", run, about)
+    parser = add_command(commands, "quantize", run, about, "--data BCCD --model runs/train/best.keras")
     parser.add_argument("--model", type=Path, required=True, help="a .keras detector or classifier, or a network")
     add_weights(parser)
     add_training_data(parser)

@@ -10,7 +10,7 @@ from .arguments import add_command, add_weights, port
 def add(commands):
     """Add `serve` to the sub-commands."""
     about = "Serve a page on this computer that runs a .tflite detector in the browser, on images or the camera."
-    parser = add_command(commands, "serve", run, about)
+    parser = add_command(commands, "serve", run, about, "int8.tflite")
     parser.add_argument("file", type=Path, help="a detector's .tflite file, written by cspkeras, or a network")
     add_weights(parser)
     parser.add_argument("--port", type=port, default=8000, help="0 for any free port [%(default)s]")

@@ -24,7 +24,13 @@ NORM_IMAGES = 120  # measure the batch-norms of weights that came without them
 
 def add(commands):
     """Add `train` to the sub-commands."""
-    parser = add_command(commands, "train", run, "Train a detector or a classifier on your own images.")
+    parser = add_command(
+        commands,
+        "train",
+        run,
+        "Train a detector or a classifier on your own images.",
+        "--data BCCD --model YOLOXNano --weights coco --recipe finetune",
+    )
     add_training_data(parser)
     parser.add_argument(
         "--model",

@@ -1,18 +1,23 @@
 """The `cspkeras` command: whatever is wrong, one line says what, and nothing half-done is left behind."""
 
 import os
+import shlex
 import subprocess
 import sys
 
 import pytest
 from small_data import COLORS
 
-from cspkeras.commands.main import main
+from cspkeras.commands.main import main, make_parser
 
 TRAIN = ("train", "--data", "voc", "--run", "run", "--size", "32")
 USAGE = {
     "no command": ((), "the following arguments are required: COMMAND"),
     "unknown command": (("fly",), "argument COMMAND: invalid choice: 'fly'"),
+    "a script for the device": (
+        ("detect", "x.tflite"),
+        "detect is a script for the device; here it is run by: python -m",
+    ),
     "unknown argument": ((*TRAIN, "--speed", "9"), "unrecognized arguments: --speed 9"),
     "no data": (("train",), "the following arguments are required: --data"),
     "no model": (("evaluate", "--data", "voc"), "the following arguments are required: --model"),
@@ -50,6 +55,37 @@ def test_wrong_arguments(case, one_error, tmp_path, monkeypatch):
     line = one_error(*arguments)
     assert line.startswith(f"cspkeras: {message}") and "--help" in line
     assert not list(tmp_path.iterdir())
+
+
+def parsers(parser, name=()):
+    """Yield (words of a command, its parser) for all commands, also for those of groups."""
+    for action in parser._actions:
+        for word, inner in action.choices.items() if isinstance(action.choices, dict) else ():
+            found = list(parsers(inner, (*name, word)))
+            yield from found or [((*name, word), inner)]
+
+
+COMMAND_PARSERS = dict(parsers(make_parser()))
+
+
+@pytest.mark.parametrize("words", COMMAND_PARSERS, ids=" ".join)
+def test_an_example_ends_each_commands_help(words):
+    text = COMMAND_PARSERS[words].format_help()
+    example = shlex.split(text.partition("\nexample:\n")[2])
+    assert example[: 1 + len(words)] == ["cspkeras", *words]
+    make_parser().parse_args(example[1:])  # which ends the process where it doesn't fit
+
+
+@pytest.mark.parametrize("columns", ["40", "100"])
+def test_the_help_lists_all_commands_with_an_example(columns, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns)
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    lines = capsys.readouterr().out.splitlines()
+    for name in {words[0] for words in COMMAND_PARSERS}:
+        assert [line for line in lines if line.startswith(f"  {name} ")]
+        assert [line for line in lines if line.strip().startswith(f"cspkeras {name}")]
+    assert all(len(line) <= int(columns) for line in lines if "cspkeras" not in line)
 
 
 @pytest.mark.parametrize("flush", [True, False])

@@ -11,7 +11,7 @@ from ..terminal import log
 def add(commands):
     """Add `check` to the `data` commands."""
     about = "Decode every image, and report broken images, duplicates, and images that are in two splits."
-    parser = add_command(commands, "check", run, about)
+    parser = add_command(commands, "check", run, about, "BCCD --sheet sheet.png")
     add_data_path(parser)
     add_splits(parser)
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="PNG to draw some images and their boxes on [none]")

@@ -9,7 +9,9 @@ from ..terminal import log
 
 def add(commands):
     """Add `pack` to the `data` commands."""
-    parser = add_command(commands, "pack", run, "Write a data set as TFRecords, its image files unchanged.")
+    parser = add_command(
+        commands, "pack", run, "Write a data set as TFRecords, its image files unchanged.", "BCCD --output records"
+    )
     add_data_path(parser)
     add_splits(parser)
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="where to write the TFRecords")

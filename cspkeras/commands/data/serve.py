@@ -8,7 +8,7 @@ from ..terminal import log
 def add(commands):
     """Add `serve` to the `data` commands."""
     about = "Decode and augment for `cspkeras train --data-service` on other machines, until it is stopped."
-    parser = add_command(commands, "serve", run, about)
+    parser = add_command(commands, "serve", run, about, "BCCD --address trainer.local:5000")
     add_data_path(parser)
     add_split(parser, "train")
     parser.add_argument(

@@ -40,7 +40,7 @@ KINDS = {
 def add(commands):
     """Add `show` to the `data` commands."""
     about = "Draw what the network sees in training: augmented images with their boxes or labels."
-    parser = add_command(commands, "show", run, about)
+    parser = add_command(commands, "show", run, about, "BCCD --output sheet.png")
     add_data_path(parser)
     add_split(parser, "train")
     parser.add_argument("--output", type=Path, required=True, help="the image to write, such as sheet.png")
