@@ -8,8 +8,9 @@ import textwrap
 import warnings
 from importlib.metadata import version
 
-from . import analyze, anchors, benchmark, check, data, demo, doctor, evaluate, export, models, quantize, serve, train
+from . import anchors, benchmark, check, data, demo, doctor, evaluate, export, quantize, serve, train
 from .arguments import EXAMPLE
+from .networks import analyze, models
 from .terminal import one_line, printable_output, reason
 
 STEPS = {  # in the order of --help

@@ -92,7 +92,7 @@ def test_the_help_lists_all_commands_with_an_example(columns, capsys, monkeypatc
 def test_a_reader_that_leaves_ends_it_quietly(flush, capsys, monkeypatch):
     reading, writing = os.pipe()
     os.close(reading)
-    monkeypatch.setattr("cspkeras.commands.models.run", lambda _: print("a line", flush=flush))
+    monkeypatch.setattr("cspkeras.commands.networks.models.run", lambda _: print("a line", flush=flush))
     with open(writing, "w") as pipe:  # which flushes again at its end
         monkeypatch.setattr("sys.stdout", pipe)
         assert main(["models"]) == 141

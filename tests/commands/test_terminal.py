@@ -103,7 +103,7 @@ def failing(monkeypatch, one_error):
         def fails(_):
             raise error
 
-        monkeypatch.setattr("cspkeras.commands.models.run", fails)
+        monkeypatch.setattr("cspkeras.commands.networks.models.run", fails)
         return one_error("models").removeprefix("cspkeras: ")
 
     return run
@@ -157,7 +157,7 @@ def test_errors_of_tensorflow(failing):
 
 
 def test_tracebacks_of_any_kind_on_demand(monkeypatch):
-    monkeypatch.setattr("cspkeras.commands.models.run", lambda _: {}[0])
+    monkeypatch.setattr("cspkeras.commands.networks.models.run", lambda _: {}[0])
     with pytest.raises(KeyError):
         main(["--traceback", "models"])
 
@@ -168,7 +168,7 @@ def test_arguments_in_an_error_are_printable(one_error):
 
 
 def test_names_in_a_result_are_printable(monkeypatch, capsys):
-    monkeypatch.setattr("cspkeras.commands.models.run", lambda _: print("\x1b]0;owned\x07", "a\udcff.jpg"))
+    monkeypatch.setattr("cspkeras.commands.networks.models.run", lambda _: print("\x1b]0;owned\x07", "a\udcff.jpg"))
     assert main(["models"]) == 0
     assert capsys.readouterr().out == "\\x1b]0;owned\\x07 a\\udcff.jpg\n"
 

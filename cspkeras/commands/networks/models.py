@@ -1,6 +1,6 @@
 """The sub-command `models`: a table of the networks."""
 
-from .arguments import add_command
+from ..arguments import add_command
 
 
 def add(commands):
@@ -14,7 +14,7 @@ def add(commands):
 
 def run(options):
     """Print the table, each line as soon as its network is counted."""
-    from ..analysis.table import table, weights_table
+    from ...analysis.table import table, weights_table
 
     for line in (weights_table if options.weights else table)(options.pattern):
         print(line, flush=True)

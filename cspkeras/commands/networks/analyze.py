@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from .arguments import DEFAULT_MODEL, add_command, count, side
+from ..arguments import DEFAULT_MODEL, add_command, count, side
 
 LINE = "{:<34}{:<24}{:>14}{:>12}{:>11}{:>13}{:>13}"
 COLUMNS = "layer", "kind", "output", "weights", "BFLOPs", "CIO", "activations"
@@ -22,8 +22,8 @@ def add(commands):
 
 def run(options):
     """Print what each layer and each network costs, and write the charts where a file is given."""
-    from ..analysis import complexity, peak_memory
-    from ..analysis.summary import summary
+    from ...analysis import complexity, peak_memory
+    from ...analysis.summary import summary
 
     models = [_build(name, options) for name in (options.model, options.against) if name is not None]
     costs = [(model, complexity(model), peak_memory(model)) for model in models]
@@ -37,7 +37,7 @@ def run(options):
     for cells in summary(costs):
         print(f"{cells[0]:<44}" + "".join(f"{cell:>30}" for cell in cells[1:]).rstrip())
     if options.html:
-        from ..analysis.report import write_analysis
+        from ...analysis.report import write_analysis
 
         print(write_analysis(options.html, costs))
 
@@ -49,9 +49,9 @@ def _size(model):
 
 def _build(name, options):
     """Build a named network, or load a .keras file, which takes no options."""
-    from ..names import find
-    from ..registry import NETWORKS
-    from ..saving import load_model
+    from ...names import find
+    from ...registry import NETWORKS
+    from ...saving import load_model
 
     if name.endswith(".keras"):
         if options.size or options.classes:
