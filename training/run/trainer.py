@@ -11,7 +11,8 @@ from ...files import write_json
 from ...precision import PLAIN
 from ...saving import exporter
 from ..data.examples import ClassificationData, DetectionData, fingerprint
-from ..distribution.served_batches import check_service
+from ..distribution.served_batches import Service, check_service
+from ..distribution.tokens import token_of
 from ..distribution.workers import align
 from ..quantization.aware import is_quantized
 from ..recipes.freezing import frozen
@@ -36,6 +37,7 @@ def fit(
     resume: bool = False,
     overwrite: bool = False,
     data_service: str | None = None,
+    data_token: str | None = None,
     report: Callable[[str], object] = print,
 ) -> list[dict[str, float]]:
     """Train `model` and leave it with the weights that measured best.
@@ -55,6 +57,7 @@ def fit(
         overwrite: whether to replace a run in the folder.
         data_service: "host:port" of a `cspkeras data serve` of `train`, which then decodes and augments; None to do so
             here.
+        data_token: the service's token; None: that in $CSPKERAS_TOKEN.
         report: called with a line for everything worth knowing.
 
     Returns:
@@ -79,10 +82,11 @@ def fit(
     folder = Path(folder)
     check_folder(folder, resume=resume, overwrite=overwrite)
     earlier = read_run(folder / LAST) if resume else None
-    task = task_of(model, train, val, recipe, report, data_service)
+    service = data_service and Service(data_service, data_token or token_of())
+    task = task_of(model, train, val, recipe, report, service)
     task.check_recipe(recipe)
-    if data_service:
-        check_service(data_service, train)
+    if service:
+        check_service(service, train)
     _check_model(model, recipe)
     export = exporter(model, task.labels)
     with frozen(model, recipe.freeze):
