@@ -20,7 +20,7 @@ from ..recipes.optimizers import make_optimizer
 from ..recipes.recipe import AUTO, Recipe
 from .batch_size import largest_batch_size
 from .callback import Run
-from .folder import RECIPE, REPORT, check_folder, clear
+from .folder import RECIPE, REPORT, check_folder, clear, reserved
 from .report import write_run_report
 from .state import BEST, LAST, load_state, read_run
 from .tasks import task_of
@@ -66,7 +66,7 @@ def fit(
     Raises:
         FileNotFoundError: with `resume`, where there is no run to resume.
         FileExistsError: with neither `resume` nor `overwrite`, where the folder holds a run already.
-        OSError: where the folder can't be written.
+        OSError: where the folder can't be written, or another run is at work in it.
         ValueError: where the training set is smaller than a batch, the classes of model, train and val differ, the
             recipe and the model don't go together, or the run can't be resumed: its last.npz is of another model or of
             another version.
@@ -81,8 +81,13 @@ def fit(
     """
     folder = Path(folder)
     check_folder(folder, resume=resume, overwrite=overwrite)
-    earlier = read_run(folder / LAST) if resume else None
     service = data_service and Service(data_service, data_token or token_of())
+    with reserved(folder):
+        return _fit(model, train, val, folder, recipe, resume, overwrite, service, report)
+
+
+def _fit(model, train, val, folder, recipe, resume, overwrite, service, report):
+    earlier = read_run(folder / LAST) if resume else None
     task = task_of(model, train, val, recipe, report, service)
     task.check_recipe(recipe)
     if service:
