@@ -25,6 +25,7 @@ import zipfile
 from html.parser import HTMLParser
 from pathlib import Path
 
+PAGE = 4096  # bytes that a tmpfs gives at a time
 SUPPORT = Path(__file__).resolve().parents[1] / "tests" / "support"
 TRAINED = "--batch-size 2 --data-workers 0 --data {voc}"
 COMMANDS = {  # name: of the earlier run, of the run that is disturbed; {out} is the folder that it writes
@@ -113,13 +114,11 @@ class Trial:
         return dict(kills=kills, whole=whole, full_disk=full, seconds=round(seconds, 2), faults=faults)
 
     def on_a_full_disk(self, rng, faults):
-        """Return how the command ends on a tmpfs with room for a part of its output."""
-        sizes = [sum(path.stat().st_size for path in folder.rglob("*")) for folder in (self.old, self.out)]
-        room = sum(-(-path.stat().st_size // 4096) for path in self.old.rglob("*")) + int(
-            rng.random() * sizes[1] / 4096
-        )
+        """Return how the command ends on a tmpfs with room beside the old output for a part of its largest file."""
+        largest = max((path.stat().st_size for path in self.out.rglob("*")), default=0)
+        room = sum(-(-path.stat().st_size // PAGE) for path in self.old.rglob("*")) + int(rng.random() * largest / PAGE)
         self.empty()
-        mount = ["mount", "-t", "tmpfs", "-o", f"size={max(1, room) * 4096}", "tmpfs", str(self.out)]
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={max(1, room) * PAGE}", "tmpfs", str(self.out)]
         subprocess.run(mount, check=True)
         try:
             shutil.copytree(self.old, self.out, dirs_exist_ok=True)
@@ -209,6 +208,8 @@ def _read_zip(path):
 def _read_image(path):
     from PIL import Image
 
+    if not path.read_bytes().endswith(b"IEND\xaeB`\x82"):
+        raise ValueError("it has no end")
     Image.open(path).load()
 
 

@@ -48,7 +48,7 @@ def _run(options):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python still flushes
         return 141  # the status that shells give a command ended by SIGPIPE
     except KeyboardInterrupt as e:
-        return _failed(f"{e or 'interrupted'}{options.resume_hint(options)}", 143 if str(e) else 130)
+        return _failed(f"{str(e) or 'interrupted'}{options.resume_hint(options)}", 143 if str(e) else 130)
     except Exception as e:
         if options.traceback:
             raise
