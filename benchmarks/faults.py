@@ -69,7 +69,7 @@ def main():
                 sep="\n  ",
                 flush=True,
             )
-    options.output.write_text(json.dumps({"seed": options.seed, "commands": rows}, indent=1) + "\n")
+            options.output.write_text(json.dumps({"seed": options.seed, "commands": rows}, indent=1) + "\n")
     return int(any(row["faults"] for row in rows.values()))
 
 
