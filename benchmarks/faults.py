@@ -34,7 +34,7 @@ COMMANDS = {  # name: of the earlier run, of the run that is disturbed; {out} is
         f"train --weights {{keras}} --run {{out}} --epochs 2 --resume {TRAINED}",
     ),
     "quantize": (f"quantize --model {{keras}} --run {{out}} --overwrite --loss 1 {TRAINED}",) * 2,
-    "evaluate": ("evaluate --model {keras} --data {voc} --output {out}",) * 2,
+    "evaluate": ("evaluate --model {keras} --data {voc} --split val --output {out}",) * 2,
     "export": ("export --model {keras} --output {out}/model.tflite --precision float32",) * 2,
     "check": ("check {tflite}",) * 2,
     "benchmark": ("benchmark {tflite} --output {out} --threads 1 --runs 3",) * 2,

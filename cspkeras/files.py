@@ -12,7 +12,7 @@ from pathlib import Path
 try:
     import fcntl
 except ImportError:  # there is no such thing on each system
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 UNFINISHED = ".unfinished"  # what a `scratch` folder's name ends with

@@ -5,12 +5,15 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import faults
 import pytest
 
 from cspkeras.commands.main import main
+from cspkeras.files import replacing
+from cspkeras.training.run.folder import check_folder, reserved
 
 pytestmark = pytest.mark.integration
 
@@ -61,6 +64,27 @@ def test_sigterm_ends_a_command_in_a_line(monkeypatch, make_voc, capsys, tmp_pat
     assert capsys.readouterr().err.splitlines()[-1] == "cspkeras: ended by SIGTERM"
     assert [path.name for path in (tmp_path / "packed").iterdir()] == ["label_map.pbtxt"]
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_a_dead_process_holds_nothing(tmp_path):
+    """The folder of its run is free, and what it was writing is cleared."""
+    ready, told = os.pipe()
+    if not (process := os.fork()):
+        with reserved(tmp_path), replacing(tmp_path / "last.npz") as aside:
+            aside.write_text("half")
+            os.write(told, b".")
+            time.sleep(600)
+    os.read(ready, 1)
+    try:
+        with pytest.raises(BlockingIOError, match=f"^{tmp_path}: another run is at work there; "):
+            check_folder(tmp_path)
+        assert len(list(tmp_path.iterdir())) == 1
+    finally:
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+    with reserved(tmp_path), replacing(tmp_path / "last.npz") as aside:
+        aside.write_text("whole")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["whole"]
 
 
 def test_a_standard_output_that_is_closed(tmp_path):
