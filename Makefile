@@ -14,11 +14,11 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 
 .PHONY: demo android docs test clean
 
-$(VENV)/installed: pyproject.toml setup.py
+$(VENV)/installed: pyproject.toml setup.py constraints.txt
 	@echo "== Installing cspkeras into $(VENV): about 2 GB on disk, some minutes of downloads"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --editable '.[dev]'
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --editable '.[dev]' --constraint constraints.txt
 	@touch $@
 
 demo: $(VENV)/installed

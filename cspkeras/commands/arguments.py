@@ -118,6 +118,13 @@ def add_run_folder(parser, default):
     parser.add_argument("--run", dest="folder", type=Path, default=Path(default), help="the run's folder [%(default)s]")
 
 
+def add_token(parser, whose):
+    """Add where the token of a data service is."""
+    parser.add_argument(
+        "--token", type=Path, metavar="FILE", help=f"file with the token {whose} [$CSPKERAS_TOKEN, which is the token]"
+    )
+
+
 def add_refine(parser, default, what="fitting"):
     """Add how long an int8 network is fitted to the float model."""
     about = f"steps of {what} to the float model [%(default)s]"

@@ -3,9 +3,12 @@
 import argparse
 import os
 import shutil
+import signal
 import sys
 import textwrap
+import threading
 import warnings
+from contextlib import contextmanager
 from importlib.metadata import version
 
 from . import anchors, benchmark, check, data, demo, doctor, evaluate, export, quantize, serve, train
@@ -29,7 +32,7 @@ def main(arguments=None):
     """Run the command line; return the exit status."""
     # Pillow's, of two lines; an image that is too large is told.
     warnings.filterwarnings("ignore", message="Image size .* exceeds limit")
-    with printable_output():
+    with printable_output(), _ended_by_sigterm():
         parser, words = make_parser(), sys.argv[1:] if arguments is None else arguments
         if words and words[0] in SCRIPTS:
             script = f"python -m cspkeras.tflite.device.{words[0]} FILE.tflite IMAGES"
@@ -45,12 +48,29 @@ def _run(options):
     except BrokenPipeError:  # of `cspkeras ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python still flushes
         return 141  # the status that shells give a command ended by SIGPIPE
-    except KeyboardInterrupt:
-        return _failed(f"interrupted{options.resume_hint(options)}", 130)
+    except KeyboardInterrupt as e:
+        return _failed(f"{str(e) or 'interrupted'}{options.resume_hint(options)}", 143 if str(e) else 130)
     except Exception as e:
         if options.traceback:
             raise
         return _failed(reason(e))
+
+
+@contextmanager
+def _ended_by_sigterm():
+    """Let SIGTERM end a command as Ctrl-C does: with a line, and without what is half-written."""
+
+    def end(*_):
+        raise KeyboardInterrupt("ended by SIGTERM")
+
+    if threading.current_thread() is not threading.main_thread():  # which alone has signals
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _failed(message, status=1):

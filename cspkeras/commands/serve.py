@@ -2,7 +2,6 @@
 
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from .arguments import add_command, add_weights, port
 
@@ -38,11 +37,12 @@ def _file(options):
     if not options.weights:
         yield options.file
         return
+    from ..files import scratch
     from ..registry import DETECTOR, network
     from ..saving import load_model
     from ..tflite.export.convert import convert
 
     network(str(options.file), DETECTOR, "FILE")  # an error for a classifier, before its weights are fetched
-    with TemporaryDirectory() as folder:
+    with scratch() as folder:
         model = load_model(options.file, "a detector", options.weights)
         yield convert(model, Path(folder, f"{options.file.name}.tflite"), "float16")

@@ -9,6 +9,7 @@ from .arguments import (
     add_command,
     add_recipe,
     add_run_folder,
+    add_token,
     add_training_data,
     add_weights,
     count,
@@ -57,6 +58,7 @@ def add(commands):
     parser.add_argument(
         "--data-service", metavar="HOST:PORT", help="a `cspkeras data serve` that decodes and augments [none]"
     )
+    add_token(parser, "of --data-service")
     add_recipe(parser, None)
 
 
@@ -64,6 +66,7 @@ def run(options):
     """Train the network and print where its best weights are."""
     import keras
 
+    from ..training.distribution.tokens import token_of
     from ..training.run.folder import BEST_MODEL, check_folder
     from ..training.run.trainer import fit
 
@@ -73,7 +76,8 @@ def run(options):
     recipe = recipe_of(options)
     devices = _devices(options, recipe)
     keras.utils.set_random_seed(recipe.seed)
-    how = dict(resume=options.resume, overwrite=options.overwrite, data_service=options.data_service)
+    how = dict(resume=options.resume, overwrite=options.overwrite)
+    how |= dict(data_service=options.data_service, data_token=options.data_service and token_of(options.token))
     with devices as folder:
         model, train, val = _model_and_data(options, recipe)
         fit(model, train, val, folder, recipe, **how)
@@ -87,9 +91,12 @@ def _devices(options, recipe):
     from ..training.distribution.workers import check_workers, worker
 
     if options.data_service:
-        from ..training.distribution.served_batches import check_service
+        from ..training.distribution.served_batches import Service, check_service
+        from ..training.distribution.tokens import token_of
 
-        check_service(options.data_service)
+        check_service(Service(options.data_service, token_of(options.token)))
+    elif options.token:
+        raise ValueError("--token: is that of a data service; leave it out, or name one by --data-service")
     if options.workers or options.rank is not None:
         if options.gpus:
             raise ValueError("--gpus and --workers: each worker takes all GPUs of its machine; leave --gpus out")

@@ -1,6 +1,7 @@
 """Text from outside, such as names in a file, in which no control character reaches a terminal or a page."""
 
 import contextlib
+import os
 import re
 import sys
 
@@ -73,7 +74,20 @@ class Printable:
 def printable_output():
     """Make the standard output and error `Printable` for the length of a block."""
     with (
-        contextlib.redirect_stdout(Printable(sys.stdout)),
-        contextlib.redirect_stderr(Printable(sys.stderr, short=True)),
+        contextlib.redirect_stdout(Printable(_opened(sys.stdout, 1))),
+        contextlib.redirect_stderr(Printable(_opened(sys.stderr, 2), short=True)),
     ):
         yield
+
+
+def _opened(stream, number):
+    """Return a standard stream; in place of one that was closed, as by >&-, one that swallows what is written."""
+    if stream is not None:
+        return stream
+    try:
+        os.fstat(number)
+    except OSError:  # else the next file that is opened had its number
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        if nowhere != number:
+            os.dup2(nowhere, number)
+    return open(os.devnull, "w")

@@ -2,7 +2,6 @@
 
 import logging
 import re
-import tempfile
 from pathlib import Path
 
 import keras
@@ -10,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from ...detection.heads import RawHead
+from ...files import scratch
 from ...graph import Uncopied, followers, functional_graph, inputs_of, is_detector, operation_of, sources
 from ...training.quantization.aware import calibrate, is_quantized, quantize_aware
 from ...training.quantization.calibration import checked
@@ -162,7 +162,7 @@ def _noises(contents, model, names, batches):
 
 
 def _run(content, inputs=None):
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         path = Path(folder, "int8.tflite")
         path.write_bytes(content)
         return litert.run_cpu(path, inputs)

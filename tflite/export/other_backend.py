@@ -14,13 +14,13 @@ import pickle
 import signal
 import subprocess
 import sys
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from ...files import scratch
 from ...graph import is_detector
 from ...saving import read_about, write_about
 
@@ -48,7 +48,7 @@ def convert_elsewhere(model, path, calibration, **options):
     if options.get("labels") is None:
         options["labels"] = getattr(model, "class_names", None)
     options |= {"code": _own_code(model), "calibrated": calibration is not None}
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         _save(model, Path(folder, MODEL))
         with suppress(TypeError):
             options["batches"] = len(calibration)

@@ -4,12 +4,12 @@ import contextlib
 import io
 import logging
 import re
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
+from ...files import scratch
 from .tensorflow_process import convert_saved_model
 
 INSTEAD = {  # of TensorFlow's operations that TFLite lacks: what Keras has in place of them
@@ -40,10 +40,10 @@ def to_flatbuffer(serve, name, precision, io=("float32", "float32"), calibration
     module, compute = tf.Module(), serve.function().get_concrete_function()  # traced once: saving would trace it anew
     # What it reads alone: a model's other variables, such as seeds and metrics, are not of the file.
     module.variables_read = compute.variables
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         with _quiet():
             how = tf.saved_model.SaveOptions(experimental_skip_saver=not module.variables_read)
-            tf.saved_model.save(module, folder, signatures=compute, options=how)
+            tf.saved_model.save(module, str(folder), signatures=compute, options=how)
         samples = None
         if calibration is not None:
             samples = Path(folder, "calibration.npz")

@@ -4,13 +4,13 @@ Each measurement runs in a process of its own.
 """
 
 import os
-import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
+from ...files import scratch
 from ..runtime import profiler
 from ..runtime.graph import WEIGHTED
 from ..runtime.graph import Operation as FileOperation
@@ -172,7 +172,7 @@ def benchmark(
 
 
 def _measure(mode: str, path, cpu: CPURun, timeout: float, *arguments) -> dict:
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         save_arrays(f"{folder}/raw.npz", cpu.raw)
         report, _, end = run_script(mode, path, folder, os.environ, timeout, *arguments, script=profiler.__file__)
     if report is None or "error" in report:

@@ -9,13 +9,13 @@ import os
 import re
 import shutil
 import sys
-import tempfile
 from collections import Counter
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
+from ...files import scratch
 from ..runtime.graph import Graph, Operation
 from ..runtime.litert import LiteRTError, read_graph, require_tflite, run_process
 
@@ -136,7 +136,7 @@ def check_npu(path: os.PathLike[str] | str, npu: str, timeout: float = 600) -> N
     """
     require(npu)
     require_tflite(path)
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         source, compiled = Path(folder, "model.tflite"), Path(folder, "model_vela.tflite")
         shutil.copyfile(path, source)  # under a name that any compiler takes
         command = [sys.executable, "-P", "-m", "ethosu.vela", str(source), "--accelerator-config", npu]

@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...files import scratch
 from . import worker
 from .graph import Graph
 from .worker import SWIFTSHADER, VULKAN_VARIABLES, load_arrays, save_arrays
@@ -69,7 +69,7 @@ def run_cpu(
 ) -> CPURun:
     """Run a file on LiteRT's CPU (XNNPACK); `inputs` are the images of `cspkeras.tflite.check`, as the others are."""
     require_tflite(path)
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         if inputs is not None:
             arrays = inputs if isinstance(inputs, Mapping) else {"": inputs}
             save_arrays(f"{folder}/given.npz", {name: np.asarray(array) for name, array in arrays.items()})
@@ -94,7 +94,7 @@ def run_cpu(
 
 def run_gpu(path, cpu: CPURun, timeout: float = 600) -> GPURun:
     """Run a file on LiteRT's GPU delegate alone, on a CPU run's inputs; a refusal or a crash is a result too."""
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         save_arrays(f"{folder}/raw.npz", cpu.raw)
         for environment in _vulkan_environments(folder):
             report, log, end = run_script("gpu", path, folder, environment, timeout)
@@ -119,7 +119,7 @@ def run_gpu(path, cpu: CPURun, timeout: float = 600) -> GPURun:
 def read_graph(path, timeout: float = 600) -> Graph:
     """Read a file's operations without running it: those that LiteRT doesn't know are in it too."""
     require_tflite(path)
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         report, _, end = run_script("graph", path, folder, os.environ, timeout)
     if report is None or "error" in report:
         raise LiteRTError(f"{path}: LiteRT cannot read it ({report['error'] if report else end})")
@@ -163,11 +163,11 @@ def _dequantize(values: np.ndarray, scale: float, zero: int) -> np.ndarray:
     return (values.astype(np.float32) - zero) * np.float32(scale) if scale else values
 
 
-def run_script(mode: str, path, folder: str, environment, timeout: float, *arguments, script=worker.__file__):
+def run_script(mode: str, path, folder, environment, timeout: float, *arguments, script=worker.__file__):
     """Run `worker` or another script; return its report or None, what it printed, and why there is no report."""
     report = Path(folder, f"{mode}.json")
     report.unlink(missing_ok=True)
-    command = [sys.executable, "-P", script, mode, str(path), folder, *map(str, arguments)]
+    command = [sys.executable, "-P", script, mode, str(path), str(folder), *map(str, arguments)]
     log, end = run_process(command, timeout, environment)
     return json.loads(report.read_text()) if report.exists() else None, log, end or "it left no result"
 

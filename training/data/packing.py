@@ -1,9 +1,11 @@
 """Pack data sets into TFRecords: the original image files, in a few large files instead of many small ones."""
 
+import errno
 import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -46,8 +48,6 @@ def pack(
         >>> pack({"train": data}, "packed", count=2)  # doctest: +SKIP
         [PosixPath('packed/train-00000-of-00002.tfrecord'), PosixPath('packed/train-00001-of-00002.tfrecord')]
     """
-    import tensorflow as tf
-
     folder = Path(folder)
     names = next(iter(parts.values())).class_names
     if any(data.class_names != names for data in parts.values()):
@@ -68,7 +68,7 @@ def pack(
         rows = (f"item {{\n  id: {i}\n  name: {json.dumps(name)}\n}}\n" for i, name in enumerate(names, start=1))
         aside.write_text("".join(rows), "utf-8")
     for path, (data, numbers) in plan.items():
-        with replacing(path) as aside, tf.io.TFRecordWriter(str(aside)) as writer:
+        with replacing(path) as aside, _writer(aside) as writer:
             for i in numbers:
                 try:
                     fields = _fields(data.examples[i], data, i)
@@ -77,6 +77,18 @@ def pack(
                     continue
                 writer.write(_record(fields))
     return list(plan)
+
+
+@contextmanager
+def _writer(path):
+    """Yield TensorFlow's writer of a file; on a full disk raise what Python does."""
+    import tensorflow as tf
+
+    try:
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            yield writer
+    except tf.errors.ResourceExhaustedError as e:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from e
 
 
 def _fields(example, data, number):

@@ -1,30 +1,35 @@
 """A data service: another machine decodes and augments the batches.
 
 Each run has a connection, and on the server a pipeline that ends with it, so a run that is gone leaves nothing there.
-There is no password: use it in a private network.
+Nothing that a client sends is read before it has shown that it knows the token. What travels is not encrypted: use it
+in a private network.
 """
 
 import gc
+import secrets
 import socket
 from contextlib import suppress
-from socketserver import BaseRequestHandler, ThreadingTCPServer
+from socketserver import BaseRequestHandler, TCPServer
 
 import numpy as np
 
+from ...connections import Connections
 from ..data.examples import fingerprint
 from ..pipeline.batches import batches
 from .addresses import resolved
-from .wire import NAME, VERSION, keep_alive, receive, send
+from .wire import NAME, VERSION, keep_alive, proven, receive, send
 
-PATIENCE = 10  # seconds for the other side to answer, and for a client to say what it wants
+PATIENCE = 10  # seconds for a client that is known to say what it wants
+WRONG = "the token is not that of the service"
 
 
-class DataServer(ThreadingTCPServer):
+class DataServer(Connections, TCPServer):
     """A server of a data set's training batches, for any number of runs, each with its own recipe.
 
     Args:
         data: `DetectionData` or `ClassificationData`.
         address: "host:port": the name by which clients find this machine, and the port.
+        token: what they have to know.
         report: called with a line for each broken image of a run.
 
     Raises:
@@ -33,21 +38,16 @@ class DataServer(ThreadingTCPServer):
     """
 
     address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
-    allow_reuse_address = daemon_threads = True
+    allow_reuse_address = True
 
-    def __init__(self, data, address, report=print):
-        self.data, self.address, self.report = data, address, report
-        self.fingerprint, self._open = fingerprint(data), set()
+    def __init__(self, data, address, token, report=print):
+        self.data, self.address, self.token, self.report = data, address, token, report
+        self.fingerprint = fingerprint(data)
         port = resolved(address, "--address")[1]
         try:
             super().__init__(("", port), _Run)
         except OSError as e:
             raise OSError(f"{address}: port {port} can't be opened ({e.strerror})") from e
-
-    @property
-    def runs(self):
-        """Number of open connections."""
-        return len(self._open)
 
     def server_bind(self):
         """Bind the port, for IPv4 and IPv6."""
@@ -55,41 +55,32 @@ class DataServer(ThreadingTCPServer):
             self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         super().server_bind()
 
-    def close(self):
-        """End `serve_forever`, which runs in another thread, and all runs."""
-        self.shutdown()
-        self.server_close()
-        for connection in list(self._open):
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-
-    def process_request(self, request, client_address):
-        """Serve a connection in a thread of its own."""
-        self._open.add(request)
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request):
-        """Close a connection."""
-        self._open.discard(request)
-        super().shutdown_request(request)
-
 
 class _Run(BaseRequestHandler):
     """A connection, from which a run reads its batches."""
 
     def handle(self):
         keep_alive(self.request)
-        self.request.settimeout(PATIENCE)
+        nonce = secrets.token_hex()
         with suppress(EOFError, OSError, ValueError):  # it is gone, or no client
-            send(self.request, {"service": NAME, "version": VERSION, "data": self.server.fingerprint})
+            send(self.request, {"service": NAME, "version": VERSION, "nonce": nonce})
+            if not proven(self.request, self.server.token, nonce):
+                return send(self.request, {"error": WRONG})
+            self.server.welcome(self.request)
+            self.request.settimeout(PATIENCE)
+            send(self.request, {"data": self.server.fingerprint})
             wanted, _ = receive(self.request, arrays=False)
             self.request.settimeout(None)
-            try:
-                self._serve(**wanted)
-            except Exception as e:  # whatever it is, the run is to say it
-                line = str(getattr(e, "message", e)).partition("\n")[0]  # TensorFlow's has more of them
-                send(self.request, {"error": line or type(e).__name__})
-        gc.collect()  # the pipeline's memory, which TensorFlow's functions hold in circles
+            self._run(wanted)
+
+    def _run(self, wanted):
+        try:
+            self._serve(**wanted)
+        except Exception as e:  # whatever it is, the run is to say it
+            line = str(getattr(e, "message", e)).partition("\n")[0]  # TensorFlow's has more of them
+            send(self.request, {"error": line or type(e).__name__})
+        finally:
+            gc.collect()  # the pipeline's memory, which TensorFlow's functions hold in circles
 
     def _serve(self, size, batch_size, seed=0, start_step=0, augment=None, share=(0, 1)):
         how = dict(seed=seed, start_step=start_step, augment=augment, share=tuple(share))

@@ -2,6 +2,7 @@
 
 import socket
 from contextlib import suppress
+from dataclasses import dataclass, field
 
 import numpy as np
 import tensorflow as tf
@@ -11,33 +12,48 @@ from ..pipeline.buffers import Buffers
 from ..pipeline.dataset import as_floats, without_autotune
 from ..production.ending import ends_with_the_process
 from .addresses import resolved
-from .wire import NAME, VERSION, keep_alive, receive, send
+from .tokens import OPTION as TOKEN
+from .tokens import VARIABLE
+from .wire import NAME, VERSION, keep_alive, proof, receive, send
 
 OPTION = "--data-service"
 PATIENCE = 10  # seconds for a service to answer
 
 
-def check_service(address, data=None):
-    """Raise an OSError if no `DataServer` answers, a ValueError for a wrong address or where it serves other data."""
-    connection, known = _connected(address)
+@dataclass(frozen=True)
+class Service:
+    """A `DataServer`'s address, "host:port", and its token."""
+
+    address: str
+    token: str | None = field(repr=False)
+
+
+def check_service(service, data=None):
+    """Raise an OSError if no `DataServer` answers; a ValueError for a wrong address, token or data.
+
+    `service` is a `Service`, `data` what it must serve, if known.
+    """
+    connection, known = _connected(service)
     connection.close()
     if data and known != fingerprint(data):
-        raise ValueError(f"{OPTION} {address}: serves other images, labels or classes than --data has for training")
+        raise ValueError(
+            f"{OPTION} {service.address}: serves other images, labels or classes than --data has for training"
+        )
 
 
-def served(address, size, batch_size, **options):
-    """Return `batches` of a `DataServer`'s data, decoded and augmented there, equal to those made here.
+def served(service, size, batch_size, **options):
+    """Return `batches` of a `Service`'s data, decoded and augmented there, equal to those made here.
 
     The options are seed, start_step, augment and share, as in `training_batches`. OSError: no server answers, or it
     ends. ValueError: it refuses what is asked for.
     """
     wanted = dict(size=size, batch_size=batch_size, **options)
-    waiting = [_Stream(address, wanted)]  # for the first iterator; each later one asks anew
+    waiting = [_Stream(service, wanted)]  # for the first iterator; each later one asks anew
     names, (images, *others) = waiting[0].names, waiting[0].spec
     buffers = Buffers()
 
     def arriving():
-        stream = waiting.pop() if waiting else _Stream(address, wanted)
+        stream = waiting.pop() if waiting else _Stream(service, wanted)
         try:
             while True:
                 images, *targets = stream.batch()
@@ -55,8 +71,8 @@ def served(address, size, batch_size, **options):
 class _Stream:
     """The batches that a service sends, and what they are: `names` of the targets, `spec` of the arrays."""
 
-    def __init__(self, address, wanted):
-        self._address, (self._connection, _) = address, _connected(address)
+    def __init__(self, service, wanted):
+        self._address, (self._connection, _) = service.address, _connected(service)
         send(self._connection, wanted)
         self._connection.settimeout(None)  # the first image may be slow
         about, _ = self._received()
@@ -84,15 +100,23 @@ class _Stream:
         return header, arrays
 
 
-def _connected(address):
-    """Return a connection to a service, and the fingerprint of its data."""
-    where = resolved(address, OPTION)
+def _connected(service):
+    """Return a connection to a service, which knows that the token is known here, and the fingerprint of its data."""
+    address, where = service.address, resolved(service.address, OPTION)
+    if not service.token:
+        known = f"set {VARIABLE} to the token that `cspkeras data serve` shows, or give a file of it as {TOKEN}"
+        raise ValueError(f"{OPTION} {address}: needs a token; {known}")
     try:
         connection = socket.create_connection(where, PATIENCE)
         keep_alive(connection)
         hello, _ = receive(connection)
         if (hello.get("service"), hello.get("version")) != (NAME, VERSION):
             raise ValueError(f"its greeting is {hello}, expected {NAME!r} of version {VERSION}")
-        return connection, hello["data"]
+        connection.sendall(proof(service.token, hello["nonce"]))
+        answer, _ = receive(connection)
     except (EOFError, OSError, ValueError) as e:
         raise OSError(f"{OPTION} {address}: no `cspkeras data serve` answers there ({e})") from e
+    if "error" in answer:
+        connection.close()
+        raise ValueError(f"{OPTION} {address}: {answer['error']}; {VARIABLE} or {TOKEN} has to be what it shows")
+    return connection, answer["data"]

@@ -3,19 +3,25 @@
 A message is four bytes, the length N of its header (big-endian); N bytes of JSON, an object; and the bytes of the
 arrays that its "arrays" lists as [dtype, shape], one after the other, in C order, little-endian. The service begins:
 
-1. service: {"service": "cspkeras data", "version": 1, "data": `fingerprint` of what it serves}
-2. client: {"size": [height, width], "batch_size", ...}: the arguments of `training_batches`
-3. service: {"batches": [dtype, shape] of a batch's arrays, null for a length that varies; "targets": the names of those
-   after the images, null for one without a name}, or {"error": a line} and the end
-4. service: {} and the arrays of a batch, again and again; {"error": a line} ends it. The client ends by closing.
+1. service: {"service": "cspkeras data", "version": 2, "nonce": hexadecimal digits}
+2. client: 32 bytes alone, `proof` of the nonce and the token; nothing else is read before
+3. service: {"data": `fingerprint` of what it serves}
+4. client: {"size": [height, width], "batch_size", ...}: the arguments of `training_batches`
+5. service: {"batches": [dtype, shape] of a batch's arrays, null for a length that varies; "targets": the names of those
+   after the images, null for one without a name}
+6. service: {} and the arrays of a batch, again and again. The client ends by closing.
+
+In place of 3, 5 or 6 the service may send {"error": a line}, and ends.
 """
 
+import hmac
 import json
 import socket
 
 import numpy as np
 
-NAME, VERSION = "cspkeras data", 1
+NAME, VERSION = "cspkeras data", 2
+PROOF = 32  # bytes
 LENGTH = 4  # bytes
 LONGEST = 2**20  # of a header; whatever else talks here is no service
 TYPES = "|u1", "<f4", "<i4"
@@ -30,6 +36,16 @@ def keep_alive(connection):
     for name, value in {**KEEPALIVE, "TCP_USER_TIMEOUT": UNANSWERED}.items():
         if hasattr(socket, name):  # not on each system
             connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def proof(token, nonce):
+    """Return the bytes that show the knowledge of a token, for one connection: HMAC-SHA256 of its nonce."""
+    return hmac.digest(token.encode(), bytes.fromhex(nonce), "sha256")
+
+
+def proven(connection, token, nonce):
+    """Read the other side's `proof`, and return whether it is right."""
+    return hmac.compare_digest(_bytes(connection, PROOF).tobytes(), proof(token, nonce))
 
 
 def send(connection, header, arrays=()):
@@ -55,7 +71,7 @@ def receive(connection, arrays=True):
     try:
         header = json.loads(_bytes(connection, length).tobytes())
         listed = [(dtype, tuple(map(int, shape))) for dtype, shape in header.pop("arrays")]
-    except (AttributeError, KeyError, TypeError, ValueError) as e:
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as e:
         raise ValueError("what it sends is no message of a data service") from e
     if any(not arrays or dtype not in TYPES or min(shape, default=0) < 0 for dtype, shape in listed):
         raise ValueError(f"it sends arrays that are not expected ({listed})")

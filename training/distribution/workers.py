@@ -11,13 +11,13 @@ import os
 import signal
 import socket
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from ...files import scratch
 from .addresses import resolved
 
 HEARTBEAT_TIMEOUT = 30  # seconds after which a silent worker counts as dead
@@ -83,8 +83,8 @@ def worker(addresses, rank, folder, batch_size, needed=()):
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # else JAX takes it as a notice and continues
     try:
         check_parts(batch_size, jax.device_count(), "devices")
-        with tempfile.TemporaryDirectory() as scratch:
-            own = Path(folder if rank == 0 else scratch)
+        with scratch() as aside:
+            own = Path(folder if rank == 0 else aside)
             for name in needed:
                 _send(Path(folder) / name, own / name)
             with keras.distribution.DataParallel(auto_shard_dataset=False).scope():

@@ -32,7 +32,7 @@ MAX_SIDE = 480  # of a reported image, in pixels
 def task_of(model, train, val, recipe, report=print, data_service=None, pixels=None, scores=None):
     """Return the task of training a model on its data: a `Detection` or a `Classification`.
 
-    `data_service` is "host:port" of a `DataServer` that makes the training batches, or None. `pixels` and `scores` are
+    `data_service` is the `Service` that makes the training batches, or None. `pixels` and `scores` are
     the `Pixels` that a classifier takes and what its outputs are, see `score_kind`; None: as the model shows. A
     ValueError says where model, data and the recipe's options don't go together.
     """

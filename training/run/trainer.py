@@ -11,7 +11,8 @@ from ...files import write_json
 from ...precision import PLAIN
 from ...saving import exporter
 from ..data.examples import ClassificationData, DetectionData, fingerprint
-from ..distribution.served_batches import check_service
+from ..distribution.served_batches import Service, check_service
+from ..distribution.tokens import token_of
 from ..distribution.workers import align
 from ..quantization.aware import is_quantized
 from ..recipes.freezing import frozen
@@ -19,7 +20,7 @@ from ..recipes.optimizers import make_optimizer
 from ..recipes.recipe import AUTO, Recipe
 from .batch_size import largest_batch_size
 from .callback import Run
-from .folder import RECIPE, REPORT, check_folder, clear
+from .folder import RECIPE, REPORT, check_folder, clear, reserved
 from .report import write_run_report
 from .state import BEST, LAST, load_state, read_run
 from .tasks import task_of
@@ -36,6 +37,7 @@ def fit(
     resume: bool = False,
     overwrite: bool = False,
     data_service: str | None = None,
+    data_token: str | None = None,
     report: Callable[[str], object] = print,
 ) -> list[dict[str, float]]:
     """Train `model` and leave it with the weights that measured best.
@@ -55,6 +57,7 @@ def fit(
         overwrite: whether to replace a run in the folder.
         data_service: "host:port" of a `cspkeras data serve` of `train`, which then decodes and augments; None to do so
             here.
+        data_token: the service's token; None: that in $CSPKERAS_TOKEN.
         report: called with a line for everything worth knowing.
 
     Returns:
@@ -63,7 +66,7 @@ def fit(
     Raises:
         FileNotFoundError: with `resume`, where there is no run to resume.
         FileExistsError: with neither `resume` nor `overwrite`, where the folder holds a run already.
-        OSError: where the folder can't be written.
+        OSError: where the folder can't be written, or another run is at work in it.
         ValueError: where the training set is smaller than a batch, the classes of model, train and val differ, the
             recipe and the model don't go together, or the run can't be resumed: its last.npz is of another model or of
             another version.
@@ -78,11 +81,17 @@ def fit(
     """
     folder = Path(folder)
     check_folder(folder, resume=resume, overwrite=overwrite)
+    service = data_service and Service(data_service, data_token or token_of())
+    with reserved(folder):
+        return _fit(model, train, val, folder, recipe, resume, overwrite, service, report)
+
+
+def _fit(model, train, val, folder, recipe, resume, overwrite, service, report):
     earlier = read_run(folder / LAST) if resume else None
-    task = task_of(model, train, val, recipe, report, data_service)
+    task = task_of(model, train, val, recipe, report, service)
     task.check_recipe(recipe)
-    if data_service:
-        check_service(data_service, train)
+    if service:
+        check_service(service, train)
     _check_model(model, recipe)
     export = exporter(model, task.labels)
     with frozen(model, recipe.freeze):

@@ -1,6 +1,8 @@
 """The sub-command `data serve`: training batches for other machines."""
 
-from ..arguments import add_command, add_data_path, add_split
+import secrets
+
+from ..arguments import add_command, add_data_path, add_split, add_token
 from ..reading import read_data
 from ..terminal import log
 
@@ -17,15 +19,19 @@ def add(commands):
         metavar="HOST:PORT",
         help="name of this machine as others see it, and a free port",
     )
+    add_token(parser, "that clients have to know; without any one is made and shown")
 
 
 def run(options):
     """Serve batches until the command is stopped."""
     from ...training.distribution.addresses import resolved
+    from ...training.distribution.tokens import VARIABLE, token_of
 
     resolved(options.address, "--address")
+    token = token_of(options.token)
     from ...training.distribution.data_server import DataServer
 
-    server = DataServer(read_data(options, options.split), options.address, log)
-    log(f"serving at {options.address}")
-    server.serve_forever()
+    made = token or secrets.token_urlsafe()
+    with DataServer(read_data(options, options.split), options.address, made, log) as server:
+        log(f"serving at {options.address}{'' if token else f'; for clients: export {VARIABLE}={made}'}")
+        server.serve_forever()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cspkeras.files import replacing
-from cspkeras.training.run.folder import check_folder, clear
+from cspkeras.training.run.folder import check_folder, clear, reserved
 from cspkeras.training.run.state import save_state
 
 RUN = ("last.npz", "best.npz", "best.keras", "results.csv", "recipe.json", "report.html")
@@ -48,7 +48,7 @@ def test_folders_that_cannot_be_written(how, inside, tmp_path, monkeypatch):
     if how == "forbidden":
         monkeypatch.setattr(os, "access", lambda *_: False)
     else:
-        monkeypatch.setattr(tempfile, "TemporaryDirectory", refuse)
+        monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
     with pytest.raises(OSError, match=f"^{tmp_path}: can't be written \\({os.strerror(number)}\\), expected a folder"):
         check_folder(tmp_path / inside)
 
@@ -75,3 +75,18 @@ def test_a_state_that_the_disk_has_no_room_for(detector, tmp_path, monkeypatch):
     with pytest.raises(OSError, match=message):
         save_state(tmp_path / "best.npz", detector, {}, optimizer=False)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_keeps_others_out(tmp_path):
+    folder = tmp_path / "run"
+    message = f"^{folder}: another run is at work there; wait for its end or name another folder$"
+    with reserved(folder):
+        with pytest.raises(BlockingIOError, match=message):
+            check_folder(folder, overwrite=True)
+        with pytest.raises(BlockingIOError, match=message), reserved(folder):
+            pytest.fail("two at once")
+    assert not folder.exists()  # nothing was written
+    folder.mkdir()
+    with reserved(folder):
+        pass
+    check_folder(folder)

@@ -4,10 +4,11 @@ import hashlib
 import lzma
 import os
 import shutil
-import tempfile
 import zipfile
 import zlib
 from pathlib import Path
+
+from ....files import scratch
 
 DAMAGED = (EOFError, NotImplementedError, RuntimeError, ValueError, lzma.LZMAError, zipfile.BadZipFile, zlib.error)
 
@@ -34,13 +35,13 @@ def unpacked(path):
         return target
     try:
         home.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=home) as aside, zipfile.ZipFile(path) as archive:
+        with scratch(home, target.name) as aside, zipfile.ZipFile(path) as archive:
             needed, free = sum(entry.file_size for entry in archive.infolist()), shutil.disk_usage(home).free
             if needed > free:
                 raise OSError(f"needs {needed >> 20} MiB, but {home} has {free >> 20} MiB free")
-            archive.extractall(Path(aside) / "files")
-            (Path(aside) / "files").mkdir(exist_ok=True)  # of an empty archive
-            os.rename(Path(aside) / "files", target)
+            archive.extractall(aside / "files")
+            (aside / "files").mkdir(exist_ok=True)  # of an empty archive
+            os.rename(aside / "files", target)
     except OSError as e:
         if target.is_dir():  # another process has been here
             return target
