@@ -1,5 +1,6 @@
 """TFRecords of tf.train.Examples, with the names that TensorFlow's object detection API gives their fields."""
 
+import itertools
 import json
 import os
 import re
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ....limits import IMAGE
 from ....progress import followed
 from ..annotations import add_object, collect, collect_labels
 from ..class_names import clean
@@ -118,16 +120,28 @@ def raw_records(file, skip=0, take=-1):
     """
     import tensorflow as tf
 
-    start, number, failed = HEADER, 0, None
+    start, number, failed, size = HEADER, 0, None, file.stat().st_size
+    records = tf.data.TFRecordDataset(str(file)).as_numpy_iterator()
     try:
-        for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
-            if skip <= number and (take < 0 or number < skip + take):
-                yield start, record
-            start, number = start + len(record) + FRAME, number + 1
+        with open(file, "rb") as content:
+            # TensorFlow makes room for what a header claims, and dies where there is none.
+            while (claimed := _claimed(content, start)) is not None and start + claimed + FRAME - HEADER <= size:
+                IMAGE.check(claimed, f"{file}: record {number}")
+                record = next(records)
+                if skip <= number and (take < 0 or number < skip + take):
+                    yield start, record
+                start, number = start + len(record) + FRAME, number + 1
     except tf.errors.OpError as e:  # DataLossError, mostly
         failed = e
-    if failed or start - HEADER != file.stat().st_size:  # what is shorter than a header TensorFlow takes for the end
+    if failed or start - HEADER != size:
         raise ValueError(f"{file}: damaged or cut off after {number} records, which are used") from failed
+
+
+def _claimed(content, start):
+    """Return how long a record whose data begin at `start` says it is, None where there is none."""
+    content.seek(start - HEADER)
+    header = content.read(HEADER)
+    return int.from_bytes(header[:8], "little") if len(header) == HEADER else None
 
 
 def parsed(record):
@@ -161,8 +175,11 @@ def _missing(files):
     folder = files[0].parent
     if len(counts) > 1:
         return [f"{folder}: {files[0].name} belongs to {min(counts)} files, others to {max(counts)}; all are read"]
-    lost = sorted(set(range(max(counts, default=0))) - there)
-    return [f"{folder}: of {max(counts)} files {len(lost)} are missing, the first is number {lost[0]}"] if lost else []
+    count = max(counts, default=0)
+    if not (lost := count - sum(number < count for number in there)):
+        return []
+    first = next(number for number in itertools.count() if number not in there)
+    return [f"{folder}: of {count} files {lost} are missing, the first is number {first}"]
 
 
 def _label_maps(folder):
@@ -180,7 +197,7 @@ def _label_map(path, problems):
         return {}
     numbers, names = [], []
     for number, name, _ in TOKEN.findall(text):
-        if number:
+        if number and len(number) < 19:
             numbers.append(int(number))
         elif name:
             names.append(clean(_unquoted(name)))
