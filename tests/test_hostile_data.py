@@ -122,6 +122,10 @@ REFUSED = {
     "YAML with a kind": (yolo("names: [!!timestamp x]\ntrain: images\n"), "not valid YAML"),
     "YAML without end": (yolo("names: [a]\n" + "#" * 2**20), "bytes of YAML; at most 1,048,576 are accepted"),
     "a record of 2^60 bytes": (records(frame(b"", claims=2**60)), "damaged or cut off after 0 records"),
+    "a record of 2^63 bytes": (
+        records(frame(b"x") + frame(b"", claims=2**63)),
+        "of 2 problems: .*record 0: no tf.train",
+    ),
     "a record that isn't whole": (records(frame(b"x" * 9)[:-1]), "damaged or cut off after 0 records"),
     "records of many files": (
         records(frame(b"x"), "x-train-00000-of-9999999999.tfrecord"),

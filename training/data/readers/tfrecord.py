@@ -121,27 +121,37 @@ def raw_records(file, skip=0, take=-1):
     import tensorflow as tf
 
     start, number, failed, size = HEADER, 0, None, file.stat().st_size
-    records = tf.data.TFRecordDataset(str(file)).as_numpy_iterator()
+    count, more = _whole_records(file, size)
     try:
-        with open(file, "rb") as content:
-            # TensorFlow makes room for what a header claims, and dies where there is none.
-            while (claimed := _claimed(content, start)) is not None and start + claimed + FRAME - HEADER <= size:
-                IMAGE.check(claimed, f"{file}: record {number}")
-                record = next(records)
-                if skip <= number and (take < 0 or number < skip + take):
-                    yield start, record
-                start, number = start + len(record) + FRAME, number + 1
+        for record in tf.data.TFRecordDataset(str(file)).take(count).as_numpy_iterator():
+            if skip <= number and (take < 0 or number < skip + take):
+                yield start, record
+            start, number = start + len(record) + FRAME, number + 1
     except tf.errors.OpError as e:  # DataLossError, mostly
         failed = e
+    if not failed:
+        IMAGE.check(more, f"{file}: record {number}")
     if failed or start - HEADER != size:
         raise ValueError(f"{file}: damaged or cut off after {number} records, which are used") from failed
 
 
-def _claimed(content, start):
-    """Return how long a record whose data begin at `start` says it is, None where there is none."""
-    content.seek(start - HEADER)
-    header = content.read(HEADER)
-    return int.from_bytes(header[:8], "little") if len(header) == HEADER else None
+def _whole_records(file, size):
+    """Return how many records may be read, and how many bytes the next one has, 0 where it isn't whole.
+
+    TensorFlow makes room for what a header claims, and dies where there is none.
+    """
+    place = count = 0
+    with open(file, "rb") as content:
+        while len(header := content.read(HEADER)) == HEADER:
+            claimed = int.from_bytes(header[:8], "little")
+            place += claimed + FRAME
+            if place > size:
+                break
+            if claimed > IMAGE.most:
+                return count, claimed
+            content.seek(place)
+            count += 1
+    return count, 0
 
 
 def parsed(record):
