@@ -7,6 +7,8 @@ device, which import nothing, are in `tflite/device/archive.py`.
 import os
 from dataclasses import dataclass
 
+from .tflite.device.frames import MORE_PIXELS, MOST_PIXELS
+
 
 @dataclass(frozen=True)
 class Limit:
@@ -48,4 +50,8 @@ WEIGHTS = Limit("CSPKERAS_MAX_WEIGHTS", 2 * 10**8, "weights")  # of a cfg's netw
 TEXT = Limit("CSPKERAS_MAX_TEXT", 1 << 24, "bytes of text")  # of one file or member that is parsed
 NAME = Limit("CSPKERAS_MAX_NAME", 1_000, "characters of a name")
 UNPACKED = Limit("CSPKERAS_MAX_UNPACKED", 1 << 29, "unpacked bytes")  # of an archive that is longer than its file
+ANNOTATIONS = Limit("CSPKERAS_MAX_ANNOTATIONS", 1 << 30, "bytes of annotations")  # of a file; COCO's have 4.5e8
+YAML = Limit("CSPKERAS_MAX_YAML", 1 << 20, "bytes of YAML")  # ten seconds' work; ImageNet-21k's names are half of it
+IMAGE = Limit("CSPKERAS_MAX_IMAGE", 1 << 28, "bytes of an image")  # of its file, or of a record with it
+PIXELS = Limit(MORE_PIXELS, MOST_PIXELS, "pixels")  # of an image
 DOWNLOAD = Limit("CSPKERAS_MAX_DOWNLOAD", 1 << 32, "bytes to download")  # where no size is published

@@ -30,6 +30,8 @@ def add(commands):
 
 def run(options):
     """Measure a detector or a classifier, print its figures, and write the report where a folder is given."""
+    from ..training.data.class_names import short
+
     output = options.output
     if output and output.exists() and not output.is_dir():
         raise NotADirectoryError(f"{output}: is not a folder, expected one to write the evaluation into")
@@ -45,10 +47,11 @@ def run(options):
     for name, value in results.items():
         if value is None or isinstance(value, float):
             print(f"{name:12} {_cell(value)}")
-    width = max(12, *(len(printable(name)) for name in results["per_class"]))
+    names = [short(printable(name)) for name in results["per_class"]]
+    width = max(12, *map(len, names))
     print(f"\n{'class':{width}} " + " ".join(f"{name:>9}" for name in columns))
-    for name, row in results["per_class"].items():
-        print(f"{printable(name):{width}} " + " ".join(f"{_cell(row[column]):>9}" for column in columns))
+    for name, row in zip(names, results["per_class"].values(), strict=True):
+        print(f"{name:{width}} " + " ".join(f"{_cell(row[column]):>9}" for column in columns))
 
 
 def _cell(value):

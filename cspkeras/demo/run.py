@@ -21,6 +21,7 @@ from ..backbones import peleenet
 from ..detection import Detector
 from ..files import replacing, write_json
 from ..saving import load_detector
+from ..tflite.device.frames import load_image
 from ..tflite.export.convert import convert
 from ..tflite.proof.check import check
 from ..training.data.anchors import estimate_anchors
@@ -186,7 +187,7 @@ def _detect_on_device(folder, data):
     for image in found:
         name = Path(image["file"]).name
         labels = ", ".join(str(d["label"]) for d in image["detections"])
-        images.append((f"found: {labels or 'nothing'}", np.asarray(Image.open(output / name).convert("RGB"))))
+        images.append((f"found: {labels or 'nothing'}", np.asarray(load_image(output / name))))
     return images
 
 

@@ -7,6 +7,7 @@ import glob
 import importlib
 import io
 import json
+import math
 import os
 import queue
 import re
@@ -23,6 +24,9 @@ SUFFIXES = (  # a folder's images
     *(".pbm", ".pgm", ".pnm", ".ppm"),
     *(".avif", ".bmp", ".dib", ".gif", ".png", ".qoi", ".tga", ".tif", ".tiff", ".webp"),
 )
+# Of those suffixes: Pillow knows others, and calls Ghostscript for what says in its first bytes that it is EPS.
+FORMATS = "JPEG", "PNG", "BMP", "DIB", "GIF", "PPM", "TIFF", "WEBP", "JPEG2000", "AVIF", "QOI", "TGA"
+MOST_PIXELS, MORE_PIXELS = 64_000_000, "CSPKERAS_MAX_PIXELS"  # of an image, and the variable that sets another number
 VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
 STREAM = re.compile("(?i)(rtsps?|rtmps?|https?|udp|tcp)://")
 ORIENTATION = 0x0112  # EXIF tag; from 5 on the image lies on its side
@@ -35,6 +39,31 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+
+def open_image(source):
+    """Open an image file, a path or a binary file, as `PIL.Image.open` does; its pixels are not read yet.
+
+    An OSError: it is no file or of another format than `FORMATS`. A ValueError: it has too many pixels.
+    """
+    if isinstance(source, (str, Path)) and os.path.exists(source) and not os.path.isfile(source):
+        raise OSError("it is not a file")  # a pipe would wait
+    asked = os.environ.get(MORE_PIXELS) or str(MOST_PIXELS)
+    if not asked.isdecimal():
+        raise ValueError(f"{MORE_PIXELS} must be a whole number of pixels. Received: {asked[:40]!r}")
+    most = int(asked[:18])
+    if most > (Image.MAX_IMAGE_PIXELS or most) and most > MOST_PIXELS:
+        Image.MAX_IMAGE_PIXELS = most  # or Pillow refuses what was asked for
+    try:
+        image = Image.open(source, formats=FORMATS)
+        pixels = math.prod(image.size)
+    except Image.DecompressionBombError as error:
+        pixels = int(re.search(r"\d+", str(error))[0])
+        if pixels <= most:
+            raise
+    if pixels > most:
+        raise ValueError(f"{pixels:,} pixels; at most {most:,} are accepted, set {MORE_PIXELS} for more")
+    return image
 
 
 def orientation(image):
@@ -55,19 +84,21 @@ def orientation(image):
 
 def load_image(path):
     """Load an image file as an upright RGB `PIL.Image.Image`, transparent parts on white."""
-    with Image.open(path) as file:
+    with open_image(path) as file:
         file.filename = ""  # or Pillow maps the file to memory, and mixes up a TIFF's rows and columns when it turns it
         file.load()  # before the question, since Pillow turns TIFF files now
         turn = TURNS.get(orientation(file))
-        image = file.copy() if turn is None else file.transpose(turn)
+        image = file if turn is None else file.transpose(turn)
     if image.mode[0] in "IF":  # 16 bits or a float per pixel: Pillow's own conversion cuts them at 255
-        values = np.asarray(image, np.float32)
-        white = 65535 if image.mode[0] == "I" else 1 if values.max() <= 1 else 255
-        image = Image.fromarray((values / white * 255 + 0.5).clip(0, 255).astype(np.uint8))
+        values = np.array(image, np.float32)
+        values /= 65535 if image.mode[0] == "I" else 1 if values.max() <= 1 else 255
+        values *= 255
+        values += 0.5
+        image = Image.fromarray(values.clip(0, 255, out=values).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def reason(error):

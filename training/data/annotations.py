@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .class_names import clean
+from .class_names import checked_classes, clean
 from .example_tables import ExampleTable, LabelTable
 from .examples import ClassificationData, DetectionData
 from .images import checked_size
@@ -179,7 +179,7 @@ def collect_objects(listing, images, sizes, found, class_names, problems, files=
         sizes: for each its `StatedSize`.
         found: `Objects`.
     """
-    names = tuple(dict.fromkeys(class_names))
+    names = checked_classes(class_names, listing)
     index = {name: i for i, name in enumerate(names)}
     order = np.argsort(found.owners, kind="stable")
     owners, boxes, areas, crowds = (c[order] for c in (found.owners, found.boxes, found.areas, found.crowds))
@@ -190,8 +190,8 @@ def collect_objects(listing, images, sizes, found, class_names, problems, files=
         first, count = found.source(order[twice[0]]), len(twice)
         problems.append(f"{first}: the same object again, left out{_counted(count, 'objects')}")
     others = Counter(found.labels[order][labels < 0].tolist())  # in the order in which they occur
-    firsts = {label: found.source(order[np.argmax(found.labels[order] == label)]) for label in others}
-    unknown = {found.names[label]: (firsts[label], count) for label, count in others.items()}
+    firsts = dict(zip(*(a.tolist() for a in np.unique(found.labels[order], return_index=True)), strict=True))
+    unknown = {found.names[k]: (found.source(order[firsts[k]]), count) for k, count in others.items()}
     _report(unknown, names, problems, "objects")
     counted, crowd = ((labels >= 0) & ~again & (crowds == kind) for kind in (False, True))
     if not counted.any():
@@ -228,7 +228,7 @@ def _again(rows):
 
 def collect_labels(listing, images, class_names, problems, files=()):
     """Make `ClassificationData`, as `collect`, of images' paths and classes; others are left out, a line per class."""
-    names = tuple(dict.fromkeys(class_names))
+    names = checked_classes(class_names, listing)
     index = {name: i for i, name in enumerate(names)}
     known, others = [(image, index[label]) for image, label in images if label in index], {}
     for image, label in images:
@@ -258,8 +258,8 @@ def _files(files, images):
 
 def _report(unknown, class_names, problems, things):
     """Add a line for each class of {class: (first of its places, how many there are)}."""
+    known = f"known are {_some(class_names)}"
     for label, (first, count) in unknown.items():
-        known = f"known are {_some(class_names)}"
         problems.append(f"{first}: unknown class {label!r}, left out{_counted(count, things)}; {known}")
 
 

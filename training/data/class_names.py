@@ -1,7 +1,10 @@
 """The names of classes: cleaned, checked, and read from a list, a name on each line."""
 
+from ...limits import CLASSES, NAME
 from ...tflite.device.printing import printable
 from .files.text import read_lines
+
+MAX_WIDTH = 40  # letters of a name in a table
 
 
 def clean(name):
@@ -12,6 +15,20 @@ def clean(name):
     """
     text = str(name).encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass").lstrip("\ufeff")
     return printable(" ".join(text.split()))
+
+
+def checked_classes(names, source):
+    """Return the names of classes, each once; a ValueError where they or one's letters are too many."""
+    found = tuple(dict.fromkeys(names))
+    CLASSES.check(len(found), source)
+    for name in found:
+        NAME.check(len(name), source)
+    return found
+
+
+def short(name):
+    """Return a class's name as it fits into a line of a table."""
+    return name if len(name) <= MAX_WIDTH else f"{name[: MAX_WIDTH - 1]}…"
 
 
 def checked(names, source, problems):

@@ -3,6 +3,7 @@
 import io
 import math
 import os
+import stat
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,12 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from ...limits import IMAGE
+
 # The device's, so that a network is trained on what it will see.
 from ...tflite.device.frames import ORIENTATION as ORIENTATION  # for others
-from ...tflite.device.frames import load_image, orientation, reason
-from ...tflite.device.printing import printable
+from ...tflite.device.frames import load_image, open_image, orientation, reason
+from ...tflite.device.printing import printable, shortened
 from .files.image_header import plain_size
 
 JPEG_END = b"\xff\xd9"
@@ -73,7 +76,7 @@ def read_pixels(image, least=None, window=None, check=False):
     if isinstance(image, np.ndarray):
         return Pixels(image, 1, (0, 0), image.shape[1::-1])
     with _naming(image):
-        return decode(image.read_bytes(), least, window, check)
+        return decode(_content(image), least, window, check)
 
 
 def decode(data, least=None, window=None, check=False):
@@ -96,7 +99,7 @@ def decode(data, least=None, window=None, check=False):
     Raises:
         OSError, ValueError: for a broken file.
     """
-    with Image.open(io.BytesIO(data)) as header:
+    with open_image(io.BytesIO(data)) as header:
         jpeg = header.format in ("JPEG", "MPO")  # MPO: JPEG followed by further images, as phones write it
         ordinary, size = jpeg and header.mode in ("RGB", "L"), header.size
         turn = orientation(header) if ordinary else 1  # asking for a PNG's would decode it
@@ -157,7 +160,7 @@ def _upright(pixels, turn):
 
 def _unused_bits(data):
     """Return what is wrong with an image of 16 bits per value of which so few are used that it is dark, or None."""
-    with Image.open(io.BytesIO(data)) as image:
+    with open_image(io.BytesIO(data)) as image:
         values = np.asarray(image)
     bits = int(values.max()).bit_length()
     bits += 8 * (values.dtype == np.uint8 and bits > 0)  # of colours Pillow keeps the upper half
@@ -196,12 +199,24 @@ def upright_size(image):
     """Return (width, height) of an image in pixels, its EXIF orientation applied; of a file, read the header alone."""
     if isinstance(image, np.ndarray):
         return image.shape[1::-1]
-    stored = isinstance(image, StoredImage)
-    if size := plain_size(*((image.file, image.offset, image.length) if stored else (image,))):
+    if size := plain_size(*_place(image)):
         return size
-    with _naming(image), Image.open(_openable(image)) as header:
+    with _naming(image), _opened(image) as header:
         turn = orientation(header)
         return header.size[::-1] if turn >= 5 else header.size
+
+
+def pixel_count(image):
+    """Return how many pixels an image has, by its header; 0 where that can't be read."""
+    if isinstance(image, np.ndarray):
+        return image.shape[0] * image.shape[1]
+    try:
+        if size := plain_size(*_place(image)):
+            return math.prod(size)
+        with _naming(image), _opened(image) as header:
+            return math.prod(header.size)
+    except OSError:
+        return 0
 
 
 def checked_size(path, said, source):
@@ -226,15 +241,15 @@ def image_file(image):
             file = io.BytesIO()
             Image.fromarray(image).save(file, "PNG")
             return file.getvalue(), "png"
-        content = image.read_bytes()
-        with Image.open(io.BytesIO(content)) as header:
+        content = _content(image)
+        with open_image(io.BytesIO(content)) as header:
             kind = header.format.lower()
     return content, "jpeg" if kind == "mpo" else kind
 
 
 def shown(name):
     """Return the name or path of an image as one line of text that can be printed, whatever bytes it has."""
-    return printable(str(name)).replace("\n", "\\n")
+    return shortened(printable(str(name)).replace("\n", "\\n"))
 
 
 def name_bytes(name):
@@ -250,10 +265,22 @@ def damage_line(image, damage):
     return f"{shown(image)}: damaged ({damage}), what is left of it is used"
 
 
-def _openable(image):
-    if isinstance(image, Path) and image.exists() and not image.is_file():  # a pipe would wait
-        raise OSError("it is not a file")
-    return io.BytesIO(image.read_bytes()) if isinstance(image, StoredImage) else image
+def _place(image):
+    """Return the arguments of `plain_size`."""
+    return (image.file, image.offset, image.length) if isinstance(image, StoredImage) else (image,)
+
+
+def _opened(image):
+    return open_image(io.BytesIO(image.read_bytes()) if isinstance(image, StoredImage) else image)
+
+
+def _content(image):
+    if isinstance(image, Path):
+        known = os.stat(image)
+        if not stat.S_ISREG(known.st_mode):  # a pipe would wait
+            raise OSError("it is not a file")
+        IMAGE.check(known.st_size, "its file")
+    return image.read_bytes()
 
 
 @contextmanager

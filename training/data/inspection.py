@@ -2,18 +2,22 @@
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
 
+from .class_names import short
 from .example_tables import ExampleTable, LabelTable
 from .examples import ClassificationData, DetectionData, image_name
-from .images import decoding_threads, shown
+from .images import decoding_threads, pixel_count, shown
 from .look_alikes import Fingerprint, equals, image_fingerprint, look_alikes
 
 SMALL, LARGE = 32**2, 96**2  # square pixels: COCO's bounds of small, medium and large objects
-MAX_LINES, MAX_WIDTH = 10, 40  # lines of each kind of finding and letters of a class's name, in text
+LARGE_IMAGE = 16_000_000  # pixels; of larger images one at a time is decoded
+MAX_LINES = 10  # of each kind of finding, in text
 
 
 @dataclass(frozen=True)
@@ -56,11 +60,11 @@ class Inspection:
         for split, figures in self.splits.items():
             yield f"{split}: {_counted(figures)}"
             rows = {name: row for name, row in figures["classes"].items() if row["images"]}
-            width = min(MAX_WIDTH, max(map(len, rows), default=0))
-            yield from (f"    {_short(name):{width}} {_figures(row)}" for name, row in rows.items())
+            width = max((len(short(name)) for name in rows), default=0)
+            yield from (f"    {short(name):{width}} {_figures(row)}" for name, row in rows.items())
             if absent := [name for name in figures["classes"] if name not in rows]:
                 more = ", ..." if len(absent) > MAX_LINES else ""
-                yield f"    {len(absent)} classes that do not occur: {', '.join(map(_short, absent[:MAX_LINES]))}{more}"
+                yield f"    {len(absent)} classes that do not occur: {', '.join(map(short, absent[:MAX_LINES]))}{more}"
         for title, found in (
             ("left out or cut by the reader", self.problems),
             ("broken images", self.broken),
@@ -97,8 +101,9 @@ def inspect(parts: Mapping[str | None, DetectionData | ClassificationData], thre
         (True, [['train/image 0', 'train/image 1']])
     """
     jobs = [(split, example) for split, data in parts.items() for example in data.examples]
+    alone = Lock()
     with ThreadPoolExecutor(threads or decoding_threads()) as pool:
-        seen = list(pool.map(lambda job: _look(job[1]), jobs))
+        seen = list(pool.map(lambda job: _look(job[1], alone), jobs))
     broken = [look.error for look in seen if look.error]
     damaged = [f"{shown(jobs[i][1].image)}: {look.damage}" for i, look in enumerate(seen) if look.damage]
     readable = [i for i, look in enumerate(seen) if not look.error]
@@ -132,20 +137,22 @@ class _Look(NamedTuple):
     size: tuple[int, int] | None = None
 
 
-def _look(example):
-    try:
-        pixels = example.read()
-    except OSError as e:
-        return _Look(str(e))
-    return _Look(None, pixels.damage, image_fingerprint(pixels.array), pixels.size)
+def _look(example, alone):
+    with alone if pixel_count(example.image) > LARGE_IMAGE else nullcontext():
+        try:
+            pixels = example.read()
+        except OSError as e:
+            return _Look(shown(str(e)))
+        return _Look(None, pixels.damage, image_fingerprint(pixels.array), pixels.size)
 
 
 def _problems(parts):
     """Return the readers' problems, each once, and the classes of a split that the first lacks."""
     lines = [problem for data in parts.values() for problem in data.problems]
     (first, known), *others = parts.items()
+    there = set(known.class_names)
     for split, data in others:
-        if lacking := [name for name in data.class_names if name not in known.class_names]:
+        if lacking := [name for name in data.class_names if name not in there]:
             more = f" and {len(lacking) - MAX_LINES} more" if len(lacking) > MAX_LINES else ""
             lines.append(f"{split}: has classes that {first} lacks: {', '.join(lacking[:MAX_LINES])}{more}")
     return list(dict.fromkeys(lines))
@@ -170,11 +177,10 @@ def _measured(data, sizes):
     owners = np.repeat(np.arange(len(table)), counts)
     extent = boxes[:, 2:] - boxes[:, :2]
     areas = extent.prod(axis=1)
-    per_class = {}
-    for k, name in enumerate(data.class_names):
-        of = labels == k
-        spread = {"side": _spread(np.sqrt(areas[of]))} if of.any() else {}
-        per_class[name] = {"images": len(set(owners[of].tolist())), "boxes": int(of.sum()), **spread}
+    ends, per_class = np.cumsum(np.bincount(labels, minlength=len(data.class_names))), {}
+    for name, of in zip(data.class_names, np.split(np.argsort(labels), ends[:-1]), strict=True):
+        spread = {"side": _spread(np.sqrt(areas[of]))} if len(of) else {}
+        per_class[name] = {"images": len(set(owners[of].tolist())), "boxes": len(of), **spread}
     return figures | {
         "without_objects": int((counts == 0).sum()),
         "boxes": len(boxes),
@@ -188,13 +194,11 @@ def _measured(data, sizes):
     }
 
 
-def _short(name):
-    return name if len(name) <= MAX_WIDTH else f"{name[: MAX_WIDTH - 1]}…"
-
-
 def _spread(values):
     """Return [least, median, most], to a tenth."""
-    return [round(float(value), 1) for value in np.quantile(values, (0, 0.5, 1))]
+    ordered = np.sort(values)
+    median = (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
+    return [round(float(value), 1) for value in (ordered[0], median, ordered[-1])]
 
 
 def _counted(figures):

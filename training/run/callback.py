@@ -13,6 +13,7 @@ from ..distribution.workers import broadcast_metrics
 from ..pipeline.stream import steps_per_epoch
 from ..recipes.schedules import learning_rate
 from .averaging import Averaging
+from .divergence import Divergence
 from .folder import BEST_MODEL, BOARD, RESULTS
 from .progress import Progress, write_results
 from .state import BEST, LAST, assign, save_state
@@ -42,6 +43,7 @@ class Run(keras.callbacks.Callback):
         self.throughput = Throughput(recipe.batch_size)
         self.averaging = Averaging(task.model, recipe.ema) if recipe.ema else None
         self.board = Board(self.folder / BOARD) if recipe.tensorboard else None
+        self.divergence = Divergence(task.model, self.progress, self.folder)
         self._metrics, self._saved = [], time.monotonic()
 
     def restore(self, state):
@@ -55,12 +57,14 @@ class Run(keras.callbacks.Callback):
 
     def save(self):
         """Write the last state, from which a run continues as if it had never stopped."""
+        self.divergence.check_weights()
         progress = self.progress
         meta = {"step": progress.step, "steps": progress.steps, "rows": progress.rows, "run": self.about}
         groups = {"metric": self._metrics or _metrics(self.model)}  # restored ones, until the epoch continues
         if self.averaging:
             meta["averaged"], groups["average"] = self.averaging.step, self.averaging.values
         save_state(self.folder / LAST, self.model, meta, **groups)
+        self.divergence.saved()
         self._saved = time.monotonic()
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -77,6 +81,7 @@ class Run(keras.callbacks.Callback):
         progress = self.progress
         progress.step += 1
         self.throughput.step()
+        self.divergence.check_loss(logs["loss"])
         if self.averaging:
             self.averaging.update_if_due(progress.step)
         # At an epoch's end the state is saved after the measurement.
@@ -85,6 +90,7 @@ class Run(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         model, progress = self.model, self.progress
+        self.divergence.check_weights()
         row = {"epoch": epoch + 1} | {name: float(value) for name, value in logs.items()}
         if self.averaging:
             self.averaging.update(progress.step)

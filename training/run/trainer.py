@@ -70,6 +70,8 @@ def fit(
         ValueError: where the training set is smaller than a batch, the classes of model, train and val differ, the
             recipe and the model don't go together, or the run can't be resumed: its last.npz is of another model or of
             another version.
+        FloatingPointError: where the loss or the weights are no longer finite numbers; the folder keeps the last state
+            and the best model from before, and `resume` continues from there.
 
     Example:
         >>> from cspkeras import YOLOXNano

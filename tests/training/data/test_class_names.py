@@ -80,7 +80,7 @@ LAUGHS = "a: &a [x]\n" + "".join(
         ("names: [\n", ":2: not valid YAML"),
         ("a\x00b", ": not valid YAML"),
         ("names: !!python/object/apply:os.system [ls]", ":1: not valid YAML"),
-        ("x" * 10_000_001, ": has more than 10 MB, expected a short YAML file"),
+        ("x" * 1_048_577, ": 1,048,577 bytes of YAML; at most 1,048,576 are accepted, set CSPKERAS_MAX_YAML"),
     ),
 )
 def test_yaml_that_is_refused(tmp_path, text, message):

@@ -9,7 +9,9 @@ import zlib
 from pathlib import Path
 
 from ....files import scratch
+from ....limits import UNPACKED
 
+RATIO = 20  # times its own size: text may unpack to as much, images to little more than they are
 DAMAGED = (EOFError, NotImplementedError, RuntimeError, ValueError, lzma.LZMAError, zipfile.BadZipFile, zlib.error)
 
 
@@ -37,6 +39,8 @@ def unpacked(path):
         home.mkdir(parents=True, exist_ok=True)
         with scratch(home, target.name) as aside, zipfile.ZipFile(path) as archive:
             needed, free = sum(entry.file_size for entry in archive.infolist()), shutil.disk_usage(home).free
+            if needed > RATIO * state.st_size:
+                UNPACKED.check(needed, path)
             if needed > free:
                 raise OSError(f"needs {needed >> 20} MiB, but {home} has {free >> 20} MiB free")
             archive.extractall(aside / "files")
@@ -47,5 +51,6 @@ def unpacked(path):
             return target
         raise OSError(f"{path}: can't be unpacked ({e.strerror or e}); unpack it and give the folder") from e
     except DAMAGED as e:
-        raise ValueError(f"{path}: can't be unpacked ({e}); unpack it and give the folder") from e
+        why = str(e).removeprefix(f"{path}: ")
+        raise ValueError(f"{path}: can't be unpacked ({why}); unpack it and give the folder") from e
     return target

@@ -2,10 +2,9 @@
 
 import functools
 from collections import namedtuple
-from pathlib import Path
 from typing import Any
 
-from .text import read_json
+from .text import content, read_json
 
 try:
     import msgspec  # of an extra
@@ -45,8 +44,8 @@ def _decoded(path):
     if msgspec is None:
         return None
     try:
-        return _decoder().decode(Path(path).read_bytes())
-    except (OSError, RecursionError, msgspec.MsgspecError):  # `_parsed` says so
+        return _decoder().decode(content(path))
+    except (OSError, RecursionError, ValueError):  # `_parsed` says so
         return None
 
 

@@ -7,8 +7,9 @@ import os
 import stat
 import struct
 
+from ....limits import PIXELS
+
 HEAD = 8192  # bytes
-LARGEST = 80_000_000  # pixels; Pillow has an opinion on larger ones
 START_OF_SCAN = 0xDA
 FRAMES = 0xC0, 0xC1, 0xC2  # baseline, extended, progressive
 PLAIN = (0xC4, 0xDB, 0xDD, 0xE0, 0xED, 0xEE, 0xFE)  # JPEG's segments that don't turn it: tables, JFIF, Adobe, comments
@@ -35,7 +36,7 @@ def plain_size(path, offset=0, length=None):
             size = _png_size(file, head, offset, end) if head.startswith(PNG) else _jpeg_size(head)
     except (OSError, IndexError, ValueError, struct.error):  # ValueError: a name that no file can have
         return None
-    return size if size and 0 < size[0] * size[1] <= LARGEST else None
+    return size if size and 0 < size[0] * size[1] <= PIXELS.most else None
 
 
 def _read(file, place, count):

@@ -1,10 +1,9 @@
 """YAML as people write it for data sets: every value a text, as it stands."""
 
-from pathlib import Path
+from ....limits import YAML
+from .text import check_file, read_text
 
-from .text import read_text
-
-LARGEST = 10**7  # bytes; a list of classes has a few thousand
+KINDS = "map", "null", "seq", "str"  # of values; a tag that names another is an error
 
 
 def read_yaml(path):
@@ -23,6 +22,12 @@ def read_yaml(path):
             for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
         }
 
+        yaml_constructors = {
+            tag: construct
+            for tag, construct in yaml.SafeLoader.yaml_constructors.items()
+            if tag is None or tag.rpartition(":")[2] in KINDS
+        }
+
         def compose_node(self, parent, index):
             if self.check_event(yaml.AliasEvent):
                 event = self.peek_event()
@@ -32,8 +37,7 @@ def read_yaml(path):
                     )
             return super().compose_node(parent, index)
 
-    if Path(path).stat().st_size > LARGEST:
-        raise ValueError(f"{path}: has more than {LARGEST // 10**6} MB, expected a short YAML file")
+    check_file(path, YAML)
     try:
         return yaml.load(read_text(path), Loader)
     except (RecursionError, ValueError, yaml.YAMLError) as e:

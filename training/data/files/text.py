@@ -1,18 +1,36 @@
 """Text and JSON files in any encoding that editors write, with or without a byte-order mark."""
 
 import json
+import os
+import stat
 from pathlib import Path
+
+from ....limits import ANNOTATIONS
 
 TEXT_MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}  # that editors put first
 
 
+def content(path, limit=ANNOTATIONS):
+    """Return a file's bytes; an OSError where it is no file, a ValueError where it has more than a `Limit`."""
+    check_file(path, limit)
+    return Path(path).read_bytes()
+
+
+def check_file(path, limit=ANNOTATIONS):
+    """Raise what `content` does before a file is read."""
+    known = os.stat(path)
+    if not stat.S_ISREG(known.st_mode):  # a pipe would wait
+        raise OSError(f"{path}: is not a file")
+    limit.check(known.st_size, path)
+
+
 def read_text(path, errors="surrogateescape"):
     """Return a file's text, UTF-8 or (where it begins with the mark of it) UTF-16, without the mark."""
-    content = Path(path).read_bytes()
+    data = content(path)
     for mark, encoding in TEXT_MARKS.items():
-        if content.startswith(mark) and (encoding == "utf-8" or content.count(0) > len(content) / 4):
-            return content[len(mark) :].decode(encoding, errors if encoding == "utf-8" else "replace")
-    return content.decode("utf-8", errors)
+        if data.startswith(mark) and (encoding == "utf-8" or data.count(0) > len(data) / 4):
+            return data[len(mark) :].decode(encoding, errors if encoding == "utf-8" else "replace")
+    return data.decode("utf-8", errors)
 
 
 def read_lines(path):
@@ -28,12 +46,14 @@ def read_json(path):
         ValueError: where it is not valid JSON.
     """
     try:
+        check_file(path)
+    except FileNotFoundError as e:
+        raise FileNotFoundError(f"{path}: missing; expected a JSON file") from e
+    try:
         try:
             return json.loads(Path(path).read_bytes())  # without a name, so that they go before they are parsed
         except UnicodeDecodeError:  # file names of another encoding, as the file system gives them
             return json.loads(Path(path).read_bytes().decode("utf-8", "surrogateescape"))
-    except FileNotFoundError as e:
-        raise FileNotFoundError(f"{path}: missing; expected a JSON file") from e
     except (ValueError, RecursionError) as e:
         raise ValueError(f"{path}: not valid JSON ({e})") from e
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ....limits import CLASSES
 from ....progress import followed
 from ..annotation_files import file_of, files_by_split, image_in
 from ..annotations import Objects, collect_objects, cut_boxes, usable_box
@@ -130,7 +131,8 @@ def _images(path, entries, find, files, problems):
 def _objects(path, rows, listed, paths, sizes, categories, problems):
     """Return the `Objects` of the annotations: boxes that fit are converted together, the others one by one."""
     names = list(dict.fromkeys(categories.values()))
-    labels_of = {number: names.index(name) for number, name in categories.items()}
+    places = {name: i for i, name in enumerate(names)}
+    labels_of = {number: places[name] for number, name in categories.items()}
     lines, numbers, owners, labels = [], [], [], []
     for i, row in enumerate(followed(rows, f"{path}: annotations")):
         image, category = row.image_id, row.category_id
@@ -204,6 +206,7 @@ def _is_crowd(row):
 
 def _categories(path, entries, problems):
     """Return {id: name}, in the order of the ids."""
+    CLASSES.check(len(entries), path)
     categories, seen = {}, set()
     for i, entry in enumerate(entries):
         try:

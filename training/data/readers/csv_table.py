@@ -9,7 +9,7 @@ from ....progress import followed
 from ..annotation_files import by_files, file_of, files_by_split, image_in
 from ..annotations import Findings
 from ..files.folder import is_image
-from ..files.text import head
+from ..files.text import check_file, head
 from ..format import Format
 
 CORNERS = "x1", "y1", "x2", "y2"
@@ -54,6 +54,7 @@ def read(source, split, class_names=None, images=None):
 
 def rows(path, problems):
     """Yield (line, fields) of a CSV file, whatever its encoding and delimiter; report lines that are none."""
+    check_file(path)
     with open(path, "rb") as file:
         encoding = json.detect_encoding(file.read(4))
     errors = "surrogateescape" if encoding.startswith("utf-8") else "replace"
@@ -76,7 +77,7 @@ def first_row(path):
     """Return the fields of the first line of a CSV file, stripped; none where it can't be read."""
     try:
         return [field.strip() for field in next(rows(path, []), (0, ()))[1]]
-    except OSError:
+    except (OSError, ValueError):
         return []
 
 

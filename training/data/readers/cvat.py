@@ -13,7 +13,8 @@ from ..annotation_files import file_of, files_by_split, image_in
 from ..annotations import Findings
 from ..class_names import clean
 from ..files.folder import Folder
-from ..files.text import head
+from ..files.text import content, head
+from ..files.xml_tree import INVALID, check_entities, read_xml
 from ..format import Format
 
 INSIDE = re.compile(r"<(version|meta|image|track)\b")
@@ -39,10 +40,7 @@ def read(source, split, class_names=None, images=None):
         raise FileNotFoundError(f"{source}: has no split {split!r}; there are {', '.join(subsets)}")
     path = file_of(files, None if subsets else split, source)
     subset = split if subsets else None
-    try:
-        root = ElementTree.parse(path).getroot()
-    except (ElementTree.ParseError, LookupError, ValueError, RecursionError) as e:  # ValueError: unknown encodings
-        raise ValueError(f"{path}: not valid XML ({e})") from e
+    root = read_xml(path)
     found = Findings(image_in(path, source, images, split or ""), path)
     frame_size = tuple(root.findtext(f".//original_size/{side}") for side in ("width", "height"))
     if root.find("track") is not None and isinstance(source, Folder) and not subset:
@@ -136,14 +134,14 @@ def _subsets(source):
     files = _files(source).get(None, ())
     found = {}
     try:
-        content = files[0].read_bytes() if len(files) == 1 else b""
-        for _, element in (
-            ElementTree.iterparse(io.BytesIO(content)) if b"subset=" in content.replace(b"\0", b"") else ()
-        ):
-            if element.tag in ("image", "track"):
-                found[_subset(element)] = None
-                element.clear()
-    except (OSError, ElementTree.ParseError, LookupError, ValueError, RecursionError):
+        data = content(files[0]) if len(files) == 1 else b""
+        if b"subset=" in data.replace(b"\0", b""):
+            check_entities(data)
+            for _, element in ElementTree.iterparse(io.BytesIO(data)):
+                if element.tag in ("image", "track"):
+                    found[_subset(element)] = None
+                    element.clear()
+    except (OSError, *INVALID):
         pass  # `read` says so
     return [] if set(found) <= {NO_SUBSET} else list(found)
 

@@ -1,5 +1,6 @@
 """TFRecords of tf.train.Examples, with the names that TensorFlow's object detection API gives their fields."""
 
+import itertools
 import json
 import os
 import re
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ....limits import IMAGE
 from ....progress import followed
 from ..annotations import add_object, collect, collect_labels
 from ..class_names import clean
@@ -118,16 +120,38 @@ def raw_records(file, skip=0, take=-1):
     """
     import tensorflow as tf
 
-    start, number, failed = HEADER, 0, None
+    start, number, failed, size = HEADER, 0, None, file.stat().st_size
+    count, more = _whole_records(file, size)
     try:
-        for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
+        for record in tf.data.TFRecordDataset(str(file)).take(count).as_numpy_iterator():
             if skip <= number and (take < 0 or number < skip + take):
                 yield start, record
             start, number = start + len(record) + FRAME, number + 1
     except tf.errors.OpError as e:  # DataLossError, mostly
         failed = e
-    if failed or start - HEADER != file.stat().st_size:  # what is shorter than a header TensorFlow takes for the end
+    if not failed:
+        IMAGE.check(more, f"{file}: record {number}")
+    if failed or start - HEADER != size:
         raise ValueError(f"{file}: damaged or cut off after {number} records, which are used") from failed
+
+
+def _whole_records(file, size):
+    """Return how many records may be read, and how many bytes the next one has, 0 where it isn't whole.
+
+    TensorFlow makes room for what a header claims, and dies where there is none.
+    """
+    place = count = 0
+    with open(file, "rb") as content:
+        while len(header := content.read(HEADER)) == HEADER:
+            claimed = int.from_bytes(header[:8], "little")
+            place += claimed + FRAME
+            if place > size:
+                break
+            if claimed > IMAGE.most:
+                return count, claimed
+            content.seek(place)
+            count += 1
+    return count, 0
 
 
 def parsed(record):
@@ -161,8 +185,11 @@ def _missing(files):
     folder = files[0].parent
     if len(counts) > 1:
         return [f"{folder}: {files[0].name} belongs to {min(counts)} files, others to {max(counts)}; all are read"]
-    lost = sorted(set(range(max(counts, default=0))) - there)
-    return [f"{folder}: of {max(counts)} files {len(lost)} are missing, the first is number {lost[0]}"] if lost else []
+    count = max(counts, default=0)
+    if not (lost := count - sum(number < count for number in there)):
+        return []
+    first = next(number for number in itertools.count() if number not in there)
+    return [f"{folder}: of {count} files {lost} are missing, the first is number {first}"]
 
 
 def _label_maps(folder):
@@ -180,7 +207,7 @@ def _label_map(path, problems):
         return {}
     numbers, names = [], []
     for number, name, _ in TOKEN.findall(text):
-        if number:
+        if number and len(number) < 19:
             numbers.append(int(number))
         elif name:
             names.append(clean(_unquoted(name)))

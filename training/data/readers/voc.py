@@ -2,7 +2,6 @@
 
 import os
 import re
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -12,6 +11,7 @@ from ..class_names import clean
 from ..examples import DetectionData
 from ..files.folder import Folder, by_split, part_of
 from ..files.text import head, read_lines
+from ..files.xml_tree import read_xml
 from ..format import Format
 from ..images import checked_size
 
@@ -98,7 +98,7 @@ def splits(source):
         return [split for split in _by_split(source) if split]
     main = source.folder("ImageSets", "Main")
     names = {path.stem for path in (main.own if main else ()) if path.suffix.lower() == ".txt"}
-    names = {name for name in names if not any(name.endswith(f"_{other}") for other in names)}
+    names = {name for name in names if not any(name[i + 1 :] in names for i, sign in enumerate(name) if sign == "_")}
     return names - {"trainval"} if {"train", "val"} <= names else names
 
 
@@ -141,9 +141,9 @@ def _found(folder, split):
 def _read_annotation(folder, xml, name, problems, files):
     """Return (image, its size, list of `Annotation`) of an XML file; `name` is that of the list, or None."""
     try:
-        tree = ElementTree.parse(xml).getroot()
-    except (ElementTree.ParseError, LookupError, ValueError, RecursionError) as e:  # ValueError: unknown encodings
-        raise ValueError(f"{xml}: not valid XML ({e}), image left out") from e
+        tree = read_xml(xml)
+    except ValueError as e:
+        raise ValueError(f"{e}, image left out") from e
     try:
         said = tuple(int(float(tree.find("size").findtext(side))) for side in ("width", "height"))
     except (AttributeError, TypeError, ValueError, OverflowError) as e:
