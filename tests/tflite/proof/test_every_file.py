@@ -1,4 +1,7 @@
-"""Every structure as a file: on the GPU whole in float16, most in five precisions; docs/measured/files.json."""
+"""Every structure as a file, on the GPU whole: all in float16, some in five precisions.
+
+docs/measured/files.json has whole networks.
+"""
 
 import json
 from functools import partial
@@ -22,18 +25,20 @@ KINDS = "float32", "float16", "dynamic", "int8 PTQ", "int8 QAT"
 RATIOS = {"float16": 0.51, "int8 PTQ": 0.27, "int8 QAT": 0.27}  # of the float32 file's bytes, at most
 SMALL_FILE = 5e6  # bytes; of less, names, operations and each channel's scale are a larger share
 RELU6 = "CSPPeleeNet", "CSPMobileNetV2", "CSPDarknet53"
-# These have the layers of most others between them: preactivation, groups, both resolutions; mish and the widest neck.
+# These have the layers of most others between them: preactivation; mish and the widest neck; both modern detectors.
 FIVE = {
     "CSPDenseNet201": lambda: small_backbone("CSPDenseNet201"),
-    # At a side of 64 its smallest map is one pixel, and norms of that divide by next to nothing.
-    "CSPResNeXt50Elastic": lambda: small_backbone("CSPResNeXt50Elastic", input_shape=(128, 128, 3)),
     "panet_spp, mish": lambda: detector(
         small_backbone("CSPDarknet53", include_top=False, activation="mish"), "panet_spp", width=32
     ),
-    "gfm": lambda: detector(build_kind("darknet tiny", include_top=False), "gfm", width=32),
-    "efm, spp": lambda: detector(build_kind("darknet tiny", include_top=False), "efm", width=32, sam=True, spp=True),
     "YOLOX": small_yolox,
     "RTMDet": small_rtmdet,
+}
+TWO = {  # groups, both resolutions, the other necks
+    # At a side of 64 its smallest map is one pixel, and norms of that divide by next to nothing.
+    "CSPResNeXt50Elastic": lambda: small_backbone("CSPResNeXt50Elastic", input_shape=(128, 128, 3)),
+    "gfm": lambda: detector(build_kind("darknet tiny", include_top=False), "gfm", width=32),
+    "efm, spp": lambda: detector(build_kind("darknet tiny", include_top=False), "efm", width=32, sam=True, spp=True),
 }
 INSIDE = (  # kinds of which those, or RELU6, have all layers
     *("pelee", "resnet basic", "resnext csp", "resnext elastic", "darknet csp", "darknet tiny", "densenet csp"),
@@ -97,6 +102,12 @@ def test_a_structures_float16_file_is_delegated_whole(name, tmp_path):
 @pytest.mark.parametrize("name", FIVE)
 def test_all_five_files_are_delegated_whole(name, tmp_path):
     prove(calibrated(FIVE[name]), tmp_path, KINDS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TWO)
+def test_the_smallest_and_the_quickest_are_delegated_whole(name, tmp_path):
+    prove(calibrated(TWO[name]), tmp_path, ["float16", "int8 PTQ"])
 
 
 @pytest.mark.slow
