@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["network", "tiers", "one_converter"]
+pytest_plugins = ["no_network", "tiers", "one_converter"]
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # The processes that tests start find tests/support as the tests do.

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from network import allowed
+from no_network import allowed
 
 # Imports everything, and runs two commands; the proof that it is watched is the last line.
 WHOLE = """

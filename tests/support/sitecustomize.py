@@ -1,3 +1,3 @@
 """What a Python does first that a test starts, as this folder is on its path."""
 
-import network  # noqa: F401
+import no_network  # noqa: F401
