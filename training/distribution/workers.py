@@ -84,7 +84,10 @@ def worker(addresses, rank, folder, batch_size, needed=()):
     try:
         check_parts(batch_size, jax.device_count(), "devices")
         with scratch() as aside:
-            own = Path(folder if rank == 0 else aside)
+            own = Path(folder)
+            if rank:
+                own = aside / "run"  # `aside` itself is held already
+                own.mkdir()
             for name in needed:
                 _send(Path(folder) / name, own / name)
             with keras.distribution.DataParallel(auto_shard_dataset=False).scope():

@@ -62,7 +62,7 @@ LINES = [  # a line of standard input, the file that is named in the answer, wha
     (b"missing.png", "missing.png", "No such file or directory"),
     (b"\xff\xfe.png", "\udcff\udcfe.png", "No such file or directory"),
     (LONG.encode(), LONG, "File name too long"),
-    (b"album", "album", "Is a directory"),
+    (b"album", "album", "it is not a file"),
     (b"album/a.png", "album/a.png", None),  # a second time
 ]
 
