@@ -11,7 +11,7 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # there is no such thing on each system
+except ImportError:  # Windows has none
     fcntl = None  # type: ignore[assignment]
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -101,7 +101,7 @@ def _lock(descriptor, wait):
 
 
 def _remove_unheld(folder):
-    with suppress(OSError):  # it is held, another user's, or gone; or there are no locks, and who knows
+    with suppress(OSError):  # it is held, another user's, or gone; without locks nobody can tell
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             _lock(descriptor, wait=False)

@@ -13,9 +13,9 @@ DEEPEST = 20_000  # operations, one after the other: several times those of the 
 
 @contextmanager
 def deep():
-    """Let Keras build a model of many operations, of which it visits each in a call within that of the one after it.
+    """Let Keras build a model of many operations: it visits them from the last to the first, a call within a call.
 
-    Python's limit of a thousand calls is too low for a quantized DenseNet of 201 layers.
+    Python's limit of a thousand such calls is too low for a quantized DenseNet of 201 layers.
     """
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(max(before, DEEPEST))

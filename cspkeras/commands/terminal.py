@@ -10,13 +10,8 @@ from ..tflite.device.printing import one_line, printable, printable_output
 
 __all__ = ["log", "one_line", "printable", "printable_output", "reason"]
 
-FORESEEN = (
-    ImportError,
-    OSError,
-    ValueError,
-    RuntimeError,
-    FloatingPointError,
-)  # raised with a message that is made for the user
+# Raised with a message that is made for the user.
+FORESEEN = ImportError, OSError, ValueError, RuntimeError, FloatingPointError
 UNFORESEEN = NotImplementedError, RecursionError  # those RuntimeErrors that are not
 LESS_MEMORY = "less is needed by a smaller batch, smaller images or a smaller network"
 # What TensorFlow writes around its message: a place in its graph, and whole lines on places in the code.
