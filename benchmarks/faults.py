@@ -160,10 +160,8 @@ class Trial:
 
     def start(self, arguments):
         """Run a command in a fork; return its process."""
-        if process := os.fork():
-            return process
-        status = 1
-        try:
+
+        def work():
             said = os.open(self.said, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
             for stream in (1, 2):
                 os.dup2(said, stream)
@@ -172,12 +170,24 @@ class Trial:
 
             status = command(arguments)
             sys.stdout.flush()
-        finally:
-            os._exit(status)
+            return status
+
+        return forked(work)
 
     @staticmethod
     def wait(process):
         return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def forked(work):
+    """Start a function, which returns an exit status, in a fork; return the fork's process."""
+    if process := os.fork():
+        return process
+    status = 1
+    try:
+        status = work()
+    finally:
+        os._exit(status)
 
 
 def _unfinished(path):
@@ -271,12 +281,8 @@ def _import_all():
 def _inputs(home):
     """Make a data set, a network and its file, in a fork, since TensorFlow's threads do not survive one."""
     inputs = {"voc": home / "voc", "keras": home / "small.keras", "tflite": home / "small.tflite"}
-    if process := os.fork():
-        if status := Trial.wait(process):
-            raise RuntimeError(f"the networks can't be made: status {status}")
-        return inputs
-    status = 1
-    try:
+
+    def work():
         from small_data import COLORS, small_voc
         from small_networks import shallow_detector
 
@@ -286,9 +292,11 @@ def _inputs(home):
         model = shallow_detector(classes=tuple(COLORS))
         model.save(inputs["keras"])
         convert(model, inputs["tflite"], "float32")
-        status = 0
-    finally:
-        os._exit(status)
+        return 0
+
+    if status := Trial.wait(forked(work)):
+        raise RuntimeError(f"the networks can't be made: status {status}")
+    return inputs
 
 
 if __name__ == "__main__":

@@ -2,9 +2,7 @@
 
 import os
 import platform
-import tempfile
 from importlib.metadata import PackageNotFoundError, requires, version
-from pathlib import Path
 
 from .arguments import add_command
 
@@ -20,8 +18,13 @@ def add(commands):
 
 def run(options):
     """Print the machine, the packages by extras, and what a file of one layer does."""
+    import keras
+
+    from ..machine import accelerators, memory
+
     print(f"{PACKAGE} {version(PACKAGE)}, Python {platform.python_version()}, {platform.platform()}")
-    print(f"{os.cpu_count()} cores{_memory()}; GPUs that Keras sees: {_gpus()}")
+    gpus = f"{', '.join(accelerators()) or 'none'} (backend {keras.backend.backend()})"
+    print(f"{os.cpu_count()} cores, {memory() / 2**30:.1f} GiB of memory; GPUs that Keras sees: {gpus}")
     for extra, needed in _requirements().items():
         there, missing = [], []
         for requirement in needed:
@@ -31,19 +34,6 @@ def run(options):
         lacking = f"; MISSING {', '.join(missing)}: pip install '{PACKAGE}{extra and f'[{extra}]'}'" if missing else ""
         print(f"{extra or 'needed'}: {', '.join(there) or 'nothing'}{lacking}")
     print(f"a .tflite file of one layer: {_tried()}")
-
-
-def _memory():
-    if not hasattr(os, "sysconf"):
-        return ""
-    return f", {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f} GiB of memory"
-
-
-def _gpus():
-    import keras
-
-    found = [device for device in keras.distribution.list_devices() if "cpu" not in device.lower()]
-    return f"{', '.join(found) or 'none'} (backend {keras.backend.backend()})"
 
 
 def _requirements():
@@ -69,13 +59,14 @@ def _version(name):
 def _tried():
     import keras
 
+    from ..files import scratch
     from ..tflite import check, convert
 
     image = keras.Input((8, 8, 3))
     model = keras.Model(image, keras.layers.Conv2D(4, 3)(image))
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         try:
-            found = check(convert(model, Path(folder, "layer.tflite")), runs=1)
+            found = check(convert(model, folder / "layer.tflite"), runs=1)
         except (ImportError, OSError, RuntimeError) as e:
             return str(e)
     return f"CPU {'; '.join(found.faults) or 'well'}; GPU {found.gpu_note}"

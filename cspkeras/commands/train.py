@@ -66,7 +66,6 @@ def run(options):
     """Train the network and print where its best weights are."""
     import keras
 
-    from ..training.distribution.tokens import token_of
     from ..training.run.folder import BEST_MODEL, check_folder
     from ..training.run.trainer import fit
 
@@ -74,10 +73,9 @@ def run(options):
     if first:
         check_folder(options.folder, resume=options.resume, overwrite=options.overwrite)
     recipe = recipe_of(options)
+    how = dict(resume=options.resume, overwrite=options.overwrite, **_service(options))
     devices = _devices(options, recipe)
     keras.utils.set_random_seed(recipe.seed)
-    how = dict(resume=options.resume, overwrite=options.overwrite)
-    how |= dict(data_service=options.data_service, data_token=options.data_service and token_of(options.token))
     with devices as folder:
         model, train, val = _model_and_data(options, recipe)
         fit(model, train, val, folder, recipe, **how)
@@ -85,18 +83,25 @@ def run(options):
         print(f"best model: {folder / BEST_MODEL}")
 
 
+def _service(options):
+    """Return the arguments of `fit` that name the data service, if any, which answers and takes the token."""
+    if not options.data_service:
+        if options.token:
+            raise ValueError("--token: is that of a data service; leave it out, or name one by --data-service")
+        return {}
+    from ..training.distribution.served_batches import Service, check_service
+    from ..training.distribution.tokens import token_of
+
+    token = token_of(options.token)
+    check_service(Service(options.data_service, token))
+    return dict(data_service=options.data_service, data_token=token)
+
+
 def _devices(options, recipe):
     """Return a context of the devices to train on: it yields the run's folder, and the network is built inside it."""
     from ..training.distribution.gpus import mirrored
     from ..training.distribution.workers import check_workers, worker
 
-    if options.data_service:
-        from ..training.distribution.served_batches import Service, check_service
-        from ..training.distribution.tokens import token_of
-
-        check_service(Service(options.data_service, token_of(options.token)))
-    elif options.token:
-        raise ValueError("--token: is that of a data service; leave it out, or name one by --data-service")
     if options.workers or options.rank is not None:
         if options.gpus:
             raise ValueError("--gpus and --workers: each worker takes all GPUs of its machine; leave --gpus out")

@@ -3,7 +3,6 @@
 import io
 import math
 import os
-import stat
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from ...tflite.device.frames import ORIENTATION as ORIENTATION  # for others
 from ...tflite.device.frames import load_image, open_image, orientation, reason
 from ...tflite.device.printing import printable, shortened
 from .files.image_header import plain_size
+from .files.regular import size_of
 
 JPEG_END = b"\xff\xd9"
 FACTORS = (1, 2, 4, 8)  # by which a JPEG's resolution can be reduced while it is decoded
@@ -276,10 +276,7 @@ def _opened(image):
 
 def _content(image):
     if isinstance(image, Path):
-        known = os.stat(image)
-        if not stat.S_ISREG(known.st_mode):  # a pipe would wait
-            raise OSError("it is not a file")
-        IMAGE.check(known.st_size, "its file")
+        IMAGE.check(size_of(image), "its file")
     return image.read_bytes()
 
 

@@ -1,7 +1,6 @@
 """Batches as a tf.data.Dataset, made by threads or by worker processes."""
 
 import math
-import os
 import threading
 import weakref
 from functools import partial
@@ -9,6 +8,7 @@ from functools import partial
 import numpy as np
 import tensorflow as tf
 
+from ...machine import memory
 from ..data.example_tables import table_of
 from ..data.images import decoding_threads
 from ..production.pool import ProcessPool, ThreadPool, slots_of
@@ -75,8 +75,7 @@ def start_workers(workers, images):
 
 def _room(shape, run):
     """Return how many workers' images the memory holds."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else math.inf
-    return min(MOST_WORKERS, int(memory // PART // (slots_of(run) * math.prod(shape))))
+    return int(min(MOST_WORKERS, memory() // PART // (slots_of(run) * math.prod(shape))))
 
 
 def batches_of(pool, shape, kinds, *, start=0, stop=None, dtype="float32"):

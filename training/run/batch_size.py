@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from ...machine import accelerators
+
 SMALLEST, LARGEST = 8, 512
 CPU_BATCH_SIZE = 16  # a CPU gains nothing by more, and its memory is the whole machine's
 OUT_OF_MEMORY = ("resourceexhausted", "resource_exhausted", "out of memory", "oom")
@@ -15,7 +17,7 @@ def largest_batch_size(task):
     was. A RuntimeError says that not even the smallest batch fits.
     """
     most = max(1, min(LARGEST, len(task.train.examples) // 2))
-    if not accelerated():
+    if not accelerators():
         return min(CPU_BATCH_SIZE, most)
     model, size = task.model, SMALLEST
     variables = [*model.variables, *model.optimizer.variables]
@@ -28,11 +30,6 @@ def largest_batch_size(task):
     if fitting is None and size <= most:
         raise RuntimeError(f"the device's memory is too small for a batch of {SMALLEST} of {model.name}")
     return fitting or most
-
-
-def accelerated():
-    """Return whether the network runs on another device than a CPU."""
-    return any("cpu" not in device.lower() for device in keras.distribution.list_devices())
 
 
 def _fits(model, batch, size):

@@ -22,7 +22,7 @@ def test_automatic_batch_sizes(monkeypatch):
     assert batch_size.largest_batch_size(task) == batch_size.CPU_BATCH_SIZE == 16
     assert batch_size.largest_batch_size(task_of(model, colours(9), data, Recipe())) == 4  # half of the examples
 
-    monkeypatch.setattr(batch_size, "accelerated", lambda: True)
+    monkeypatch.setattr(batch_size, "accelerators", lambda: ["gpu:0"])
     before, step, tried = model.get_weights(), model.train_on_batch, []
 
     def limited(images, target):

@@ -111,7 +111,7 @@ class Folder(os.PathLike):
     def with_suffix(self, *suffixes):
         """Return the files of some suffixes, in lower case, in it and in its folders."""
         numbered = [self._by_suffix[suffix] for suffix in {*suffixes} if suffix in self._by_suffix]
-        return [file for _, file in (numbered[0] if len(numbered) == 1 else heapq.merge(*numbered))]
+        return [file for _, file in heapq.merge(*numbered)]
 
     @cached_property
     def _by_suffix(self):

@@ -3,11 +3,10 @@
 Nothing else is decided here: of a file that may be turned, damaged or unusual nothing is said, and Pillow is asked.
 """
 
-import os
-import stat
 import struct
 
 from ....limits import PIXELS
+from .regular import size_of
 
 HEAD = 8192  # bytes
 START_OF_SCAN = 0xDA
@@ -27,11 +26,9 @@ def plain_size(path, offset=0, length=None):
         length: its number of bytes there; None for the whole file.
     """
     try:
-        known = os.stat(path)
-        if not stat.S_ISREG(known.st_mode):  # a pipe would wait
-            return None
+        whole = size_of(path)
         with open(path, "rb", buffering=0) as file:
-            end = offset + (known.st_size - offset if length is None else length)
+            end = offset + (whole - offset if length is None else length)
             head = _read(file, offset, min(HEAD, end - offset))
             size = _png_size(file, head, offset, end) if head.startswith(PNG) else _jpeg_size(head)
     except (OSError, IndexError, ValueError, struct.error):  # ValueError: a name that no file can have

@@ -1,11 +1,10 @@
 """Text and JSON files in any encoding that editors write, with or without a byte-order mark."""
 
 import json
-import os
-import stat
 from pathlib import Path
 
 from ....limits import ANNOTATIONS
+from .regular import size_of
 
 TEXT_MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}  # that editors put first
 
@@ -18,10 +17,7 @@ def content(path, limit=ANNOTATIONS):
 
 def check_file(path, limit=ANNOTATIONS):
     """Raise what `content` does before a file is read."""
-    known = os.stat(path)
-    if not stat.S_ISREG(known.st_mode):  # a pipe would wait
-        raise OSError(f"{path}: is not a file")
-    limit.check(known.st_size, path)
+    limit.check(size_of(path, f"{path}:"), path)
 
 
 def read_text(path, errors="surrogateescape"):
