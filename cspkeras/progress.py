@@ -1,11 +1,17 @@
 """How far work that takes long has come: one line on a terminal."""
 
+import os
 import sys
 import time
 from contextlib import contextmanager
 
 PATIENCE = 2.0  # seconds until it is shown
 EVERY = 256  # items between two looks at the clock
+
+
+def interactive(stream):
+    """Return whether a progress bar is at home on a stream: on a terminal that takes colours, or in a notebook."""
+    return "ipykernel" in sys.modules or (stream.isatty() and not os.environ.get("NO_COLOR"))
 
 
 @contextmanager

@@ -8,10 +8,11 @@ import sys
 import textwrap
 import threading
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
 
-from . import anchors, benchmark, check, data, demo, doctor, evaluate, export, quantize, serve, train
+from ..training.production.quiet import quiet_imports
+from . import anchors, benchmark, check, completion, data, demo, doctor, evaluate, export, quantize, serve, train
 from .arguments import EXAMPLE
 from .networks import analyze, models
 from .terminal import one_line, printable_output, reason
@@ -22,7 +23,7 @@ STEPS = {  # in the order of --help
     "training": (train, quantize, evaluate),
     "files for the device": (export, check, benchmark, serve),
     "all of it": (demo,),
-    "this machine": (doctor,),
+    "this machine": (doctor, completion),
 }
 SCRIPTS = "detect", "classify"
 INDENT = " " * 13  # of what belongs to a command
@@ -42,6 +43,8 @@ def main(arguments=None):
 
 def _run(options):
     try:
+        if options.keras:
+            _import_layers()
         status = options.run(options) or 0
         sys.stdout.flush()  # a reader that has gone shows here and not at Python's end
         return status
@@ -54,6 +57,12 @@ def _run(options):
         if options.traceback:
             raise
         return _failed(reason(e))
+
+
+def _import_layers():
+    """Import Keras and all layers of this package, which saved models may hold."""
+    with nullcontext() if "tensorflow" in sys.modules else quiet_imports():
+        from ..training.quantization import aware  # noqa: F401
 
 
 @contextmanager
@@ -103,7 +112,7 @@ class _Overview(_Parser):
 def make_parser():
     """Return the parser of all sub-commands."""
     parser = _Overview(prog="cspkeras", description="CSP networks in Keras, from training to the phone.")
-    parser.set_defaults(resume_hint=lambda options: "")
+    parser.set_defaults(parser=parser, keras=True, resume_hint=lambda options: "")
     parser.add_argument("--traceback", action="store_true", help="show where in the code an error comes from")
     parser.add_argument("--version", action="version", version=f"cspkeras {version('cspkeras')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)

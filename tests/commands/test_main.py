@@ -88,6 +88,38 @@ def test_the_help_lists_all_commands_with_an_example(columns, capsys, monkeypatc
     assert all(len(line) <= int(columns) for line in lines if "cspkeras" not in line)
 
 
+ALONE = """
+import sys
+sys.argv[0] = "cspkeras"
+from cspkeras.commands.main import main
+status = main(sys.argv[1:])
+assert not {"tensorflow", "keras"} & set(sys.modules)
+sys.exit(status)
+"""
+
+
+def alone(*words):
+    """Run the command in a process of its own, which must do without TensorFlow; return (what it prints, errors)."""
+    found = subprocess.run([sys.executable, "-c", ALONE, *map(str, words)], capture_output=True, text=True, check=True)
+    return found.stdout, found.stderr
+
+
+@pytest.mark.integration
+def test_checking_data_does_without_tensorflow_and_what_it_logs(make_voc):
+    printed, errors = alone("data", "check", make_voc(train=2, val=2))
+    assert "4 images" in printed and errors == ""
+
+
+@pytest.mark.integration
+def test_bash_completes_a_command(tmp_path):
+    script = tmp_path / "completion"
+    script.write_text(alone("completion", "bash")[0])
+    ask = f"source {script}; COMP_WORDS=(cspkeras ex); COMP_CWORD=1; _shtab_cspkeras; echo ${{COMPREPLY[@]}}"
+    found = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["export"]
+    assert "compdef" in alone("completion", "zsh")[0]
+
+
 @pytest.mark.parametrize("flush", [True, False])
 def test_a_reader_that_leaves_ends_it_quietly(flush, capsys, monkeypatch):
     reading, writing = os.pipe()

@@ -17,11 +17,10 @@ MOST_WORKERS = 256
 AVAILABLE = sys.platform == "linux" and hasattr(os, "memfd_create")
 ENVIRONMENT = {
     # A worker is one of many: it has one thread, and none has the GPU.
-    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"), "1"),
     **dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1"),
     "CUDA_VISIBLE_DEVICES": "-1",
     "KERAS_BACKEND": "tensorflow",
-    "TF_CPP_MIN_LOG_LEVEL": "3",  # what its import says was said by this process already
 }
 START = "import sys; sys.path[:] = sys.argv[4:]; from {package}.worker import main; main(*sys.argv[1:4])"
 

@@ -11,6 +11,7 @@ import traceback
 import warnings
 
 from .memory import mapped, unpack
+from .quiet import quiet_imports
 
 PR_SET_PDEATHSIG = 1
 PATIENCE = 5  # seconds between two looks whether the parent is alive; mostly the closed socket tells
@@ -21,8 +22,9 @@ def main(control, parent, modules):
     """Import `modules`, then fork a worker whenever the parent process asks for one, until it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies; the parent sees their end by their sockets
-    for name in modules.split(","):
-        importlib.import_module(name)
+    with quiet_imports():
+        for name in modules.split(","):
+            importlib.import_module(name)
     gc.collect()
     gc.freeze()  # else a worker's collector would copy all of the shared pages
     control = socket.socket(fileno=int(control))

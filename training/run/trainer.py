@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import keras
 
 from ...files import write_json
 from ...precision import PLAIN
+from ...progress import interactive
 from ...saving import exporter
 from ..data.examples import ClassificationData, DetectionData, fingerprint
 from ..distribution.served_batches import Service, check_service
@@ -166,4 +168,5 @@ def _train(run):
             steps_per_epoch=progress.steps - within,
             shuffle=False,  # the pipeline does
             callbacks=[run],
+            verbose=1 if interactive(sys.stdout) else 2,  # a bar, or a line for each epoch in a log
         )

@@ -16,6 +16,7 @@ def add(commands):
     add_splits(parser)
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="PNG to draw some images and their boxes on [none]")
     add_json(parser)
+    parser.set_defaults(keras=False)
 
 
 def run(options):
