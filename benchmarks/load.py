@@ -3,6 +3,8 @@
 import os
 import time
 
+import psutil
+
 TOLERATED = 0.03  # share of all cores
 
 
@@ -21,15 +23,23 @@ def _own():
     return sum(os.times()[:4])
 
 
+def of_children():
+    """Return the processor seconds of this process' children, and theirs, that are alive."""
+    return sum(sum(child.cpu_times()[:2]) for child in psutil.Process().children(recursive=True))
+
+
 class Load:
     """A counter of other programs' use of the processor, from its creation on."""
 
     def __init__(self):
         self.busy, self.own, self.start = _busy(), _own(), time.perf_counter()
 
-    def others(self):
-        """Return the share of all cores that others than this process and its ended children have used since."""
-        used = _busy() - self.busy - (_own() - self.own)
+    def others(self, besides=0.0):
+        """Return the share of all cores that others than this process and its ended children have used since.
+
+        `besides` are the processor seconds of those that belong to it, too, but that it can't count.
+        """
+        used = _busy() - self.busy - (_own() - self.own) - besides
         return max(used, 0) / (time.perf_counter() - self.start) / os.cpu_count()
 
 

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from load import TOLERATED, Load, Patience
+from load import TOLERATED, Load, Patience, of_children
 
 MOSAIC = {"mosaic": 1.0, "crop": 0.5, "flip": 0.5, "color": 0.5}
 WARM = 4  # batches that are not counted
@@ -177,7 +177,7 @@ def pin(threads):
 
 def rate(make, settings, seconds):
     """Return a new pipeline's images per second, and the share of the cores that others used meanwhile."""
-    load = Load()
+    load, before = Load(), of_children()
     batches = make(settings)
     for _ in range(WARM):
         next(batches)
@@ -188,7 +188,7 @@ def rate(make, settings, seconds):
     seconds = time.perf_counter() - start
     if hasattr(batches, "close"):
         batches.close()  # its processes end, which makes their time known
-    return count / seconds, load.others()
+    return count / seconds, load.others(of_children() - before)
 
 
 def measure(task, settings, seconds, rounds, patience):

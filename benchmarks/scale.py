@@ -33,7 +33,7 @@ from load import TOLERATED, Load, Patience
 from made_coco import linked_images, made_coco
 
 SIDES = {"detection": 416, "classification": 256}
-BATCH_SIZE = 16
+BATCH_SIZES = {"detection": 16, "classification": 64}
 CORES = 16, 64, 256  # that the law is asked about
 CROWDS = 0, 1_000, 10_000
 RATE_IMAGES = 2_000  # enough for images per second: those of the large sets are links, too
@@ -81,7 +81,8 @@ def alone(function, *arguments):
 
 def _loaded(function, *arguments):
     load = Load()
-    return function(*arguments), load.others()
+    value = function(*arguments)
+    return value, load.others(value.pop("children", 0.0))
 
 
 class Measuring:
@@ -150,7 +151,7 @@ def main():
     args = parser.parse_args()
     machine = {"machine": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version()}
     unlike = "folder", "output", "patience"
-    machine |= {"sides": SIDES, "batch size": BATCH_SIZE}
+    machine |= {"sides": SIDES, "batch sizes": BATCH_SIZES}
     setting = machine | versions() | {key: value for key, value in vars(args).items() if key not in unlike}
     measuring = Measuring(args.output, json.loads(json.dumps(setting)), args.patience)
     sets = made(args.folder, args.images, args.boxes, args.files, args.classes, args.seed)
@@ -176,7 +177,7 @@ def main():
     measuring.rounds("first batch", starts, 1)
     laws = {}
     for task, side in SIDES.items():
-        settings = few, side, BATCH_SIZE
+        settings = few, side, BATCH_SIZES[task]
         rates = {str(n): partial(parts.rate, task, *settings, n, args.seconds) for n in args.workers}
         measuring.rounds(task, rates, args.rounds)
         if len(rates) > 1:

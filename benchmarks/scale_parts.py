@@ -9,6 +9,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import psutil
+from load import of_children
 
 WARM = 2  # batches for each worker, and two more, that are not counted
 MOSAIC = {"mosaic": 1.0, "crop": 0.5, "flip": 0.5, "color": 0.5}
@@ -126,7 +127,7 @@ def rate(task, folder, side, batch_size, workers, seconds):
     Returns:
         Images per second; seconds of processor time a batch: of the process that takes them, of it the conversion to
         floats, which its threads do side by side, and of the workers; bytes of memory of all workers, what they share
-        divided among them.
+        divided among them; seconds of processor time of all its children.
     """
     from cspkeras.training import classification_batches, training_batches
     from cspkeras.training.pipeline import dataset
@@ -159,7 +160,7 @@ def rate(task, folder, side, batch_size, workers, seconds):
     own, threads, theirs = ((after - then) / count for after, then in zip(used(), before, strict=True))
     speed = count * batch_size / elapsed
     times = {"own": own, "converting": threads, "workers": theirs}
-    return {"images_per_second": speed, "memory": held(*children)} | times
+    return {"images_per_second": speed, "memory": held(*children), "children": of_children()} | times
 
 
 def crowded(boxes, repeats, folder, seed):

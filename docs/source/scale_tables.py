@@ -55,7 +55,7 @@ def workers():
         one = next(iter(rounds.values()))
         for count, found in rounds.items():
             ratios = [a["images_per_second"] / b["images_per_second"] for a, b in zip(found, one, strict=True)]
-            batch = known["setting"]["batch size"]
+            batch = known["setting"]["batch sizes"][task]
             times = [f"{1000 * _median(found, key) / batch:.2f}" for key in ("workers", "own")]
             speed, memory = _median(found, "images_per_second"), _median(found, "memory")
             title = f"{task} at {known['setting']['sides'][task]}"
@@ -99,7 +99,8 @@ def scale_setting():
         f"{setting['machine']}, {setting['cores']} cores; other programs used up to {known['load']:.0%} of them",
     )
     yield "versions", ", ".join(f"{name} {setting[name]}" for name in VERSIONS if name in setting)
-    batches = f"batches of {setting['batch size']}, {setting['rounds']} rounds of {setting['seconds']:g} seconds"
+    sizes = " and ".join(str(setting["batch sizes"][task]) for task in TASKS)
+    batches = f"batches of {sizes}, {setting['rounds']} rounds of {setting['seconds']:g} seconds"
     yield "images per second", f"{batches}, in turns"
     yield "reading", f"{len(known['coco']['cspkeras'])} rounds, in turns; medians"
     yield "seed", setting["seed"]
