@@ -61,7 +61,7 @@ def pixels_of(
         The `Pixels`.
 
     Raises:
-        ValueError: for what is no such number, or not as many as there are channels.
+        ValueError: for what is not such a number, or not as many as there are channels.
 
     Example:
         >>> import keras

@@ -15,7 +15,7 @@ ZIPS = ".keras", ".pt", ".pth", ".pth.tar", ".zip"  # Keras' and PyTorch's files
 
 
 def impostor(path: os.PathLike[str] | str) -> str | None:
-    """Return what a file is that is no weights, and what to do: a web page, a git-lfs pointer, an archive.
+    """Return what a file is that is not weights, and what to do: a web page, a git-lfs pointer, an archive.
 
     Args:
         path: the file.

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 EMULATOR = "qemu-aarch64-static"
-CPU = "cortex-a76"  # of a Raspberry Pi 5; QEMU's own choice, "max", is no processor that exists
+CPU = "cortex-a76"  # of a Raspberry Pi 5; QEMU's own choice, "max", is not a processor that exists
 PACKAGES = "python3", "libstdc++6"  # Debian's; with all that they need
 RUNTIMES = {  # a folder of Python packages each; ai-edge-litert 2.2 and 2.3 crash under QEMU 7.2
     "ai-edge-litert": ("ai-edge-litert==2.1.0", "pillow"),

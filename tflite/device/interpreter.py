@@ -71,7 +71,7 @@ def image_layout(shape, size=None):
     channels_first = len(shape) == 4 and shape[3] not in (1, 3)
     if len(shape) != 4 or shape[1 if channels_first else 3] not in (1, 3):
         layouts = "(1, height, width, channels) or (1, channels, height, width), 3 channels or 1"
-        raise ValueError(f"its input {tuple(shape)} is no image, expected {layouts}")
+        raise ValueError(f"its input {tuple(shape)} is not an image, expected {layouts}")
     sides = tuple(size or (shape[2:] if channels_first else shape[1:3]))
     if min(sides) < 1:
         raise ValueError(f"its input {tuple(shape)} has no size; give --size HEIGHT WIDTH")

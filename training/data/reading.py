@@ -16,7 +16,7 @@ from .leftovers import leftovers, root_of, suffix_counts
 from .readers import FORMATS, coco
 from .readers.image_folder import HOLDERS, annotation_beside
 
-NOTE = re.compile(r"(readme|licen[cs]e|notes?|copying|about|citation)\b", re.I)  # a file that is no data
+NOTE = re.compile(r"(readme|licen[cs]e|notes?|copying|about|citation)\b", re.I)  # a file that is not data
 SAME = (("train", "training"), ("val", "valid", "validation"), ("test", "testing"))  # names of one split
 
 

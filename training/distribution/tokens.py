@@ -12,7 +12,7 @@ def token_of(file=None):
 
     Raises:
         OSError: the file can't be read.
-        ValueError: it is no token: 16 to 1,000 printable characters.
+        ValueError: it is not a token: 16 to 1,000 printable characters.
     """
     if file:
         with Path(file).open("rb") as opened:

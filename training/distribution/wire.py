@@ -23,7 +23,7 @@ import numpy as np
 NAME, VERSION = "cspkeras data", 2
 PROOF = 32  # bytes
 LENGTH = 4  # bytes
-LONGEST = 2**20  # of a header; whatever else talks here is no service
+LONGEST = 2**20  # of a header; whatever else talks here is not a service
 TYPES = "|u1", "<f4", "<i4"
 # Seconds after which a silent machine is asked whether it is there, between two asks, and their number.
 KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4}
@@ -63,16 +63,16 @@ def receive(connection, arrays=True):
     Raises:
         EOFError: where the other side has closed the connection.
         OSError: where it is gone.
-        ValueError: where what arrives is no message.
+        ValueError: where what arrives is not a message.
     """
     length = int.from_bytes(_bytes(connection, LENGTH), "big")
     if length > LONGEST:
-        raise ValueError("what it sends is no message of a data service")
+        raise ValueError("what it sends is not a message of a data service")
     try:
         header = json.loads(_bytes(connection, length).tobytes())
         listed = [(dtype, tuple(map(int, shape))) for dtype, shape in header.pop("arrays")]
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as e:
-        raise ValueError("what it sends is no message of a data service") from e
+        raise ValueError("what it sends is not a message of a data service") from e
     if any(not arrays or dtype not in TYPES or min(shape, default=0) < 0 for dtype, shape in listed):
         raise ValueError(f"it sends arrays that are not expected ({listed})")
     return header, [_array(connection, dtype, shape) for dtype, shape in listed]

@@ -36,7 +36,7 @@ class SeededComposes:
 
 
 def check_probabilities(**values):
-    """Raise a ValueError for a value that is no number in 0..1."""
+    """Raise a ValueError for a value that is not a number in 0..1."""
     for name, value in values.items():
         if not (isinstance(value, Real) and 0 <= value <= 1):
             raise ValueError(f"{name} must be a probability, from 0 to 1. Received: {name}={value}")

@@ -37,7 +37,7 @@ class Divergence:
         self._growth = max(self._growth, abs(loss) / max(self._least, 1e-6))
 
     def check_weights(self):
-        """Raise a FloatingPointError where a weight is no finite number: the next step's loss would be none."""
+        """Raise a FloatingPointError where a weight is not a finite number, as the next step's loss would not be."""
         if not all(np.isfinite(np.asarray(weight)).all() for weight in self.model.weights):
             raise self._error("the weights are no longer finite numbers")
 

@@ -22,7 +22,7 @@ def published(network, weights):
 
     A ValueError says what there is where a network has no weights of that name.
     """
-    # A folder is no weights, and that of a data set may be called "coco".
+    # A folder is not weights, and that of a data set may be called "coco".
     if weights is None or os.path.isfile(weights) or not (asked := NAME.fullmatch(str(weights))):
         return None
     name, revision = asked.groups()

@@ -200,7 +200,7 @@ def test_a_missing_camera_is_an_error_of_one_line(model, tmp_path):
 
 
 def test_no_control_character_reaches_the_terminal(model, album):
-    """Neither in a class's or file's name; no object's address is printed, and a name that is not UTF-8 is no error."""
+    """Neither in a class's or file's name; no object's address is printed, and a name may be other than UTF-8."""
     names = ["\x1b[31mred\x07", "\u202egreen", "\x9bblue"]
     hostile = os.fsencode(album / "a") + b"/\x1b[2J\xff.png"
     shutil.copy(album / "a" / "photo.jpg", hostile)

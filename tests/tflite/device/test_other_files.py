@@ -180,7 +180,7 @@ REFUSED = {  # the network's functions, its inputs' shapes, the command line's o
         ["--labels", "two.txt"],
         "2 labels for 3 classes; give --labels FILE with 3 names (of 3, the first is often 'background')",
     ),
-    "vector": ({"a": vector}, [(1, 20)], [], "its input (1, 20) is no image, expected (1, height, width, channels) or"),
+    "vector": ({"a": vector}, [(1, 20)], [], "its input (1, 20) is not an image, expected (1, height, width,"),
     "two inputs": ({"a": lambda image, other: other}, [(1, 8, 8, 3), (1, 3)], [], "takes 2 inputs ("),
     "open size": (
         {"a": means((1, 2))},
@@ -279,7 +279,7 @@ def test_a_mean_that_is_none_is_a_usage_error(folder, text):
         ("out1115", "/photo.png: [a-e] "),
         ("two_inputs", "takes 2 inputs (keras_tensor_176 (-1, 3), keras_tensor_172 (-1, 64, 64, 3)), expected one"),
         ("two_signatures", "holds 2 networks (a, b), expected one signature"),
-        ("vector", "its input (-1, 20) is no image"),
+        ("vector", "its input (-1, 20) is not an image"),
     ],
 )
 def test_files_that_people_sent(name, answer, test_data, folder):

@@ -68,7 +68,7 @@ def test_what_stays_in_floats_is_told_and_all_else_has_integers(floating, tmp_pa
     assert {n: noise(run.outputs[n][:, 0], exact[n]) < NOISE for n in exact} == dict.fromkeys(exact, True)
     assert run.operations["CONV_2D"] == 1 and run.precision == "int8"
     checked = check(path, images=IMAGES, runs=1)
-    assert not [fault for fault in checked.faults if fault.startswith("floats")], "what was said is no fault"
+    assert not [fault for fault in checked.faults if fault.startswith("floats")], "what was said is not a fault"
     assert len(checked.floats.said) == len(told)
 
 

@@ -21,5 +21,5 @@ def test_the_averaged_weights_are_measured_and_kept(tmp_path):
 @pytest.mark.integration
 def test_early_stopping(tmp_path):
     model, rows = fit_tiny(tmp_path, epochs=50, learning_rate=0.0, patience=3)
-    assert len(rows) == 4  # the first, and three that are no better
+    assert len(rows) == 4  # the first, and three that are not better
     assert fit(model, TRAIN, VAL, tmp_path, Recipe(**PLAIN | dict(epochs=50, patience=3)), resume=True) == rows

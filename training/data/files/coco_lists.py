@@ -39,7 +39,7 @@ def polygons(annotation):
 def _decoded(path):
     """Return what msgspec makes of a file in a tenth of the time and a third of the memory; None where it can't.
 
-    It refuses all that `json` refuses, and some that `json` takes: NaN, a byte-order mark, an entry that is no object.
+    It refuses all that `json` refuses, and some that it takes: NaN, a byte-order mark, an entry that is not an object.
     """
     if msgspec is None:
         return None

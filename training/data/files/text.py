@@ -10,7 +10,7 @@ TEXT_MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "
 
 
 def content(path, limit=ANNOTATIONS):
-    """Return a file's bytes; an OSError where it is no file, a ValueError where it has more than a `Limit`."""
+    """Return a file's bytes; an OSError where it is not a file, a ValueError where it has more than a `Limit`."""
     check_file(path, limit)
     return Path(path).read_bytes()
 

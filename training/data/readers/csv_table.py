@@ -82,7 +82,7 @@ def first_row(path):
 
 
 def _columns(row):
-    """Return ({what a column holds: its number}, whether `row` is a header); nothing where it is no such table."""
+    """Return ({what a column holds: its number}, whether `row` is a header); nothing where it is not such a table."""
     names = [MARKS.sub("", name.lower()) for name in row]
     found = {key: next((names.index(n) for n in known if n in names), None) for key, known in COLUMNS.items()}
     found = {key: i for key, i in found.items() if i is not None}

@@ -37,7 +37,7 @@ def annotation_beside(folder):
 def splits(source):
     """Return the folders that hold a folder for each class; none where these lie in `path` itself."""
     parts = [folder for folder in source.folders if folder.folders]
-    named = split_of(folder.path.name for folder in parts)  # where one is, a stray image in it is no class
+    named = split_of(folder.path.name for folder in parts)  # where one is, a stray image in it is not a class
     classes = not named and any(folder.own_images for folder in source.folders)
     return [] if classes else [folder.path.name for folder in parts]
 

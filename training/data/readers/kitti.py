@@ -1,4 +1,4 @@
-"""KITTI's text files for object detection: a file an image, a line an object, as NVIDIA's tools and FiftyOne do."""
+"""KITTI's text files for object detection, as NVIDIA's tools and FiftyOne have them: a line for each object."""
 
 import re
 from itertools import takewhile

@@ -22,8 +22,8 @@ class ModelFileTest {
         val messages = mapOf(
             "other_boxes.tflite" to "boxes is xyxy", "no_decode.tflite" to "decode",
             "lacking.tflite" to "not known here", "no_json.tflite" to "not known here",
-            "bare.tflite" to "carries no cspkeras settings", "empty.tflite" to "no .tflite file",
-            "text.tflite" to "no .tflite file", "missing.tflite" to "can't be read",
+            "bare.tflite" to "carries no cspkeras settings", "empty.tflite" to "not a .tflite file",
+            "text.tflite" to "not a .tflite file", "missing.tflite" to "can't be read",
         )
         for ((name, text) in messages) {
             val error = assertThrows(name, ModelException::class.java) { ModelFile.read(VECTORS.resolve(name)) }

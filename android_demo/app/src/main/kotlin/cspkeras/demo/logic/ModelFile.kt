@@ -48,7 +48,7 @@ class ModelFile private constructor(val file: File, settings: JSONObject, val la
             } catch (error: IOException) {
                 throw ModelException("${file.name} can't be read: ${error.message}")
             }
-            if (!start.copyOfRange(4, 8).contentEquals(MAGIC)) throw ModelException("${file.name} is no .tflite file")
+            if (!start.copyOfRange(4, 8).contentEquals(MAGIC)) throw ModelException("${file.name} is not a .tflite file")
             try {
                 ZipFile(file).use { archive ->
                     fun text(entry: String) = archive.getInputStream(
