@@ -50,10 +50,9 @@ def served(service, size, batch_size, **options):
     wanted = dict(size=size, batch_size=batch_size, **options)
     waiting = [_Stream(service, wanted)]  # for the first iterator; each later one asks anew
     names, (images, *others) = waiting[0].names, waiting[0].spec
-    buffers = Buffers()
 
     def arriving():
-        stream = waiting.pop() if waiting else _Stream(service, wanted)
+        buffers, stream = Buffers(), waiting.pop() if waiting else _Stream(service, wanted)
         try:
             while True:
                 images, *targets = stream.batch()

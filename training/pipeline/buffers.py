@@ -15,7 +15,12 @@ class Buffers:
     """
 
     def __init__(self):
-        self._free = deque()
+        self._free, self._closed = deque(), False
+
+    def close(self):
+        """Give the memory back, also that of arrays which are still held, as soon as nobody holds them."""
+        self._closed = True
+        self._free.clear()
 
     def empty(self, shape, dtype):
         """Return an array of any content."""
@@ -23,8 +28,12 @@ class Buffers:
         memory = self._memory(size)
         # NumPy's views hold the array that is nearest to the memory, so that one is watched.
         whole = np.frombuffer(memory, np.uint8)
-        weakref.finalize(whole, self._free.append, memory).atexit = False
+        weakref.finalize(whole, self._take_back, memory).atexit = False
         return whole[:size].view(dtype).reshape(shape)
+
+    def _take_back(self, memory):
+        if not self._closed:
+            self._free.append(memory)
 
     def _memory(self, size):
         try:

@@ -82,7 +82,8 @@ def batches_of(pool, shape, kinds, *, start=0, stop=None, dtype="float32"):
     """Return a pool's batches in order; with `stop`, their number, each may have fewer images, and none is left out."""
     length = None if stop else shape[0]
     shapes = [(length, *shape[1:]), *((length, *shape) for shape, _ in kinds)]
-    finish = partial(as_floats if dtype == "float32" else _copied, buffers=Buffers())
+    buffers = Buffers()
+    finish = partial(as_floats if dtype == "float32" else _copied, buffers=buffers)
 
     @tf.autograph.experimental.do_not_convert  # else each call of the pool is looked at anew
     def batch(number):
@@ -90,7 +91,8 @@ def batches_of(pool, shape, kinds, *, start=0, stop=None, dtype="float32"):
         return tuple(tf.ensure_shape(array, shape) for array, shape in zip(made, shapes, strict=True))
 
     dataset = tf.data.Dataset.range(start, stop or np.iinfo("int64").max).map(batch, num_parallel_calls=pool.ahead)
-    weakref.finalize(dataset, pool.close)  # all that is made of it holds it; its function lives on for a while
+    for needed in (pool, buffers):  # all that is made of the dataset holds it; its function may live on for ever
+        weakref.finalize(dataset, needed.close)
     if stop:
         dataset = dataset.filter(lambda image, *others: tf.shape(image)[0] > 0)
     return without_autotune(dataset.prefetch(2), threads=pool.ahead + 1)

@@ -106,6 +106,7 @@ class ProcessPool:
             self._closed = True
             for worker in self._workers:
                 worker.close()
+            self._workers = []  # their memory goes with the last call that takes a batch of it
             self._changed.notify_all()
 
     __del__ = close

@@ -1,6 +1,7 @@
 """Memory of batches that is used again, and never while someone holds it."""
 
 import gc
+import weakref
 
 import numpy as np
 import pytest
@@ -32,6 +33,16 @@ def test_what_nobody_holds_is_used_again_by_whatever_fits_in():
     for shape, dtype in (((2, 3), "uint8"), ((96,), "uint8"), ((0, 3), "float32"), ((8, 3), "float32")):
         assert buffers.empty(shape, dtype).ctypes.data == address
     assert buffers.empty((1000,), "float64").shape == (1000,)
+
+
+def test_nothing_is_kept_after_the_end():
+    buffers = Buffers()
+    free, held = buffers.empty((8,), "uint8"), buffers.empty((8,), "uint8")
+    kept = [weakref.ref(array.base.base) for array in (free, held)]
+    del free
+    buffers.close()
+    del held
+    assert [one() for one in kept] == [None, None]
 
 
 def test_tensorflow_takes_it_without_a_copy_and_holds_it():
