@@ -2,13 +2,15 @@
 
 import json
 import shutil
+import struct
 import subprocess
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
-from cell_detector import networks
+from cell_detector import LABELS, networks, settings
 from PIL import Image
 from plain_boxes import CODED, SIZE
 
@@ -65,9 +67,38 @@ def test_tensors_are_those_of_the_runtime(precision):
     assert answer("tensors.js", read) == expected
 
 
-def test_a_damaged_network_is_named():
-    read = "(() => { try { page.readTensors(new Uint8Array(100)) } catch (e) { return e.message } })()"
+@pytest.mark.parametrize("claimed", [3, 2**32 - 1], ids=["beyond the end", "of any length"])
+def test_a_damaged_network_is_named(claimed):
+    """Its list of signatures claims to be longer than the file."""
+    slots = struct.pack("<10H", 20, 8, *[0] * 7, 4)
+    content = struct.pack("<I4s20siII", 28, b"TFL3", slots, 20, 4, claimed)
+    read = f"(() => {{ try {{ page.readTensors(Uint8Array.from({[*content]})) }} catch (e) {{ return e.message }} }})()"
     assert answer("tensors.js", read) == "its network is damaged"
+
+
+def test_settings_of_files_from_anyone(tmp_path):
+    """The page takes no more of the archive behind a network than the device's scripts, and says why."""
+    told = json.dumps({"format": 1, **settings()}).encode()
+    cases = {
+        "whole": (told, "\n".join(LABELS).encode(), LABELS),
+        "not JSON": (b"{", b"a", "its cspkeras settings are damaged"),
+        "null": (b"null", b"a", "its settings say format: undefined; accepted here: 1"),
+        "large": (told, bytes(1 << 25), "its settings or class names have 33554432 bytes; at most 16777216 are read"),
+        "long": (told, b"a" * 1001, "a class name has 1001 characters; at most 1000 are accepted"),
+        "cut": (told, b"a", "its cspkeras settings are damaged"),
+    }
+    for name, (about, labels, _) in cases.items():
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("cspkeras.json", about)
+            archive.writestr("labels.txt", labels)
+        content = b"\x1c\0\0\0TFL3" + (tmp_path / name).read_bytes()
+        if name == "cut":  # its directory, of 10^9 bytes
+            content = content[:-10] + struct.pack("<I", 10**9) + content[-6:]
+        (tmp_path / name).write_bytes(content)
+    each = "(() => { try { return page.readSettings(readFileSync(file)).labels } catch (e) { return e.message } })()"
+    files = json.dumps([str(tmp_path / name) for name in cases])
+    read = f'await import("node:fs").then(({{readFileSync}}) => {files}.map((file) => {each}))'
+    assert dict(zip(cases, answer("settings.js", read), strict=True)) == {name: case[2] for name, case in cases.items()}
 
 
 @pytest.mark.parametrize("scale, zero_point", [(1 / 255, 0), (0.02, 100)])
@@ -102,6 +133,13 @@ def test_raw_boxes_are_decoded_as_in_the_networks():
     for (boxes, scores), (wanted_boxes, wanted_scores) in zip(found, [*expected, *expected[:2]], strict=True):
         np.testing.assert_allclose(np.reshape(boxes, (-1, 4)), wanted_boxes, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(np.reshape(scores, (-1, 2)), wanted_scores, rtol=1e-5, atol=1e-7)
+
+
+def test_levels_of_any_size_are_not_counted():
+    level = {"stride": 1e-9, "scale_xy": 1, "anchors": [[1, 1]]}
+    call = f"page.decode(new Float32Array(4), [0, 0], 1, {json.dumps({'levels': [level]})}, [8, 8], 0)"
+    message = answer("decode.js", f"(() => {{ try {{ {call} }} catch (e) {{ return e.message }} }})()")
+    assert message.startswith("has 1 boxes; its settings tell of ")
 
 
 def test_an_unknown_coding_is_named():

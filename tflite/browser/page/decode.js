@@ -31,9 +31,12 @@ export function decode(raw, logits, classes, how, input, threshold) {
   const name = how.coding ?? (how.linear ? "free" : "yolo"), coding = CODINGS[name];
   if (!coding) throw new Error(`has boxes of the coding ${name}; known are ${Object.keys(CODINGS).join(", ")}`);
   const {first, last, distances} = coding, depth = classes + (distances ? 0 : 1);
+  const cells = ({stride}) => input.map((length) => Math.floor(length / stride)); // columns and rows
+  const told = how.levels.reduce((sum, level) => sum + cells(level)[0] * cells(level)[1] * level.anchors.length, 0);
+  if (4 * told !== raw.length) throw new Error(`has ${raw.length / 4} boxes; its settings tell of ${told}`);
   let at = 0; // the prediction
-  for (const {stride, scale_xy: scale, anchors} of how.levels) {
-    const [columns, rows] = input.map((length) => Math.floor(length / stride));
+  for (const level of how.levels) {
+    const {stride, scale_xy: scale, anchors} = level, [columns, rows] = cells(level);
     // Of one axis, in pixels: the centre and the size by the two raw numbers and the cell's number and anchor.
     const span = distances
       ? (a, b, cell) => [(cell + (last(b) - first(a)) / 2) * stride, (first(a) + last(b)) * stride]
@@ -54,6 +57,5 @@ export function decode(raw, logits, classes, how, input, threshold) {
           at++;
         }
   }
-  if (4 * at !== raw.length) throw new Error(`has ${raw.length / 4} boxes; its settings tell of ${at}`);
   return {boxes, scores};
 }

@@ -2,10 +2,10 @@
 import {loadAndCompile, loadLiteRt, Tensor} from "@litertjs/core";
 import {decode} from "./decode.js";
 import {resize} from "./resize.js";
+import {readSettings} from "./settings.js";
 import {readTensors, toNumber, toValues} from "./tensors.js";
 
 const CANDIDATES = 1000; // the best (box, class) pairs, those that suppression sees
-const ACCEPTED = {format: [1], task: ["detection"], boxes: ["cyxhw", "raw"], colors: ["RGB"], resize: ["letterbox", "stretch"]};
 const TYPES = ["float32", "uint8"]; // those of LiteRT.js
 
 let runtime; // LiteRT's WebAssembly, loaded once
@@ -84,41 +84,6 @@ export class Detector {
     });
   }
 }
-
-/** {settings, labels} in the zip archive after the network. */
-export function readSettings(bytes) {
-  if (text(bytes.subarray(4, 8)) !== "TFL3") throw new Error("not a .tflite file");
-  const entries = unzip(bytes);
-  if (!entries["cspkeras.json"] || !entries["labels.txt"])
-    throw new Error("carries no cspkeras settings; export it with cspkeras export");
-  const settings = JSON.parse(text(entries["cspkeras.json"]));
-  for (const [key, choices] of Object.entries(ACCEPTED)) {
-    const given = settings[key] ?? settings.input[key];
-    if (!choices.includes(given)) throw new Error(`its settings say ${key}: ${given}; accepted here: ${choices}`);
-  }
-  return {settings, labels: text(entries["labels.txt"]).trimEnd().split("\n")};
-}
-
-/** The entries of a zip archive that bytes end with, {name: bytes}; stored, not deflated, as cspkeras writes them. */
-function unzip(bytes) {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  let end = bytes.length - 22; // where the archive's end record is, but for its comment
-  while (end >= 0 && view.getUint32(end, true) !== 0x06054b50) end--;
-  if (end < 0) return {};
-  const entries = {};
-  let at = end - view.getUint32(end + 12, true);
-  const shift = at - view.getUint32(end + 16, true); // of all offsets, where something was put in front
-  for (let left = view.getUint16(end + 10, true); left > 0; left--) {
-    const [size, name, extra, comment] = [20, 28, 30, 32].map((i) => (i > 20 ? view.getUint16(at + i, true) : view.getUint32(at + i, true)));
-    const local = view.getUint32(at + 42, true) + shift;
-    const start = local + 30 + view.getUint16(local + 26, true) + view.getUint16(local + 28, true);
-    entries[text(bytes.subarray(at + 46, at + 46 + name))] = bytes.subarray(start, start + size);
-    at += 46 + name + extra + comment;
-  }
-  return entries;
-}
-
-const text = (bytes) => new TextDecoder().decode(bytes);
 
 /** The RGBA bytes of an image, a video's current frame or a canvas, transparent parts on white. */
 function read(image, [width, height]) {

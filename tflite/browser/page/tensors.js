@@ -1,6 +1,7 @@
 // What a .tflite file says of its inputs' and outputs' numbers, which LiteRT.js does not tell.
 
 const TYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 7: "int16", 9: "int8"}; // by the schema's TensorType
+const REPEATED = 4; // as in device/flatbuffer.py
 // The slots of tables' fields, by the schema.
 const MODEL = {subgraphs: 2, signatures: 7}, SIGNATURE = {inputs: 0, outputs: 1, subgraph: 4}, NAMED = {name: 0, tensor: 1};
 const SUBGRAPH = {tensors: 0}, TENSOR = {type: 1, quantization: 4}, QUANTIZATION = {scale: 2, zeroPoint: 3};
@@ -18,6 +19,7 @@ export function readTensors(bytes) {
 }
 
 function read(view) {
+  let left = REPEATED * view.byteLength; // bytes of lists, which tables may share
   const target = (at) => at + view.getUint32(at, true);
   /** Where a table has a field; 0 where it has none. */
   const field = (table, slot) => {
@@ -27,8 +29,10 @@ function read(view) {
   };
   /** Where the elements of a field's list are, `size` bytes each. */
   const list = (table, slot, size) => {
-    const at = field(table, slot) && target(field(table, slot));
-    return Array.from({length: at && view.getUint32(at, true)}, (_, i) => at + 4 + i * size);
+    const at = field(table, slot) && target(field(table, slot)), length = at && view.getUint32(at, true);
+    left -= size * length;
+    if (left < 0) throw new Error("a list reaches beyond the end");
+    return Array.from({length}, (_, i) => at + 4 + i * size);
   };
   const tables = (table, slot) => list(table, slot, 4).map(target);
   const number = (table, slot) => (field(table, slot) ? view.getUint32(field(table, slot), true) : 0);
