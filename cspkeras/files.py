@@ -56,7 +56,8 @@ def write_json(path, value):
 def scratch(parent=None, name="cspkeras"):
     """Yield a folder for the length of the block, in `parent` or where the system has temporary files.
 
-    First those of the same name go that processes have left that were killed.
+    First those of the same name go that processes have left that were killed. An OSError of the block names `parent`
+    where the disk is full.
     """
     parent = Path(parent or tempfile.gettempdir())
     with suppress(PermissionError):  # a folder may be written and not listed
@@ -73,6 +74,10 @@ def scratch(parent=None, name="cspkeras"):
                 held = None
     try:
         yield folder
+    except OSError as e:
+        if e.errno not in DISK_FULL:
+            raise
+        raise OSError(f"{parent}: can't be written, the disk is full") from e
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(held)

@@ -10,21 +10,23 @@ import struct
 from typing import TYPE_CHECKING, NamedTuple
 
 if __package__ or TYPE_CHECKING:
-    from .archive import read_members
     from .flatbuffer import Table
     from .labels import check_lengths, parse_labels
+    from .limits import MEMORY, read_members
 else:  # as a script
-    from archive import read_members
     from flatbuffer import Table
     from labels import check_lengths, parse_labels
+    from limits import MEMORY, read_members
 
 # TFLite's schema: tensor types and operators by number.
 TYPES = ("float32", "float16", "int32", "uint8", "int64", "string", "bool", "int16", "complex64", "int8")
+SIZES = (4, 2, 4, 1, 8, 1, 1, 2, 8, 1, 8, 16, 8)  # bytes of one number of each type; of others one at least
 SCORES = {25: "softmax", 14: "sigmoid"}
 UNCHANGED = (6, 22, 43, 114)  # dequantize, reshape, squeeze, quantize: scores stay what they are
 DETECTION = "TFLite_Detection_PostProcess"
 NORMALIZATION = 1  # NormalizationOptions, among the metadata's process units
 LABEL_FILES = (2, 3)  # the metadata's kinds of label files: for an axis, for values
+DAMAGED = struct.error, ValueError, IndexError
 
 
 class Tensor(NamedTuple):
@@ -92,9 +94,25 @@ def read_settings(path):
     raise NoSettingsError(f"{path}: its settings say nothing of its input and outputs; export it with labels")
 
 
+def check_tensors(path):
+    """Raise a ValueError where a tensor claims more than `MEMORY`; damaged parts are left to the runtime."""
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        try:
+            tensors = [tensor for graph in Table.root(data).tables(2) for tensor in graph.tables(0)]
+            claims = [(_size(tensor), tensor.text(3)) for tensor in tensors]
+        except DAMAGED:
+            return
+    size, name = max(claims, default=(0, ""))
+    MEMORY.check(size, f"its tensor {name}")
+
+
+def _size(tensor):
+    """The bytes that a tensor takes as its shape says."""
+    return math.prod(tensor.numbers(0)) * [*SIZES, *[1] * 256][tensor.number(1, "<B")]
+
+
 def look_into(path):
     """Return the `Contents` of a .tflite file of others; damaged parts count as missing."""
-    damaged = struct.error, ValueError, IndexError
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         try:
             model = Table.root(data)
@@ -103,9 +121,9 @@ def look_into(path):
             kinds = [_operator_kind(code) for code in model.tables(1)]
             operators = [(kinds[op.number(0)], op.numbers(1), op.numbers(2)) for op in graph.tables(3)]
             found = Contents(inputs, outputs, _scores(operators, outputs), *_detection(graph, operators, outputs))
-        except damaged:
+        except DAMAGED:
             return Contents()
-        with contextlib.suppress(*damaged):
+        with contextlib.suppress(*DAMAGED):
             found = found._replace(**_described(model, file))
         return found
 

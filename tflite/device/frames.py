@@ -14,9 +14,15 @@ import re
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+
+if __package__ or TYPE_CHECKING:
+    from .limits import PIXELS
+else:  # as a script
+    from limits import PIXELS
 
 SUFFIXES = (  # a folder's images
     *(".jfif", ".jpe", ".jpeg", ".jpg", ".mpo"),  # JPEG
@@ -26,7 +32,6 @@ SUFFIXES = (  # a folder's images
 )
 # Of those suffixes: Pillow knows others, and calls Ghostscript for what says in its first bytes that it is EPS.
 FORMATS = "JPEG", "PNG", "BMP", "DIB", "GIF", "PPM", "TIFF", "WEBP", "JPEG2000", "AVIF", "QOI", "TGA"
-MOST_PIXELS, MORE_PIXELS = 64_000_000, "CSPKERAS_MAX_PIXELS"  # of an image, and the variable that sets another number
 VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
 STREAM = re.compile("(?i)(rtsps?|rtmps?|https?|udp|tcp)://")
 ORIENTATION = 0x0112  # EXIF tag; from 5 on the image lies on its side
@@ -48,11 +53,8 @@ def open_image(source):
     """
     if isinstance(source, (str, Path)) and os.path.exists(source) and not os.path.isfile(source):
         raise OSError("it is not a file")  # a pipe would wait
-    asked = os.environ.get(MORE_PIXELS) or str(MOST_PIXELS)
-    if not asked.isdecimal():
-        raise ValueError(f"{MORE_PIXELS} must be a whole number of pixels. Received: {asked[:40]!r}")
-    most = int(asked[:18])
-    if most > (Image.MAX_IMAGE_PIXELS or most) and most > MOST_PIXELS:
+    most = PIXELS.most
+    if most > (Image.MAX_IMAGE_PIXELS or most) and most > PIXELS.default:
         Image.MAX_IMAGE_PIXELS = most  # or Pillow refuses what was asked for
     try:
         image = Image.open(source, formats=FORMATS)
@@ -61,8 +63,7 @@ def open_image(source):
         pixels = int(re.search(r"\d+", str(error))[0])
         if pixels <= most:
             raise
-    if pixels > most:
-        raise ValueError(f"{pixels:,} pixels; at most {most:,} are accepted, set {MORE_PIXELS} for more")
+    PIXELS.check(pixels)
     return image
 
 

@@ -5,8 +5,21 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import importlib
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+try:
+    import resource
+except ImportError:  # Windows has none
+    resource = None  # type: ignore[assignment]
+
+if __package__ or TYPE_CHECKING:
+    from .contents import check_tensors
+    from .limits import MEMORY
+else:  # as a script
+    from contents import check_tensors
+    from limits import MEMORY
 
 
 def find_runtime():
@@ -19,18 +32,40 @@ def find_runtime():
 
 
 @contextlib.contextmanager
-def runtime_errors(what):
-    """Turn the runtime's errors in a block into ValueErrors of one line, which say what it did, and why."""
+def runtime_calls(what):
+    """Call the runtime in a block, in `MEMORY` on Linux, and turn its errors into ValueErrors of one line.
+
+    Operations may make more of their inputs than the file claims. `what` begins them.
+    """
+    before = _limit(MEMORY.most)
     try:
         yield
-    except (OSError, RuntimeError, ValueError) as error:
-        raise ValueError(f"the TFLite runtime {what}: {' '.join(str(error).split())}") from error
+    except (MemoryError, OSError, RuntimeError, ValueError) as error:
+        why = " ".join(str(error).split()) or f"it takes {MEMORY.exceeded}"  # nothing is said where there is no memory
+        raise ValueError(f"{what}: {why}") from error
+    finally:
+        if before:
+            resource.setrlimit(resource.RLIMIT_DATA, before)
+
+
+def _limit(more):
+    """Let the process take so many more bytes; return its limits of before, or None where that can't be."""
+    try:
+        with open("/proc/self/statm") as file:
+            now = int(file.read().split()[5]) * resource.getpagesize()
+    except OSError:
+        return None
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    bounds = [now + more, *(bound for bound in before if bound != resource.RLIM_INFINITY)]
+    resource.setrlimit(resource.RLIMIT_DATA, (min(bounds), before[1]))
+    return before
 
 
 def load(path, threads, delegate, size):
     """Load a file into an Interpreter, ready to run; `size` (height, width) is for an input that has none."""
     runtime, options = find_runtime(), {}
-    with runtime_errors("refuses it"):
+    check_tensors(path)
+    with runtime_calls("the TFLite runtime refuses it"):
         if delegate != "cpu":
             library = "libtensorflowlite_gpu_delegate.so" if delegate == "gpu" else delegate
             ctypes.CDLL(library)  # what can't be loaded makes the runtime's own loader print a traceback
@@ -42,7 +77,7 @@ def load(path, threads, delegate, size):
     shape = the_image([(tensor["name"], open_shape(tensor)) for tensor in inputs])
     sides, channels, channels_first = image_layout(shape, size)
     shape = (max(1, shape[0]), *((channels, *sides) if channels_first else (*sides, channels)))
-    with runtime_errors("refuses it"):
+    with runtime_calls("the TFLite runtime refuses it"):
         if shape != tuple(inputs[0]["shape"].tolist()):
             interpreter.resize_tensor_input(inputs[0]["index"], shape)
         interpreter.allocate_tensors()

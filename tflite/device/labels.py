@@ -4,9 +4,9 @@ import re
 from typing import TYPE_CHECKING
 
 if __package__ or TYPE_CHECKING:
-    from .archive import LARGEST
+    from .limits import LARGEST
 else:  # as a script
-    from archive import LARGEST
+    from limits import LARGEST
 
 LONGEST = 1000  # characters of a name
 BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}

@@ -13,11 +13,11 @@ from PIL import Image
 if __package__ or TYPE_CHECKING:
     from .contents import NoSettingsError, look_into, read_settings
     from .frames import halved, to_input
-    from .interpreter import image_layout, load, output_details, the_image
+    from .interpreter import image_layout, load, output_details, runtime_calls, the_image
 else:  # as a script
     from contents import NoSettingsError, look_into, read_settings
     from frames import halved, to_input
-    from interpreter import image_layout, load, output_details, the_image
+    from interpreter import image_layout, load, output_details, runtime_calls, the_image
 
 THRESHOLDS = "score_threshold", "iou_threshold"
 SCRIPTS = dict(detection="detect.py", classification="classify.py")  # by what a file's settings call its task
@@ -221,15 +221,11 @@ class Network:
     def _run(self, image, read):
         """What `read` makes of the outputs, and of the image's size, for an image or what `prepare` made of it."""
         values, image_size, before = image if isinstance(image, tuple) else self.prepare(image)
-        ticks = [time.perf_counter()]
-        try:
+        with runtime_calls(f"{self._path}: the TFLite runtime can't run it"):
+            ticks = [time.perf_counter()]
             self._interpreter.set_tensor(self._input["index"], values)
             self._interpreter.invoke()
-        except (RuntimeError, ValueError) as error:
-            raise ValueError(
-                f"{self._path}: the TFLite runtime can't run it: {' '.join(str(error).split())}"
-            ) from error
-        ticks.append(time.perf_counter())
+            ticks.append(time.perf_counter())
         answer = read(image_size)
         ticks.append(time.perf_counter())
         before, inference, after = (1000 * np.array([before, *np.diff(ticks)])).round(3).tolist()

@@ -93,8 +93,8 @@ def read(path: str | os.PathLike) -> tuple[dict, list[str]]:
         NoSettingsError: it carries none.
         ValueError: it is not a .tflite file, or its settings are damaged or of another format.
     """
-    from ..device.archive import read_members
     from ..device.labels import check_lengths
+    from ..device.limits import read_members
 
     with open(path, "rb") as file:
         _check_tflite(file.read(8), path)

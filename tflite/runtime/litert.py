@@ -3,6 +3,7 @@
 A damaged file, or an operation that the GPU delegate mishandles, ends the process that loads it: that is `worker`'s.
 """
 
+import errno
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,9 +20,13 @@ from pathlib import Path
 import numpy as np
 
 from ...files import scratch
+from ..device.contents import check_tensors
+from ..device.limits import MEMORY
 from . import worker
 from .graph import Graph
 from .worker import SWIFTSHADER, VULKAN_VARIABLES, load_arrays, save_arrays
+
+NO_SPACE = os.strerror(errno.ENOSPC)
 
 
 class LiteRTError(RuntimeError):
@@ -133,7 +139,10 @@ def require() -> None:
 
 
 def require_tflite(path) -> None:
-    """Raise what is wrong with a file that is no .tflite at first sight, or ModuleNotFoundError without LiteRT."""
+    """Raise what is wrong with a file that is no .tflite at first sight, or ModuleNotFoundError without LiteRT.
+
+    ValueError: a tensor of it claims more memory than is allowed.
+    """
     require()
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such file, expected a .tflite")
@@ -143,6 +152,10 @@ def require_tflite(path) -> None:
         raise LiteRTError(f"{path}: an empty file, expected a .tflite")
     if head[4:] != b"TFL3":
         raise LiteRTError(f"{path}: not a .tflite, whose bytes 4 to 7 are b'TFL3'; received {head[4:]!r}")
+    try:
+        check_tensors(path)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def _vulkan_environments(folder: str):
@@ -164,22 +177,48 @@ def _dequantize(values: np.ndarray, scale: float, zero: int) -> np.ndarray:
 
 
 def run_script(mode: str, path, folder, environment, timeout: float, *arguments, script=worker.__file__):
-    """Run `worker` or another script; return its report or None, what it printed, and why there is no report."""
+    """Run `worker` or another script; return its report or None, what it printed, and why there is no report.
+
+    The process gets the memory of `MEMORY` at most, but with a GPU, whose driver takes more.
+    """
     report = Path(folder, f"{mode}.json")
     report.unlink(missing_ok=True)
     command = [sys.executable, "-P", script, mode, str(path), str(folder), *map(str, arguments)]
-    log, end = run_process(command, timeout, environment)
-    return json.loads(report.read_text()) if report.exists() else None, log, end or "it left no result"
+    log, end = run_process(command, timeout, environment, MEMORY.most if mode != "gpu" else None)
+    if NO_SPACE in log:  # for its report
+        raise OSError(errno.ENOSPC, NO_SPACE)
+    if not report.exists():
+        return None, log, end or "it left no result"
+    found = json.loads(report.read_text())
+    if NO_SPACE in found.get("error", ""):
+        raise OSError(errno.ENOSPC, NO_SPACE)
+    if found.get("error") == "":  # LiteRT says nothing where it has no memory
+        found["error"] = f"it takes {MEMORY.exceeded}"
+    return found, log, end
 
 
-def run_process(command: list[str], timeout: float, environment=None) -> tuple[str, str]:
-    """Run a process; return what it printed, and "" or, where it did not end well, why."""
-    try:
-        done = subprocess.run(
-            command, env=environment, timeout=timeout, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-    except subprocess.TimeoutExpired as late:
-        return (late.stdout or b"").decode(errors="replace"), f"no result within {timeout:g} seconds"
-    status = done.returncode
-    end = f"its process died ({signal.Signals(-status).name if status < 0 else f'exit {status}'})" if status else ""
-    return done.stdout.decode(errors="replace"), end
+def run_process(command: list[str], timeout: float, environment=None, memory: int | None = None) -> tuple[str, str]:
+    """Run a process, on Linux in so many bytes of memory; return what it printed, and "" or, if it failed, why."""
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        try:
+            if memory:
+                _bound(process.pid, memory)
+            printed, _ = process.communicate(timeout=timeout)
+            status = process.returncode
+            died = signal.Signals(-status).name if status < 0 else f"exit {status}"
+            end = f"its process died ({died})" if status else ""
+        except subprocess.TimeoutExpired:
+            process.kill()
+            printed, _ = process.communicate()
+            end = f"no result within {timeout:g} seconds"
+        except BaseException:  # Ctrl-C
+            process.kill()
+            raise
+    return printed.decode(errors="replace"), end
+
+
+def _bound(process: int, memory: int) -> None:
+    with suppress(ImportError, ProcessLookupError):  # not on Linux; it has ended
+        from resource import RLIMIT_DATA, prlimit
+
+        prlimit(process, RLIMIT_DATA, (memory, memory))
