@@ -4,12 +4,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_data import small_voc
+from small_data import COLORS, small_voc
 from small_networks import shallow_detector
 from tiny_classifier import PLAIN, TRAIN, VAL, fit_tiny, tiny
 
+from cspkeras.commands.main import main
 from cspkeras.commands.terminal import reason
-from cspkeras.training import Recipe, fit, quantize_aware, read
+from cspkeras.training import Recipe, fit, quantize_aware
 from cspkeras.training.run.callback import Run
 
 pytestmark = pytest.mark.integration
@@ -52,12 +53,17 @@ def test_a_quantized_classifier(tmp_path):
     assert assert_finite(tmp_path) == ["last.npz"]
 
 
-def test_a_detector(tmp_path):
-    voc, folder = small_voc(tmp_path / "voc"), tmp_path / "run"
-    recipe = Recipe(epochs=4, batch_size=2, warmup_epochs=0, clip_norm=0, learning_rate=1e9)
-    with pytest.raises(FloatingPointError, match="so the rate is too high"):
-        fit(shallow_detector(), read(voc, "train"), read(voc, "val"), folder, recipe, report=lambda line: None)
-    assert assert_finite(folder) == ["last.npz"]
+def test_the_command_ends_in_a_line_and_a_status(tmp_path, capsys):
+    """A detector's loss grows beyond all numbers; no best model of such weights is kept."""
+    voc, folder, start = small_voc(tmp_path / "voc"), tmp_path / "run", tmp_path / "start.keras"
+    shallow_detector(classes=tuple(COLORS)).save(start)
+    command = f"train --data {voc} --weights {start} --run {folder} --epochs 4 --batch-size 2 --learning-rate 1e9"
+    assert main([*command.split(), "--set", "warmup_epochs=0", "--set", "clip_norm=0"]) == 1
+    said = capsys.readouterr()
+    assert said.err.splitlines()[-1].startswith(f"cspkeras: {folder}: the loss is ")
+    assert "so the rate is too high: --resume --set learning_rate=1e+08 continues" in said.err.splitlines()[-1]
+    assert "Traceback" not in said.err and "best model" not in said.out
+    assert assert_finite(folder) == ["last.npz"] and not (folder / "best.keras").exists()
 
 
 @pytest.mark.parametrize("when", ["on_train_batch_begin", "on_train_batch_end"])
