@@ -1,17 +1,19 @@
 """Kill each command at random moments, and fill its disk: it leaves the old output or the new one, whole.
 
     pip install -e '.[dev]'
-    python benchmarks/faults.py --kills 10 --seed 0 --output docs/measured/faults.json
+    python benchmarks/faults.py --kills 10 --ends 4 --seed 0 --output docs/measured/faults.json
 
 Commands run in forks of one process that has imported everything. Each writes into a folder that holds the output of an
 earlier run. It is killed by SIGKILL at a moment between its start and the time that it takes, and looked at: every file
 of the earlier run is there, and each file is that of before or a whole one. After the last kill it runs to its end, and
-nothing unfinished is left. The full disk is a tmpfs, for which the script has to be root: it has room for a random part
-of the output, and the command has to end in one line or well.
+nothing unfinished is left. SIGTERM and Ctrl-C have to end it in one line, with nothing unfinished left. The full disk
+is a tmpfs, for which the script has to be root: it has room for a random part of the output, then for one of the
+temporary files, and the command has to end in one line or well. The same command resumes: what is in --output, of that
+seed and as many moments, is not repeated.
 """
 
 import argparse
-import csv
+import dataclasses
 import json
 import os
 import random
@@ -21,9 +23,10 @@ import subprocess
 import sys
 import tempfile
 import time
-import zipfile
-from html.parser import HTMLParser
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from whole_files import look
 
 PAGE = 4096  # bytes that a tmpfs gives at a time
 SUPPORT = Path(__file__).resolve().parents[1] / "tests" / "support"
@@ -42,6 +45,7 @@ COMMANDS = {  # name: of the earlier run, of the run that is disturbed; {out} is
     "data check": ("data check {voc} --sheet {out}/sheet.png",) * 2,
     "data show": ("data show {voc} --output {out}/sheet.png --size 96 --count 4",) * 2,
     "analyze": ("analyze {keras} --html {out}/costs.html",) * 2,
+    "demo": ("", "demo --run {out}"),  # from the beginning; after the kills it continues where they have left it
 }
 
 
@@ -50,26 +54,26 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("commands", nargs="*", metavar="COMMAND", help="commands, such as 'data pack' [all]")
     parser.add_argument("--kills", type=int, default=10, help="of each command [%(default)s]")
+    parser.add_argument("--ends", type=int, default=4, help="by SIGTERM and SIGINT of each command [%(default)s]")
     parser.add_argument("--seed", type=int, default=0, help="[%(default)s]")
     parser.add_argument("--output", type=Path, default=Path("faults.json"), help="[%(default)s]")
     options = parser.parse_args()
     if unknown := set(options.commands) - set(COMMANDS):
         parser.error(f"no such command: {', '.join(unknown)}; known are {', '.join(COMMANDS)}")
-    _import_all()
-    rows = {}
+    import_all()
+    asked = {"seed": options.seed, "kills": options.kills, "ends": options.ends}
+    before = json.loads(options.output.read_text()) if options.output.exists() else {}
+    rows = before.get("commands", {}) if asked.items() <= before.items() else {}
     with tempfile.TemporaryDirectory(prefix="faults.") as home:
         inputs = _inputs(Path(home))
-        for name in options.commands or COMMANDS:
+        for name in [name for name in options.commands or COMMANDS if name not in rows]:
             trial = Trial(name, Path(home) / name.replace(" ", "_"), inputs)
-            rows[name] = row = trial.disturbed(options.kills, random.Random(f"{name} {options.seed}"))
-            print(
-                f"{name}: {row['whole']} of {row['kills']} kills leave the old or the new, whole; full disk: "
-                f"{row['full_disk']}; {row['seconds']:.1f} s",
-                *row["faults"],
-                sep="\n  ",
-                flush=True,
-            )
-            options.output.write_text(json.dumps({"seed": options.seed, "commands": rows}, indent=1) + "\n")
+            rows[name] = row = trial.disturbed(options.kills, options.ends, random.Random(f"{name} {options.seed}"))
+            disks = [f"full disk {name}: {end}" for name, end in row["full_disk"].items()]
+            whole = f"{row['whole']} of {options.kills} kills leave the old or the new, whole"
+            ended = f"{row['ended']} of {options.ends} times SIGTERM or SIGINT ends it in a line"
+            print(f"{name}, {row['seconds']:.1f} s: {whole}; {ended}", *disks, *row["faults"], sep="\n  ", flush=True)
+            options.output.write_text(json.dumps({**asked, "commands": rows}, indent=1) + "\n")
     return int(any(row["faults"] for row in rows.values()))
 
 
@@ -80,63 +84,96 @@ class Trial:
         self.first, self.disturbing = (
             [part.format(out=home / "out", **inputs) for part in text.split()] for text in COMMANDS[name]
         )
+        self.prepare = PREPARATIONS.get(name, lambda: None)
         self.out, self.old, self.scratch = home / "out", home / "old", home / "scratch"
-        self.said = home / "said.txt"
+        self.said, self.peak, self.faults = home / "said.txt", 0, []
         for folder in (self.out, self.scratch):
             folder.mkdir(parents=True)
 
-    def disturbed(self, kills, rng):
+    def disturbed(self, kills, ends, rng):
         """Return the row of the table; its "faults" are lines on what went wrong."""
-        faults, whole = [], 0
-        if status := self.wait(self.start(self.first)):
+        if self.first and (status := self.wait(self.start(self.first))):
             raise RuntimeError(f"{' '.join(self.first)}: ended with status {status}: {self.said.read_text()}")
         shutil.copytree(self.out, self.old)
         began = time.perf_counter()
-        status = self.wait(self.start(self.disturbing))
+        self.to_its_end("undisturbed")
         seconds = time.perf_counter() - began
-        faults += [f"undisturbed: status {status}"] if status else []
-        for number in range(kills):
-            self.reset()
-            process = self.start(self.disturbing)
-            moment = rng.uniform(0, seconds)
-            time.sleep(moment)
-            os.kill(process, signal.SIGKILL)
-            self.wait(process)
-            found = self.wrong()
-            faults += [f"kill {number} after {moment:.2f} s: {line}" for line in found]
-            whole += not found
-        status = self.wait(self.start(self.disturbing))
-        left = [path.name for folder in (self.out, self.scratch) for path in folder.iterdir() if _unfinished(path)]
-        faults += [
-            f"after the kills: {line}" for line in (*left, *self.wrong(), *([f"status {status}"] * (status > 0)))
-        ]
-        full = self.on_a_full_disk(rng, faults) if os.geteuid() == 0 else "not tried, root alone mounts one"
-        return dict(kills=kills, whole=whole, full_disk=full, seconds=round(seconds, 2), faults=faults)
+        whole = sum(self.struck(signal.SIGKILL, rng.uniform(0, seconds)) for _ in range(kills))
+        self.to_its_end("after the kills")
+        ends = [signal.SIGTERM, signal.SIGINT] * (ends // 2)
+        ended = sum(self.struck(one, rng.uniform(0, seconds)) for one in ends)
+        disks = {"of the output": self.full_output, "of temporary files": self.full_scratch}
+        full = {name: fill(rng) for name, fill in disks.items()} if os.geteuid() == 0 else {}
+        return dict(whole=whole, ended=ended, full_disk=full, seconds=round(seconds, 2), faults=self.faults)
 
-    def on_a_full_disk(self, rng, faults):
-        """Return how the command ends on a tmpfs with room beside the old output for a part of its largest file."""
-        largest = max((path.stat().st_size for path in self.out.rglob("*")), default=0)
-        room = sum(-(-path.stat().st_size // PAGE) for path in self.old.rglob("*")) + int(rng.random() * largest / PAGE)
+    def struck(self, sent, moment):
+        """Send the command a signal at a moment; return whether it leaves the old or the new and, if it can, a line."""
+        self.reset()
+        process, before, when = self.start(self.disturbing), len(self.faults), f"{sent.name} after {moment:.2f} s"
+        time.sleep(moment)
+        os.kill(process, sent)
+        status = self.wait(process)
+        if sent == signal.SIGKILL:
+            self.is_whole(when)
+        elif status != -sent:  # which ends it before it begins
+            self.ended(when, status)
+        with suppress(ProcessLookupError):  # what it had started goes on
+            os.killpg(process, signal.SIGKILL)
+        return len(self.faults) == before
+
+    def to_its_end(self, when):
+        """Run the command that is disturbed; measure the most bytes of temporary files that it has at a time."""
+        process = self.start(self.disturbing)
+        while os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            self.peak = max(self.peak, _bytes(self.scratch))
+            time.sleep(0.02)
+        if status := self.wait(process):
+            self.faults.append(f"{when}: status {status}: {self.last_line()}")
+        self.ended(when, status)
+
+    def full_output(self, rng):
+        """Fill the disk of the output, but for the old one and a part of its largest file."""
+        if not (files := [path.stat().st_size for path in self.out.rglob("*") if path.is_file()]):
+            return "writes none"
+        kept = sum(-(-path.stat().st_size // PAGE) for path in self.old.rglob("*"))
         self.empty()
-        mount = ["mount", "-t", "tmpfs", "-o", f"size={max(1, room) * PAGE}", "tmpfs", str(self.out)]
-        subprocess.run(mount, check=True)
-        try:
+        with _disk(self.out, kept + int(rng.random() * max(files) / PAGE)):
             shutil.copytree(self.old, self.out, dirs_exist_ok=True)
-            status = self.wait(self.start(self.disturbing))
-            faults += [f"full disk: {line}" for line in self.wrong()]
-            lines = self.said.read_text().splitlines()
-        finally:
-            subprocess.run(["umount", str(self.out)], check=True)
-        line = lines[-1] if lines else ""
-        if any(one.startswith("Traceback") for one in lines) or (status and not line.startswith("cspkeras: ")):
-            faults.append(f"full disk: status {status}: {line}")
-        return line.replace(str(self.out), "OUT") if status else "it had room"
+            return self.ended("full disk of the output", self.wait(self.start(self.disturbing)))
+
+    def full_scratch(self, rng):
+        """Fill the disk of the temporary files, but for a part of what they need."""
+        if not self.peak:
+            return "writes none"
+        self.reset()
+        with _disk(self.scratch, int(rng.random() * self.peak / PAGE)):
+            return self.ended("full disk of temporary files", self.wait(self.start(self.disturbing)))
+
+    def ended(self, when, status):
+        """Return how the command has ended: in a line, or well."""
+        left = (path.name for folder in (self.out, self.scratch) for path in folder.rglob("*"))
+        self.faults += [f"{when}: left {name}" for name in left if _unfinished(name)]
+        self.is_whole(when)
+        line = self.last_line()
+        if "Traceback (most recent" in self.said.read_text() or (status and not line.startswith("cspkeras: ")):
+            self.faults.append(f"{when}: status {status}: {line}")
+        return line if status else "it had room"
+
+    def last_line(self):
+        line = (self.said.read_text().splitlines() or [""])[-1]
+        for path, name in ((self.out, "OUT"), (self.scratch, "TMP"), (self.out.parents[1], "IN")):
+            line = line.replace(str(path), name)
+        return line
+
+    def is_whole(self, when):
+        """Note as a fault what is not old, or new and whole."""
+        self.faults += [f"{when}: {line}" for line in self.wrong()]
 
     def wrong(self):
         """Return what is neither the old output nor a new one, a line each."""
         lines, found = [], {path.relative_to(self.out) for path in self.out.rglob("*") if path.is_file()}
         for path in sorted(found):
-            if _unfinished(Path(path.parts[0])):
+            if any(map(_unfinished, path.parts)):
                 continue
             old, new = self.old / path, self.out / path
             if old.exists() and old.read_bytes() == new.read_bytes():
@@ -150,7 +187,7 @@ class Trial:
 
     def reset(self):
         """Put the earlier run's files in place; what a killed command has left unfinished stays, to be cleared."""
-        self.empty(keep=_unfinished)
+        self.empty(keep=lambda path: _unfinished(path.name))
         shutil.copytree(self.old, self.out, dirs_exist_ok=True)
 
     def empty(self, keep=lambda path: False):
@@ -162,10 +199,13 @@ class Trial:
         """Run a command in a fork; return its process."""
 
         def work():
+            os.setsid()
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background process ignores it
             said = os.open(self.said, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
             for stream in (1, 2):
                 os.dup2(said, stream)
             os.environ["TMPDIR"] = tempfile.tempdir = str(self.scratch)
+            self.prepare()
             from cspkeras.commands.main import main as command
 
             status = command(arguments)
@@ -190,81 +230,42 @@ def forked(work):
         os._exit(status)
 
 
-def _unfinished(path):
-    return path.name.startswith(".") and path.name.endswith(".unfinished")
+def _unfinished(name):
+    return name.startswith(".") and name.endswith((".unfinished", ".part"))
 
 
-def look(path):
-    """Read a file of a command's output to its end; raise an error where it is not whole."""
-    read = LOOKS.get(path.suffix)
-    if read is None:
-        raise ValueError("a kind of file that no command writes")
-    read(path)
+def _bytes(folder):
+    sizes = 0
+    for path, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                sizes += os.stat(f"{path}/{name}").st_size
+    return sizes
 
 
-def _read_npz(path):
-    import numpy as np
-
-    with np.load(path) as file:
-        dict(file)
-
-
-def _read_zip(path):
-    with zipfile.ZipFile(path) as archive:
-        if broken := archive.testzip():
-            raise ValueError(f"its {broken} is damaged")
+@contextmanager
+def _disk(folder, pages):
+    """Put a disk of so many pages in place of a folder."""
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={max(1, pages) * PAGE}", "tmpfs", str(folder)]
+    subprocess.run(mount, check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)  # a process of the command may still be there
 
 
-def _read_image(path):
-    from PIL import Image
+def _smaller_demo():
+    from cspkeras.demo import run
 
-    if not path.read_bytes().endswith(b"IEND\xaeB`\x82"):
-        raise ValueError("it has no end")
-    Image.open(path).load()
-
-
-def _read_page(path):
-    if not path.read_text("utf-8").rstrip().endswith(("</html>", "</svg>")):
-        raise ValueError("it has no end")
-    HTMLParser().feed(path.read_text("utf-8"))
+    run.TRAIN, run.VAL, run.HELD_OUT, run.SHOWN = 16, 4, 4, 2
+    run.TRAINING = dataclasses.replace(run.TRAINING, epochs=2, batch_size=8, data_workers=0)
+    run.QUANTIZATION = dataclasses.replace(run.QUANTIZATION, epochs=1, batch_size=8, data_workers=0)
 
 
-def _read_records(path):
-    """Walk a TFRecord file's framing: length, its checksum, data, its checksum."""
-    content, place = path.read_bytes(), 0
-    while place < len(content):
-        place += 16 + int.from_bytes(content[place : place + 8], "little")
-    if place != len(content):
-        raise ValueError("its last record is cut")
+PREPARATIONS = {"demo": _smaller_demo}
 
 
-def _read_rows(path):
-    with open(path, newline="") as file:
-        first, *rows = csv.reader(file)
-    if not path.read_bytes().endswith(b"\n") or any(len(row) != len(first) for row in rows):
-        raise ValueError("its last row is cut")
-
-
-def _read_text(path):
-    if not path.read_bytes().endswith(b"}\n"):
-        raise ValueError("its last item is cut")
-
-
-LOOKS = {
-    ".npz": _read_npz,
-    ".keras": _read_zip,
-    ".tflite": _read_zip,  # the settings are its end
-    ".png": _read_image,
-    ".html": _read_page,
-    ".svg": _read_page,
-    ".json": lambda path: json.loads(path.read_text("utf-8")),
-    ".csv": _read_rows,
-    ".tfrecord": _read_records,
-    ".pbtxt": _read_text,
-}
-
-
-def _import_all():
+def import_all():
     """Import what the commands need; TensorFlow makes its threads later, so that a fork has all that it needs."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["CUDA_VISIBLE_DEVICES"] = ""

@@ -2,12 +2,13 @@
 
     pip install -e '.[dev]'
     python benchmarks/fuzz.py cfg npz --inputs 1000 --seed 0 --output fuzz.json
+    nice -n 19 python benchmarks/fuzz.py --inputs 40000 --processes 2       # a million inputs of all kinds, unattended
 
 The kinds of files are rows of `KINDS` in tests/support/fuzz_models.py and fuzz_data.py. An input is a whole file with a
-change or a few, which follow from the kind, the seed and the input's number alone. A child process reads one after the
-other, with at most 4 GB of memory and 20 seconds for each; after a crash, a hang or a limit another one takes the next.
-What fails is kept in the folder beside --output, with what was said. The same command resumes: a kind that is there
-with as many inputs is not repeated.
+change or a few, which follow from the kind, the seed and the input's number alone. A process, forked from one that has
+imported everything, reads one after the other, with at most 4 GB of memory and 20 seconds for each; after a crash, a
+hang or a limit another one takes the next. The first failures of each kind are kept in the folder beside --output, with
+what was said. The same command resumes where it was ended, and with more inputs goes on from those that are there.
 
     crash      the process died
     hang       no answer within the time
@@ -21,8 +22,8 @@ import os
 import random
 import resource
 import select
+import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -30,11 +31,12 @@ import traceback
 from importlib import import_module
 from pathlib import Path
 
-SUPPORT = Path(__file__).resolve().parents[1] / "tests" / "support"
+from faults import SUPPORT, forked, import_all
+
 MODULES = "fuzz_models", "fuzz_data"
 FAILURES = "crash", "hang", "traceback", "limit"
 MEMORY, SECONDS, START = 4 << 30, 20.0, 180.0  # bytes, and seconds for an input and for a child's imports and files
-FORGET = 200  # inputs after which Keras' graphs are dropped
+GENERATION, KEPT = 1000, 20  # inputs that a process reads, as Keras loses memory; failures of a kind that are kept
 ACCEPTED = OSError, ValueError, ImportError
 
 
@@ -75,108 +77,154 @@ def outcome(read, folder, file):
     return found, said, time.perf_counter() - began
 
 
-def child(name, seed, first, last, memory, modules):
-    """Read inputs first..last - 1, and write a line of JSON before and after each to the standard output."""
-    answers = os.fdopen(os.dup(1), "w")
-    silent = os.open(os.devnull, os.O_WRONLY)
+def child(kind, name, folder, task, answers):
+    """Read inputs in a folder, and write a line of JSON before and after each.
+
+    `task` is the seed, the first number, that after the last, and the bytes of memory; `answers` the descriptor that is
+    written to. Returns the exit status.
+    """
+    seed, first, last, memory = task
+    answers, silent = os.fdopen(answers, "w"), os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(silent, stream)
-    kind = kinds(modules)[name]
-    with tempfile.TemporaryDirectory() as folder:
-        files = whole_files(kind, folder)
-        for file in files:  # what is imported when it is first needed
-            outcome(kind.read, Path(folder), Path(folder, file))
-        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
-        for number in range(first, last):
-            file, content = made_input(kind, name, files, seed, number)
-            print(json.dumps([number]), file=answers, flush=True)
-            Path(folder, file).write_bytes(content)
-            found, said, seconds = outcome(kind.read, Path(folder), Path(folder, file))
-            Path(folder, file).write_bytes(files[file])
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
-            print(json.dumps([number, found, said[-2000:], seconds, peak]), file=answers, flush=True)
-            if number % FORGET == FORGET - 1 and "keras" in sys.modules:
-                sys.modules["keras"].utils.clear_session()
+    tempfile.tempdir = str(folder.parent)
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.set_random_seed(0)
+    files = whole_files(kind, folder)
+    for file in files:  # what is imported when it is first needed
+        outcome(kind.read, folder, folder / file)
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    began = time.process_time()
+    for number in range(first, last):
+        file, content = made_input(kind, name, files, seed, number)
+        (folder / file).write_bytes(content)
+        print(json.dumps([number, file]), file=answers, flush=True)
+        found, said, seconds = outcome(kind.read, folder, folder / file)
+        if found in FAILURES:
+            (folder / "failed").write_bytes(content)
+        (folder / file).write_bytes(files[file])
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+        said, spent = said[-2000:] if found in FAILURES else "", time.process_time() - began
+        print(json.dumps([number, found, said, seconds, peak, spent]), file=answers, flush=True)
+    return 0
 
 
-def run_kind(name, seed, inputs, memory=MEMORY, seconds=SECONDS, keep=None, modules=MODULES):
-    """Read a kind's inputs 0..inputs - 1.
+class Reader:
+    """A fork that reads some of a kind's inputs, from the row's number on, and how they end in the row.
 
     Args:
         name: of the kind.
+        row: its counts, to which this adds.
         seed: of the inputs.
-        inputs: how many.
-        memory: bytes that a child may have.
+        inputs: how many in all.
+        memory: bytes that the fork may have.
         seconds: for each input.
         keep: a folder for the inputs that fail, or None.
         modules: where the kind is looked for.
-
-    Returns:
-        A dictionary of the counts of each outcome, the slowest input's seconds, the largest memory in bytes, and the
-        first failures: [number, outcome, what was said].
     """
-    row = {"inputs": inputs, "seed": seed, "read": 0, "refused": 0, **dict.fromkeys(FAILURES, 0)}
-    row |= {"slowest": 0.0, "peak": 0, "failures": []}
 
-    def note(number, found, said):
+    def __init__(self, name, row, seed, inputs, memory=MEMORY, seconds=SECONDS, keep=None, modules=MODULES):
+        self.name, self.row, self.seconds, self.keep = name, row, seconds, keep
+        kind, self._home = kinds(modules)[name], tempfile.TemporaryDirectory(prefix="fuzz.")
+        self.folder = Path(self._home.name, "files")
+        self.folder.mkdir()
+        task = seed, row["inputs"], min(inputs, row["inputs"] + GENERATION), memory
+        self.pipe, answers = os.pipe()
+        self._process = forked(lambda: child(kind, name, self.folder, task, answers))
+        os.close(answers)
+        self._rest, self._now, self._spent, self.deadline = b"", None, 0.0, time.monotonic() + START
+
+    def take(self):
+        """Take what the fork has said; return whether it goes on."""
+        if received := os.read(self.pipe, 1 << 16):
+            *lines, self._rest = (self._rest + received).split(b"\n")
+            for line in map(json.loads, lines):
+                self._heard(*line)
+            return True
+        status = os.waitstatus_to_exitcode(os.waitpid(self._process, 0)[1])
+        self._process = None
+        if self._now:
+            end = signal.Signals(-status).name if status < 0 else f"exit {status}"
+            self._failed("crash", f"the process died ({end})")
+        elif status and not self._spent:  # else the next one takes the next input
+            raise RuntimeError(f"{self.name}: the process ended before its first input (status {status})")
+        return False
+
+    def give_up(self):
+        """End the fork: it has said nothing for too long."""
+        if not self._now:
+            raise RuntimeError(f"{self.name}: the process does not begin within {START:.0f} seconds")
+        self._failed("hang", f"no answer within {self.seconds} seconds")
+
+    def close(self):
+        """End the fork, if it runs, and remove its folder."""
+        if self._process:
+            os.kill(self._process, signal.SIGKILL)
+            os.waitpid(self._process, 0)
+        os.close(self.pipe)
+        self._home.cleanup()
+
+    def _heard(self, number, found, said=None, seconds=0.0, peak=0, spent=0.0):
+        if said is None:
+            self._now, self.deadline = (number, found), time.monotonic() + self.seconds
+            return
+        row = self.row
+        row["slowest"], row["peak"] = max(row["slowest"], round(seconds, 3)), max(row["peak"], peak)
+        row["processor"], self._spent = round(row["processor"] + spent - self._spent, 3), spent
+        self._note(found, said, self.folder / "failed")
+        self._now, self.deadline = None, time.monotonic() + START
+
+    def _failed(self, found, said):
+        self._note(found, said, self.folder / self._now[1])
+
+    def _note(self, found, said, content):
+        row, (number, file) = self.row, self._now
         row[found] += 1
-        if found in FAILURES:
-            row["failures"] = [*row["failures"], [number, found, said]][:20]
-            if keep:
-                _keep(keep, kinds(modules)[name], f"{name}-{seed}-{number}", (name, seed, number), said)
-
-    first = 0
-    while first < inputs:
-        for answer in _answers((name, seed, first, inputs, memory, modules), seconds):
-            number, found, said, took, peak = answer
-            note(number, found, said)
-            row["slowest"], row["peak"] = max(row["slowest"], round(took, 3)), max(row["peak"], peak)
-            first = number + 1
-    return row
+        row["inputs"] = number + 1
+        if found in FAILURES and len(row["failures"]) < KEPT:
+            row["failures"].append([number, found, said])
+            if self.keep:
+                self.keep.mkdir(parents=True, exist_ok=True)
+                title = f"{self.name}-{row['seed']}-{number}"
+                shutil.copy(content, self.keep / f"{title}-{Path(file).name}")
+                (self.keep / f"{title}.txt").write_text(f"{file}\n{said}\n")
 
 
-def _answers(task, seconds):
-    """Yield what a child says of each of its inputs; its last word may be how it ended."""
-    command, name = [sys.executable, __file__, "--child", json.dumps(task)], task[0]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0, env=environment) as process:
-        number, rest, limit, answered = None, b"", START, False
-        try:
-            while True:
-                if not select.select([process.stdout], [], [], limit)[0]:
-                    if number is None:
-                        raise RuntimeError(f"{name}: the child does not begin within {START:.0f} seconds")
-                    yield number, "hang", f"no answer within {seconds} seconds", seconds, 0
-                    return
-                if not (received := process.stdout.read(1 << 16)):
-                    break
-                *lines, rest = (rest + received).split(b"\n")
-                for line in map(json.loads, lines):
-                    if len(line) == 1:
-                        (number,), limit = line, seconds
-                    else:
-                        number, answered = None, True
-                        yield line
-                        limit = START
-            status = process.wait()
-            if number is not None:
-                end = signal.Signals(-status).name if status < 0 else f"exit {status}"
-                yield number, "crash", f"the process died ({end})", 0.0, 0
-            elif status and not answered:  # else the next child takes the next input
-                raise RuntimeError(f"{name}: the child ended before its first input (status {status})")
-        finally:
-            process.kill()
+def run_kinds(names, rows, seed, inputs, processes=1, save=lambda: None, **options):
+    """Read the inputs of kinds that are not in their rows yet, {name: row}; `options` are those of a `Reader`.
 
-
-def _keep(folder, kind, title, which, said):
-    """Write an input that failed, and what was said of it."""
-    with tempfile.TemporaryDirectory() as scratch:
-        files = whole_files(kind, scratch)
-    name, seed, number = which
-    file, content = made_input(kind, name, files, seed, number)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{title}-{Path(file).name}").write_bytes(content)
-    (folder / f"{title}.txt").write_text(f"{file}\n{said}\n")
+    `save` is called now and then. Yields the name of each kind that is done.
+    """
+    waiting, running, saved = list(names), {}, time.monotonic()
+    for name in names:
+        begun = {"inputs": 0, "seed": seed, "read": 0, "refused": 0, **dict.fromkeys(FAILURES, 0)}
+        begun |= {"slowest": 0.0, "peak": 0, "processor": 0.0, "failures": []}
+        if (row := rows.get(name, {})).get("seed") != seed or row.keys() != begun.keys():
+            rows[name] = begun
+    try:
+        while waiting or running:
+            while waiting and len(running) < processes:
+                name = waiting.pop(0)
+                if rows[name]["inputs"] < inputs:
+                    reader = Reader(name, rows[name], seed, inputs, **options)
+                    running[reader.pipe] = reader
+                else:
+                    yield name
+            ready = select.select(list(running), [], [], 1.0)[0]
+            for pipe, reader in list(running.items()):
+                late = time.monotonic() > reader.deadline
+                if pipe in ready and reader.take() or not (pipe in ready or late):
+                    continue
+                if late and pipe not in ready:
+                    reader.give_up()
+                running.pop(pipe).close()
+                waiting.insert(0, reader.name)  # for another one, which takes the next input
+            if time.monotonic() > saved + 60:
+                saved = time.monotonic()
+                save()
+    finally:
+        for reader in running.values():
+            reader.close()
 
 
 def main():
@@ -186,27 +234,34 @@ def main():
     parser.add_argument("--inputs", type=int, default=1000, help="of each kind [%(default)s]")
     parser.add_argument("--seed", type=int, default=0, help="[%(default)s]")
     parser.add_argument("--output", type=Path, default=Path("fuzz.json"), help="[%(default)s]")
-    parser.add_argument("--child", type=json.loads, help=argparse.SUPPRESS)
+    parser.add_argument("--processes", type=int, default=1, help="kinds at a time [%(default)s]")
     options = parser.parse_args()
-    if options.child:
-        child(*options.child)
-        return 0
     known = kinds()
     if unknown := set(options.kinds) - set(known):
         parser.error(f"no such kind: {', '.join(unknown)}; known are {', '.join(known)}")
-    rows = json.loads(options.output.read_text()) if options.output.exists() else {}
-    for name in options.kinds or known:
-        row = rows.get(name, {})
-        if (row.get("inputs"), row.get("seed")) != (options.inputs, options.seed):
-            began = time.perf_counter()
-            rows[name] = row = run_kind(name, options.seed, options.inputs, keep=options.output.with_suffix(""))
-            row["seconds"] = round(time.perf_counter() - began)
-            options.output.write_text(json.dumps(rows, indent=1) + "\n")
-        counts = ", ".join(f"{row[key]} {key}" for key in ("read", "refused", *FAILURES))
-        print(f"{name}: {row['inputs']} inputs: {counts}; slowest {row['slowest']:.1f} s, {row['peak'] / 1e9:.1f} GB")
-        for number, found, said in row["failures"]:
-            print(f"  {number} {found}: {said.strip().splitlines()[-1][:160]}")
-    return int(any(rows[name][found] for name in options.kinds or known for found in FAILURES))
+    import_all()
+    from cspkeras.files import write_json
+
+    names, output = options.kinds or list(known), options.output
+    rows = json.loads(output.read_text()) if output.exists() else {}
+    how = dict(processes=options.processes, save=lambda: write_json(output, rows), keep=output.with_suffix(""))
+    try:
+        for name in run_kinds(names, rows, options.seed, options.inputs, **how):
+            write_json(output, rows)
+            print(*lines(name, rows[name]), sep="\n", flush=True)
+    finally:
+        write_json(output, rows)
+    return int(any(rows[name][found] for name in names for found in FAILURES))
+
+
+def lines(name, row):
+    """Yield what there is to say of a kind, and of its first failures."""
+    counts = ", ".join(f"{row[key]} {key}" for key in ("read", "refused", *FAILURES))
+    speed = row["inputs"] / max(row["processor"], 1e-3)
+    rest = f"slowest {row['slowest']:.1f} s, {row['peak'] / 1e9:.1f} GB; {speed:.0f} inputs a second of one core"
+    yield f"{name}: {row['inputs']} inputs: {counts}; {rest}"
+    for number, found, said in row["failures"]:
+        yield f"  {number} {found}: {said.strip().splitlines()[-1][:160]}"
 
 
 if __name__ == "__main__":

@@ -21,13 +21,24 @@ pytestmark = pytest.mark.integration
 def test_killed_and_on_a_full_disk(tmp_path):
     """A short run of benchmarks/faults.py."""
     output = tmp_path / "faults.json"
-    command = [sys.executable, faults.__file__, "data pack", "data show", "--kills", "2", "--output", output]
+    command = [
+        sys.executable,
+        faults.__file__,
+        "data pack",
+        "data show",
+        "--kills",
+        "2",
+        "--ends",
+        "2",
+        "--output",
+        output,
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     rows = json.loads(output.read_text())["commands"]
     assert done.returncode == 0, done.stdout
     for row in rows.values():
-        assert (row["whole"], row["faults"]) == (2, [])
-        assert row["full_disk"].endswith("can't be written, the disk is full"), row
+        assert (row["whole"], row["ended"], row["faults"]) == (2, 2, [])
+        assert row["full_disk"]["of the output"].endswith("can't be written, the disk is full"), row
 
 
 @pytest.mark.parametrize(

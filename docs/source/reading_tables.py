@@ -1,4 +1,4 @@
-"""The tables on what is read of files from anyone: the limits, and changed files by fuzz.json."""
+"""The tables on files from anyone, and on faults: the limits, changed files by fuzz.json, faults.json."""
 
 import json
 
@@ -16,7 +16,20 @@ def limits():
 
 
 def fuzzed():
-    yield "kind", "inputs", "seed", "read", "refused", "crashes", "hangs", "tracebacks", "over the limits", "slowest, s"
+    heads = "kind", "inputs", "seed", "read", "refused", "crashes", "hangs", "tracebacks", "over the limits"
+    yield *heads, "slowest, s", "inputs a second"
     for name, row in json.loads((MEASURED / "fuzz.json").read_text()).items():
         counts = (f"{row[key]:,}" for key in ("read", "refused", *FAILURES))
-        yield f"`{name}`", f"{row['inputs']:,}", row["seed"], *counts, f"{row['slowest']:.1f}"
+        speed = row["inputs"] / row["processor"]
+        yield f"`{name}`", f"{row['inputs']:,}", row["seed"], *counts, f"{row['slowest']:.1f}", f"{speed:,.0f}"
+
+
+def faults():
+    heads = "command", "seconds", "whole after `kill -9`", "a line after SIGTERM or Ctrl-C"
+    yield *heads, "on a full disk", "with its temporary files on one"
+    measured = json.loads((MEASURED / "faults.json").read_text())
+    kills, ends = measured["kills"], measured["ends"]
+    for name, row in measured["commands"].items():
+        disks = (f"`{end}`" if end.startswith("cspkeras: ") else end for end in row["full_disk"].values())
+        counts = f"{row['whole']} of {kills}", f"{row['ended']} of {ends}"
+        yield f"`{name}`", f"{row['seconds']:.0f}", *counts, *disks

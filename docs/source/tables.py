@@ -10,7 +10,7 @@ from counting import cost, counted
 from file_tables import MEASURED, agreement, applications, files, which
 from keras import layers
 from network_tables import backbones, detectors, families
-from reading_tables import fuzzed, limits
+from reading_tables import faults, fuzzed, limits
 from scale_tables import crowds, reading, scale_setting, serial, workers
 
 from cspkeras import get_detector, list_detectors, list_models
@@ -265,6 +265,7 @@ TABLES = {
         scale_setting,
         limits,
         fuzzed,
+        faults,
     )
 }
 
