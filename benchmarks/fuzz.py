@@ -17,6 +17,7 @@ what was said. The same command resumes where it was ended, and with more inputs
 """
 
 import argparse
+import faulthandler
 import json
 import os
 import random
@@ -83,6 +84,7 @@ def child(kind, name, folder, task, answers):
     `task` is the seed, the first number, that after the last, and the bytes of memory; `answers` the descriptor that is
     written to. Returns the exit status.
     """
+    faulthandler.disable()  # its report is of no use here
     seed, first, last, memory = task
     answers, silent = os.fdopen(answers, "w"), os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):

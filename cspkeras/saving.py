@@ -108,6 +108,8 @@ def load_model(
             if str(path) in files and files[str(path)].bundled:
                 return get_detector(name, weights=str(path))
         raise FileNotFoundError(f"{path}: missing; expected a .keras file with {expected}{_hint(path)}")
+    with open(path, "rb"):  # or Keras says in many words that it may not
+        pass
     try:
         with bounded(path), deep():
             model = keras.saving.load_model(path, compile=False)

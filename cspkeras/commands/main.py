@@ -33,7 +33,7 @@ def main(arguments=None):
     """Run the command line; return the exit status."""
     # Pillow's, of two lines; an image that is too large is told.
     warnings.filterwarnings("ignore", message="Image size .* exceeds limit")
-    with printable_output(), _ended_by_sigterm():
+    with printable_output():
         parser, words = make_parser(), sys.argv[1:] if arguments is None else arguments
         if words and words[0] in SCRIPTS:
             script = f"python -m cspkeras.tflite.device.{words[0]} FILE.tflite IMAGES"
@@ -43,11 +43,12 @@ def main(arguments=None):
 
 def _run(options):
     try:
-        if options.keras:
-            _import_layers()
-        status = options.run(options) or 0
-        sys.stdout.flush()  # a reader that has gone shows here and not at Python's end
-        return status
+        with _ended_by_sigterm():  # before which it ends without a word
+            if options.keras:
+                _import_layers()
+            status = options.run(options) or 0
+            sys.stdout.flush()  # a reader that has gone shows here and not at Python's end
+            return status
     except BrokenPipeError:  # of `cspkeras ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python still flushes
         return 141  # the status that shells give a command ended by SIGPIPE

@@ -161,12 +161,18 @@ def _train(run):
     while not progress.finished:
         # A first part that ends with the epoch it begins in, and all others of the same augmentation.
         epoch, within = divmod(progress.step, progress.steps)
-        task.model.fit(
-            run.throughput.timed(task.training_batches(recipe.batch_size, progress.step)),
-            initial_epoch=epoch,
-            epochs=epoch + 1 if within else recipe.switch if epoch < recipe.switch else recipe.epochs,
-            steps_per_epoch=progress.steps - within,
-            shuffle=False,  # the pipeline does
-            callbacks=[run],
-            verbose=1 if interactive(sys.stdout) else 2,  # a bar, or a line for each epoch in a log
-        )
+        bar = interactive(sys.stdout)
+        try:
+            task.model.fit(
+                run.throughput.timed(task.training_batches(recipe.batch_size, progress.step)),
+                initial_epoch=epoch,
+                epochs=epoch + 1 if within else recipe.switch if epoch < recipe.switch else recipe.epochs,
+                steps_per_epoch=progress.steps - within,
+                shuffle=False,  # the pipeline does
+                callbacks=[run],
+                verbose=1 if bar else 2,  # a bar, or a line for each epoch in a log
+            )
+        except BaseException:
+            if bar:
+                print(flush=True)  # so that what is said next has a line of its own
+            raise
