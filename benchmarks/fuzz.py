@@ -84,6 +84,7 @@ def child(kind, name, folder, task, answers):
     `task` is the seed, the first number, that after the last, and the bytes of memory; `answers` the descriptor that is
     written to. Returns the exit status.
     """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     faulthandler.disable()  # its report is of no use here
     seed, first, last, memory = task
     answers, silent = os.fdopen(answers, "w"), os.open(os.devnull, os.O_WRONLY)
@@ -236,6 +237,8 @@ def main():
     parser.add_argument("--inputs", type=int, default=1000, help="of each kind [%(default)s]")
     parser.add_argument("--seed", type=int, default=0, help="[%(default)s]")
     parser.add_argument("--output", type=Path, default=Path("fuzz.json"), help="[%(default)s]")
+    about = "for an input, more on a machine that has other work [%(default)g]"
+    parser.add_argument("--seconds", type=float, default=SECONDS, help=about)
     parser.add_argument("--processes", type=int, default=1, help="kinds at a time [%(default)s]")
     options = parser.parse_args()
     known = kinds()
@@ -246,7 +249,9 @@ def main():
 
     names, output = options.kinds or list(known), options.output
     rows = json.loads(output.read_text()) if output.exists() else {}
-    how = dict(processes=options.processes, save=lambda: write_json(output, rows), keep=output.with_suffix(""))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of `finally`
+    how = dict(processes=options.processes, seconds=options.seconds, keep=output.with_suffix(""))
+    how["save"] = lambda: write_json(output, rows)
     try:
         for name in run_kinds(names, rows, options.seed, options.inputs, **how):
             write_json(output, rows)
