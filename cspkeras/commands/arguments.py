@@ -105,9 +105,13 @@ def add_splits(parser):
     parser.add_argument("--split", nargs="+", metavar="NAME", help="splits of a folder [all]")
 
 
-def add_training_data(parser):
-    """Add the data set of a training, and which of its splits are trained and validated on."""
-    parser.add_argument("--data", type=Path, required=True, help=f"{DATA_HELP}; for a classifier, labelled images")
+def add_training_data(parser, without=None):
+    """Add the data set of a training, and which of its splits are trained and validated on.
+
+    `without` says what is trained on where no data set is given; None: one must be given.
+    """
+    about = f"{DATA_HELP}; for a classifier, labelled images{f' [{without}]' if without else ''}"
+    parser.add_argument("--data", type=Path, required=not without, help=about)
     add_format(parser)
     parser.add_argument("--train-split", default="train", help="[%(default)s]")
     parser.add_argument("--val-split", default="val", help="[%(default)s, also called valid]")

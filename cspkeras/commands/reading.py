@@ -2,6 +2,8 @@
 
 from .terminal import log
 
+FEW = 50  # images
+
 
 def read_data(options, split, class_names=None):
     """Read a split of a command's data, and log what was left out."""
@@ -82,6 +84,52 @@ def read_splits(options, class_names):
     for line in [*unusable, *(unused if len(data_set.splits) == 2 else ())]:
         log(line)
     return train, val
+
+
+def read_parts(options):
+    """Read a command's data to train on, to validate on and held out; log what takes the place of a missing split.
+
+    A fifth of the training images validates where no split does; the images that validate are held out where no split
+    is called test, or none of its images has a label.
+    """
+    from ..training.data.examples import divided
+
+    data_set, where = open_data(options), f"--data {options.data}"
+    if data_set.splits and data_set.named(options.train_split) not in data_set.splits:
+        there = " or ".join(data_set.splits)
+        raise ValueError(f"{where}: has no split {options.train_split}; say --train-split {there}")
+
+    def part(split):
+        if data_set.named(split) not in data_set.splits:
+            return None
+        data = data_set.read(split, train.class_names)
+        log_data(data, options.data, split)
+        return data
+
+    train = data_set.read(options.train_split if data_set.splits else None)
+    log_data(train, options.data, data_set.splits and options.train_split)
+    if not has_boxes(train) and len(train.class_names) < 2:
+        name = train.class_names[0]
+        raise ValueError(f"{where}: has one class, {name}; a classifier needs two, each a folder of images")
+    val, total = part(options.val_split), len(train.examples)
+    if val is None:
+        if total < 2:
+            raise ValueError(f"{where}: has a single image and no split {options.val_split}; label more images")
+        train, val = divided(train)
+        taken = f"{len(val.examples)} of the {total} training images, drawn with seed 0"
+        log(f"{options.data}: has no split {options.val_split}; {taken}, take its place")
+    if total < FEW:
+        log(f"{options.data}: {total} images are few to learn from; label a hundred or more, then add --overwrite")
+    held_out, reason = None, "has no split test"
+    try:
+        held_out = part("test")
+    except ValueError as e:
+        reason = e
+    for line in data_set.leftovers([data for data in (train, val, held_out) if data])[0]:
+        log(line)
+    if held_out is None:
+        log(f"{options.data}: {reason}; the figures are of the validation images")
+    return train, val, held_out or val
 
 
 def read_pixels(options, model):

@@ -1,7 +1,6 @@
 """The sub-command `train`: a network by name or from a file, trained by a recipe."""
 
 from contextlib import nullcontext
-from pathlib import Path
 
 from .arguments import (
     DEFAULT_MODEL,
@@ -19,8 +18,6 @@ from .arguments import (
 )
 from .reading import read_splits
 from .terminal import log
-
-NORM_IMAGES = 120  # measure the batch-norms of weights that came without them
 
 
 def add(commands):
@@ -122,6 +119,7 @@ def _model_and_data(options, recipe):
     from ..precision import policy
     from ..registry import BACKBONE, network
     from ..training.recipes.recipe import check_options
+    from ..training.run.start import restore_norms
     from ..training.run.tasks import Classification, Detection
 
     wanted = network(options.model, argument="--model")
@@ -144,16 +142,9 @@ def _model_and_data(options, recipe):
         how |= dict(anchors=_own_anchors(spec.anchors, train, size))
     with policy(recipe.precision):
         model = wanted.build(**how)
-    if options.weights and _suffix(options) == ".onnx" and not options.resume:  # a state has its own
-        _measure_norms(model, train, size)
+    if options.weights and not classifies and not options.resume:  # a state has its own
+        restore_norms(model, options.model, options.weights, train, log)
     return model, train, val
-
-
-def _suffix(options):
-    from ..weights.published.named import published
-
-    file = published(options.model, options.weights)
-    return Path(file.name if file else options.weights).suffix
 
 
 def _loaded(options, recipe):
@@ -194,11 +185,3 @@ def _own_anchors(published, data, size):
         return None
     # Only the pairs are estimated: how far a centre may leave its cell stays as published.
     return estimate_anchors(data, size, count=count, strides=published.strides).pairs
-
-
-def _measure_norms(model, data, size):
-    from ..training.pipeline.detection import letterboxed
-    from ..weights import unfold_norms
-
-    unfold_norms(model, letterboxed(data, size, NORM_IMAGES, report=log))
-    log(f"batch-norms measured on {min(NORM_IMAGES, len(data.examples))} images; the weights came without them")

@@ -1,197 +1,169 @@
-"""Run the end-to-end demo: train, quantize, convert, check and detect, on drawn scenes of real handwriting."""
+"""Run an end-to-end demo: train, quantize, convert, check, and detect or classify with the device's script."""
 
 import csv
-import dataclasses
 import json
 import os
 import platform
 import statistics
-import subprocess
-import sys
 import time
-from importlib.resources import files
 from pathlib import Path
 
 import keras
 import numpy as np
-from PIL import Image
 
 from .. import __version__
-from ..backbones import peleenet
-from ..detection import Detector
-from ..files import replacing, write_json
-from ..saving import load_detector
-from ..tflite.device.frames import load_image
+from ..files import write_json
+from ..saving import load_network
 from ..tflite.export.convert import convert
 from ..tflite.proof.check import check
-from ..training.data.anchors import estimate_anchors
-from ..training.data.examples import DetectionData, Example
-from ..training.evaluation.detection import evaluate, load_detect
-from ..training.quantization.aware import quantize_aware
-from ..training.recipes.recipe import Recipe
+from ..training.quantization.aware import calibrate, quantize_aware
 from ..training.run.folder import BEST_MODEL
 from ..training.run.folder import RESULTS as HISTORY
 from ..training.run.state import LAST
+from ..training.run.tasks import task_of
 from ..training.run.trainer import fit
-from . import digits
-from .summary_page import write_summary_page
+from .case import SEED
+from .device import next_steps, try_device
+from .summary_page import accuracies, write_summary_page
 
-SIZE = 128
-CLASSES = tuple("0123456789")
-SEED = 0
-TRAIN, VAL, HELD_OUT, SHOWN = 1500, 64, 200, 12  # scenes
-# CSPPeleeNet at half its width and with half its dense layers.
-SPEC = peleenet.PeleeSpec(blocks=(1, 2, 4, 2), cross_stage=True, stem=16, growth_rate=32, bottleneck=(16, 16, 32, 32))
-# A mirrored digit is not a digit, and scenes are drawn at many scales already.
-AUGMENT = {"mosaic": 0.0, "flip": 0.0}
-TRAINING = Recipe(epochs=10, learning_rate=4e-3, warmup_epochs=1, seed=SEED, augment=AUGMENT)
-QUANTIZATION = Recipe(epochs=2, learning_rate=4e-4, warmup_epochs=0, seed=SEED + 1, augment=AUGMENT)
+COMPARED = 4  # images that a file's answers are compared with Keras' on
 RESULTS, SETTINGS, REPORT = "results.json", "settings.json", "report.html"
+TRAINING, QUANTIZATION = "training", "quantization"  # folders of the runs
+STATES = RESULTS, f"{TRAINING}/{LAST}", f"{QUANTIZATION}/{LAST}"  # what a demo has reached
 
 
-def demo(folder, report=print, *, overwrite=False):
-    """Run the demo, resume an interrupted one, or report where a finished one is; return the results by model.
+def demo(case, folder, report=print, *, overwrite=False):
+    """Run a demo, resume an interrupted one, or report where a finished one is; return the results by model.
 
-    The folder gets results.json, settings.json, report.html, the models, the held-out scenes and what was detected on
-    them. A finished demo of other settings, or of another version of the package, is run again; `overwrite` starts from
-    the beginning, whatever the folder holds.
+    The folder gets results.json, settings.json, report.html, the models, some held-out images and what was found on
+    them. A finished demo of other constants, or of another version of the package, is run again; `overwrite` starts
+    from the beginning, whatever the folder holds. FileExistsError: it holds a demo by another command.
     """
     folder, start = Path(folder), time.monotonic()
-    if not overwrite and (finished := _finished(folder)):
-        again = f"cspkeras demo --run {folder} --overwrite"
+    settings = {"version": __version__, "command": case.command, **case.constants}
+    if not overwrite and (finished := _finished(folder, settings)):
+        again = f"{case.command} --run {folder} --overwrite"
         report(f"{folder}: holds the finished demo; its report is {folder / REPORT}; to run it again: {again}")
         return finished
 
     def say(line):
         report(f"[{time.monotonic() - start:4.0f} s] {line}")
 
-    if overwrite or (folder / RESULTS).exists():
-        for name in (RESULTS, f"training/{LAST}", f"quantization/{LAST}"):
-            (folder / name).unlink(missing_ok=True)
+    plan = _begin(folder, settings, overwrite)
     keras.utils.set_random_seed(SEED)
+    work = case.prepare(plan, say)
+    write_json(folder / SETTINGS, {**settings, "plan": work.plan})
 
-    say("drawing scenes of handwritten digits")
-    train, val = _data(TRAIN, SEED, "train"), _data(VAL, SEED + 1, "train")
-    held_out = _data(HELD_OUT, SEED, "test")  # of handwriting that is in neither of the two
+    say(f"training {work.name}, {work.training.epochs} epochs")
+    _fit(work.build(), work, folder / TRAINING, work.training)
+    keras_file = folder / TRAINING / BEST_MODEL
+    model = load_network(keras_file)
+    task = task_of(model, work.train, work.held_out, work.training, report)
 
-    say(f"training a small CSPPeleeNet + EFM, {TRAINING.epochs} epochs")
-    backbone = peleenet.build(SPEC, include_top=False, input_shape=(SIZE, SIZE, 3), name="csppeleenet_small")
-    model = Detector(
-        backbone,
-        "efm",
-        CLASSES,
-        anchors=estimate_anchors(train, (SIZE, SIZE)),
-        neck_options={"width": 128, "sam": True},
-    )
-    _fit(model, train, val, folder / "training", TRAINING)
-    keras_file = folder / "training" / BEST_MODEL
-    model = load_detector(keras_file)
-
-    say(f"quantization-aware training, {QUANTIZATION.epochs} epochs")
-    quantized = quantize_aware(model)
-    _fit(quantized, train, val, folder / "quantization", QUANTIZATION)
+    say(f"quantization-aware training, {work.quantization.epochs} epochs")
+    quantized = _quantized(task, work.calibration)
+    _fit(quantized, work, folder / QUANTIZATION, work.quantization)
 
     say("converting to float16 and int8")
     convert(model, folder / "float16.tflite", "float16")
     convert(quantized, folder / "int8.tflite", "int8")
 
-    say(f"measuring on {HELD_OUT} held-out scenes, checking on LiteRT's CPU and GPU delegate")
-    images = np.stack([example.image for example in held_out.examples[:4]]).astype("float32") / 255
-    measured = {"keras": _keras_row(model, keras_file, held_out)}
+    count = len(work.held_out.examples)
+    say(f"measuring on {count} held-out images, checking on LiteRT's CPU and GPU delegate")
+    images = _images(task, work.held_out, COMPARED)
+    measured = {"keras": _keras_row(task, keras_file)}
     for precision in ("float16", "int8"):
         file = folder / f"{precision}.tflite"
         checked = check(file, reference=keras_file, images=images)
         report(checked.table())
         measured[precision] = {
-            **_accuracy(load_detect(file)[0], held_out),
+            **_figures(task, file),
             "size_bytes": checked.size_bytes,
             "latency_ms": checked.latency_ms,
             "gpu_delegated": checked.gpu_delegated,
         }
 
-    say("detecting with the device's script")
-    annotated = _detect_on_device(folder, held_out)
-    minutes = (time.monotonic() - start) / 60
-    _write_report(folder, measured, annotated, minutes)
-    write_json(folder / SETTINGS, _settings())
+    say("running the device's script")
+    shown, steps = try_device(folder, work.held_out, report), next_steps(folder, work.held_out)
+    _write_report(folder, case, work, measured, shown, steps, (time.monotonic() - start) / 60)
     write_json(folder / RESULTS, measured)  # last: it marks the demo as finished
+    columns = accuracies(measured.values())
     for name, row in measured.items():
         gpu = {True: "all", False: "not all", None: "-"}[row["gpu_delegated"]]
-        report(
-            f"{name:8} mAP50 {row['mAP50']:.3f}  mAP {row['mAP']:.3f}  {row['size_bytes'] / 1e6:5.2f} MB  "
-            f"{row['latency_ms']:6.2f} ms  on the GPU: {gpu}"
-        )
+        accuracy = "".join(f"{label} {row[column]:.3f}  " for column, label in columns)
+        report(f"{name:8} {accuracy}{row['size_bytes'] / 1e6:5.2f} MB  {row['latency_ms']:6.2f} ms  on the GPU: {gpu}")
     say(f"done: {folder / REPORT}")
+    report(f"files for the device: {folder / 'int8.tflite'}, {folder / 'float16.tflite'}")
+    for what, command in steps:
+        report(f"{what}: {command}")
     return measured
 
 
-def _settings():
-    """Return what decides a demo's results, as JSON holds it."""
-    constants = dict(size=SIZE, classes=CLASSES, seed=SEED, scenes=(TRAIN, VAL, HELD_OUT, SHOWN))
-    parts = dict(spec=SPEC, training=TRAINING, quantization=QUANTIZATION)
-    parts = {name: dataclasses.asdict(part) for name, part in parts.items()}
-    return json.loads(json.dumps({"version": __version__, **constants, **parts}))
-
-
-def _finished(folder):
-    """Return the results of a finished demo with the present settings, None where the folder holds none."""
-    if not (folder / REPORT).is_file():
+def _begin(folder, settings, overwrite):
+    """Return the plan of the run by these settings that the folder holds, None where it has none; clear another one."""
+    before, known = _json(folder / SETTINGS) or {}, settings["command"]
+    plan, held = before.pop("plan", None), [path for path in (folder / name for name in STATES) if path.exists()]
+    if not overwrite and held and (command := before.get("command", known)) != known:
+        raise FileExistsError(
+            f"{folder}: holds the demo of {command}; --run names another folder, --overwrite replaces what is there"
+        )
+    if overwrite or folder / RESULTS in held or before not in ({}, settings):
+        for path in held:
+            path.unlink()
         return None
+    return plan
+
+
+def _finished(folder, settings):
+    """Return the results of a finished demo with these settings, None where the folder holds none."""
+    found = _json(folder / SETTINGS) or {}
+    same = {name: found.get(name) for name in settings} == settings
+    return _json(folder / RESULTS) if same and (folder / REPORT).is_file() else None
+
+
+def _json(path):
     try:
-        settings, results = (json.loads((folder / name).read_text()) for name in (SETTINGS, RESULTS))
+        return json.loads(path.read_text())
     except (FileNotFoundError, ValueError):
         return None
-    return results if settings == _settings() else None
 
 
-def _data(count, seed, split):
-    scenes = digits.scenes(count, size=SIZE, seed=seed, split=split)
-    return DetectionData([Example(*scene) for scene in scenes], CLASSES)
+def _fit(model, work, folder, recipe):
+    fit(model, work.train, work.val, folder, recipe, resume=(folder / LAST).exists())
 
 
-def _fit(model, train, val, folder, recipe):
-    fit(model, train, val, folder, recipe, resume=(folder / LAST).exists())
+def _images(task, data, count):
+    """Return up to `count` images as one batch that the task's model takes."""
+    return np.concatenate([*task.calibration_images(task.model, data, count, task.report, task.pixels)])
 
 
-def _accuracy(detect, data):
-    measured = evaluate(detect, data)
-    return {name: measured[name] for name in ("mAP50", "mAP")}
+def _quantized(task, count):
+    """Return what `quantize_aware` makes of the task's model, its ranges measured on `count` images."""
+    if not count:
+        return quantize_aware(task.model)
+    images = _images(task, task.train, count)
+    return calibrate(quantize_aware(task.model, [images]), [images])
 
 
-def _keras_row(model, file, data):
-    image, times = np.zeros((1, SIZE, SIZE, 3), "float32"), []
+def _figures(task, file=None):
+    return {name.removeprefix("val_"): value for name, value in task.measure(file).items()}
+
+
+def _keras_row(task, file):
+    image, times = np.zeros((1, *task.model.input_shape[1:]), "float32"), []
     for _ in range(21):
         begin = time.perf_counter()
-        model.predict_on_batch(image)
+        task.model.predict_on_batch(image)
         times.append(time.perf_counter() - begin)
     return {
-        **_accuracy(model.detect, data),
+        **_figures(task),
         "size_bytes": file.stat().st_size,
         "latency_ms": 1000 * statistics.median(times[1:]),
         "gpu_delegated": None,
     }
 
 
-def _detect_on_device(folder, data):
-    """Run tflite/device/detect.py as on a device; return (caption, annotated image) pairs."""
-    scenes, output = folder / "scenes", folder / "detections"
-    for i, example in enumerate(data.examples[:SHOWN]):
-        with replacing(scenes / f"scene{i:02}.png") as aside:
-            Image.fromarray(example.image).resize((3 * SIZE, 3 * SIZE), Image.Resampling.BICUBIC).save(aside)
-    script = files("cspkeras.tflite.device") / "detect.py"
-    command = sys.executable, script, folder / "int8.tflite", scenes, "--output", output, "--score", "0.4"
-    if status := subprocess.run([str(part) for part in command]).returncode:
-        raise RuntimeError(f"{script} ended with status {status} on {scenes}")
-    found = json.loads((output / "detections.json").read_text())
-    images = []
-    for image in found:
-        name = Path(image["file"]).name
-        labels = ", ".join(str(d["label"]) for d in image["detections"])
-        images.append((f"found: {labels or 'nothing'}", np.asarray(load_image(output / name))))
-    return images
-
-
-def _write_report(folder, measured, images, minutes):
+def _write_report(folder, case, work, measured, shown, steps, minutes):
     def history(run):
         with open(folder / run / HISTORY, newline="") as file:
             return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
@@ -200,18 +172,17 @@ def _write_report(folder, measured, images, minutes):
     rows[0] = {k: v for k, v in rows[0].items() if k != "gpu_delegated"} | {"name": "Keras"}
     write_summary_page(
         folder / REPORT,
-        "CSPPeleeNet + EFM, from training to the phone",
-        "A small CSPPeleeNet with the Exact Fusion Model learns to find handwritten digits, is quantized with "
-        "quantization-aware training, converted to TFLite, and run on LiteRT's CPU and GPU delegate. All figures are "
-        f"of {HELD_OUT} held-out scenes with handwriting that the network has never seen.",
+        f"{work.name}, from training to the phone",
+        work.summary,
         rows,
-        {"training": history("training"), "quantization-aware training": history("quantization")},
-        images,
+        {"training": history(TRAINING), "quantization-aware training": history(QUANTIZATION)},
+        shown,
+        steps,
         [
-            f"Command: cspkeras demo; seed {SEED}, {TRAIN} scenes of {SIZE}x{SIZE} pixels, {minutes:.1f} minutes.",
+            f"Command: {case.command}; seed {SEED}, {minutes:.1f} minutes.",
+            *work.notes,
             f"Machine: {platform.machine()}, {os.cpu_count()} cores. Latency: median of 20 runs of one image; TFLite "
             "on 2 threads, Keras as predict_on_batch.",
             "GPU delegated: LiteRT's WebGPU backend in 32-bit floats; phones run OpenCL or OpenGL in 16 bits.",
-            "Handwriting: the digits of scikit-learn's load_digits.",
         ],
     )

@@ -1,4 +1,4 @@
-"""The end-to-end demo, as `make demo` runs it."""
+"""The end-to-end demo, as `make demo` runs it: what it promises, and when it begins, resumes or is finished."""
 
 import dataclasses
 import json
@@ -9,11 +9,13 @@ import pytest
 
 from cspkeras.commands.main import main
 from cspkeras.demo import run as demo_run
+from cspkeras.demo.drawn import drawn_case
 from cspkeras.demo.run import demo
 from cspkeras.tflite.device.detect import Detector
 from cspkeras.training.run.state import LAST
 
 FINISHED = {"int8": {"mAP50": 0.9}}
+STATES = f"training/{LAST}", f"quantization/{LAST}"
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +24,7 @@ def run(tmp_path_factory):
     if given := os.environ.get("CSPKERAS_DEMO_RUN"):
         return Path(given)
     folder = tmp_path_factory.mktemp("demo")
-    demo(folder)
+    demo(drawn_case(), folder)
     return folder
 
 
@@ -31,28 +33,35 @@ class Started(BaseException):  # which no command reports as an error
 
 
 @pytest.fixture
-def finished(tmp_path, monkeypatch):
-    """The folder of a finished demo; one that begins anew raises `Started`."""
+def case(monkeypatch):
+    """The demo of digits, which raises `Started` where it begins or resumes."""
 
     def start(*_):
         raise Started
 
-    monkeypatch.setattr(demo_run, "_data", start)
-    for name, content in (("results", FINISHED), ("settings", demo_run._settings())):
-        (tmp_path / f"{name}.json").write_text(json.dumps(content))
-    (tmp_path / "report.html").touch()
-    for part in ("training", "quantization"):
-        (tmp_path / part).mkdir()
-        (tmp_path / part / LAST).touch()
+    case = dataclasses.replace(drawn_case(), prepare=start)
+    monkeypatch.setattr("cspkeras.demo.drawn.drawn_case", lambda: case)
+    return case
+
+
+@pytest.fixture
+def finished(case, tmp_path):
+    """The folder of a finished demo."""
+    settings = {"version": demo_run.__version__, "command": case.command, **case.constants, "plan": None}
+    (tmp_path / "settings.json").write_text(json.dumps(settings))
+    for name in (*STATES, "report.html"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "results.json").write_text(json.dumps(FINISHED))
     return tmp_path
 
 
 def states(folder):
-    return [part for part in ("training", "quantization") if (folder / part / LAST).exists()]
+    return tuple(name for name in STATES if (folder / name).exists())
 
 
-def test_a_finished_demo_is_not_run_again(finished, capsys):
-    assert demo(finished) == FINISHED
+def test_a_finished_demo_is_not_run_again(case, finished, capsys):
+    assert demo(case, finished) == FINISHED
     capsys.readouterr()
     assert main(["demo", "--run", str(finished)]) == 0
     assert capsys.readouterr().out == (
@@ -68,25 +77,31 @@ def test_overwrite_runs_a_finished_demo_again(finished):
 
 
 @pytest.mark.parametrize("changed", ("version", "recipe", "no settings", "bad settings"))
-def test_a_finished_demo_of_other_settings_is_run_again(changed, finished, monkeypatch):
+def test_a_finished_demo_of_other_settings_is_run_again(changed, case, finished, monkeypatch):
     if changed == "version":
         monkeypatch.setattr(demo_run, "__version__", "0.0.0")
     elif changed == "recipe":
-        monkeypatch.setattr(demo_run, "TRAINING", dataclasses.replace(demo_run.TRAINING, epochs=3))
+        case.constants["training"]["epochs"] += 1
     elif changed == "no settings":
         (finished / "settings.json").unlink()
     else:
         (finished / "settings.json").write_text("{")
     with pytest.raises(Started):
-        demo(finished)
+        demo(case, finished)
     assert not (finished / "results.json").exists() and not states(finished)
 
 
-def test_an_interrupted_demo_is_resumed(finished):
+def test_an_interrupted_demo_is_resumed(case, finished):
     (finished / "results.json").unlink()
     with pytest.raises(Started):
-        demo(finished)
-    assert states(finished) == ["training", "quantization"]
+        demo(case, finished)
+    assert states(finished) == STATES
+
+
+def test_the_demo_of_another_command_is_kept(case, finished, one_error, make_voc):
+    other = one_error("demo", "--data", make_voc(), "--run", finished)
+    assert other.startswith(f"cspkeras: {finished}: holds the demo of cspkeras demo; --run names another folder")
+    assert states(finished) == STATES and json.loads((finished / "results.json").read_text()) == FINISHED
 
 
 @pytest.mark.slow
@@ -94,7 +109,7 @@ def test_the_demo_keeps_its_promises(run):
     results = json.loads((run / "results.json").read_text())
     assert list(results) == ["keras", "float16", "int8"]
     for row in results.values():
-        assert list(row) == ["mAP50", "mAP", "size_bytes", "latency_ms", "gpu_delegated"]
+        assert list(row) == ["mAP", "mAP50", "size_bytes", "latency_ms", "gpu_delegated"]
     assert results["keras"]["mAP50"] >= 0.90
     assert results["keras"]["mAP50"] - results["int8"]["mAP50"] <= 0.02
     assert results["keras"]["mAP50"] - results["float16"]["mAP50"] <= 0.005
@@ -113,7 +128,7 @@ def test_the_report_stands_alone(run):
 
 @pytest.mark.slow
 def test_the_devices_script_found_the_digits(run):
-    found = json.loads((run / "detections" / "detections.json").read_text())
-    assert len(found) == len(list((run / "scenes").glob("*.png"))) > 0
+    found = json.loads((run / "found/found.json").read_text())
+    assert len(found) == len(list((run / "images").glob("*.png"))) > 0
     assert sum(len(image["detections"]) for image in found) >= 2 * len(found)
     assert Detector(run / "int8.tflite").labels == list("0123456789")

@@ -50,6 +50,16 @@ def test_table_shows_units_and_dashes(tmp_path):
     ]
 
 
+def test_a_classifiers_table_and_chart_have_its_accuracy(tmp_path):
+    rows = [{"name": "Keras", "top1": 0.75, "top5": 1.0, "loss": 0.4}]
+    text = write(tmp_path, rows=rows, history={"run": [{"epoch": 1, "val_top1": 0.75}]})
+    assert Page(text).table == [
+        ["Model", "top-5", "top-1", "Size", "Latency (ms)", "GPU delegated"],
+        ["Keras", "1.000", "0.750", "–", "–", "–"],
+    ]
+    assert [curve["class"] for curve in curves(text)] == ["curve run0 dotted"]
+
+
 def test_page_is_accessible_and_self_contained(tmp_path):
     text = write(tmp_path, notes=["seed 0"])
     page = Page(text)
@@ -98,11 +108,12 @@ def test_what_comes_from_outside_is_escaped(tmp_path):
         rows=[{"name": evil}],
         history={evil: HISTORY["training"]},
         captioned=[(evil, IMAGE)],
+        steps=[(evil, evil)],
         notes=[evil],
     )
     page = Page(text)
-    # the title twice; the run in two legends and two labels; the caption again as alt text
-    assert "<script" not in text and text.count(escape(evil)) == 11
+    # the title twice; the run in two legends and two labels; the caption again as alt text; the step's two parts
+    assert "<script" not in text and text.count(escape(evil)) == 13
     assert page.all("img")[0]["alt"] == evil
 
 

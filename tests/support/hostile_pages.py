@@ -107,5 +107,6 @@ def _demo(folder, names):
         [{"name": name} for name in names],
         {name: [{"epoch": 1, "loss": 2.0}] for name in names},
         [(name, GREY) for name in names],
+        [(name, name) for name in names],
         names,
     )

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +106,23 @@ def readable(examples, report):
         if pixels.damage:
             report(damage_line(example.image, pixels.damage))
         yield example, pixels.array
+
+
+def sampled(data, count, seed=0):
+    """Return data of `count` of the images, drawn by a seed and left in their order; all where there are no more."""
+    total = len(data.examples)
+    return data if count >= total else _chosen(data, np.random.default_rng(seed).permutation(total)[:count])
+
+
+def divided(data, seed=0):
+    """Return two parts of data of two images or more: four fifths of the images, drawn by a seed, and the others."""
+    order = np.random.default_rng(seed).permutation(len(data.examples))
+    cut = min(len(order) - 1, -(-4 * len(order) // 5))
+    return _chosen(data, order[:cut]), _chosen(data, order[cut:])
+
+
+def _chosen(data, indices):
+    return replace(data, examples=[data.examples[i] for i in sorted(indices.tolist())])
 
 
 def fingerprint(data):

@@ -10,15 +10,11 @@ from ...reports.page import RUN_COLOURS, cell, images, legend, number, panel, pa
 from ..recipes.recipe import Recipe
 from .throughput import speed
 
-CHARTS = (  # title, unit, (column of results.csv, its name in the legend): the second is dotted
-    ("Loss", "loss", (("loss", "on training data"), ("val_loss", "on validation data"))),
-    ("Validation accuracy", "mAP", (("val_mAP50", "mAP50"), ("val_mAP", "mAP"))),
-)
-RUN_CHARTS = (
-    *CHARTS,
-    ("Validation accuracy", "part", (("val_top5", "top-5"), ("val_top1", "top-1"))),
-    ("Learning rate", "rate", (("learning_rate", "of the epoch's last step"),)),
-)
+# Of a chart: title, unit, (column of results.csv, its name in the legend): the second is dotted.
+LOSS = "Loss", "loss", (("loss", "on training data"), ("val_loss", "on validation data"))
+DETECTOR = "Validation accuracy", "mAP", (("val_mAP50", "mAP50"), ("val_mAP", "mAP"))
+CLASSIFIER = "Validation accuracy", "part", (("val_top5", "top-5"), ("val_top1", "top-1"))
+CHARTS = LOSS, DETECTOR, CLASSIFIER, ("Learning rate", "rate", (("learning_rate", "of the epoch's last step"),))
 FIGURES = {"val_mAP": "mAP", "val_mAP50": "mAP50", "val_top1": "top-1", "val_top5": "top-5", "val_loss": "loss"}
 
 
@@ -32,7 +28,7 @@ def write_run_report(path, task, progress):
     shown = {f"best, epoch {best['epoch']}": best, f"last, epoch {last['epoch']}": last}
     lines = [(title, [cell(row.get(name), "{:.3f}") for name in names]) for title, row in shown.items()]
     recorded = {name for row in rows for name in row}
-    charts = [chart({"training": rows}, *one) for one in RUN_CHARTS if any(name in recorded for name, _ in one[2])]
+    charts = [chart({"training": rows}, *one) for one in CHARTS if any(name in recorded for name, _ in one[2])]
     sections = [
         ("Results", table("Results", ("Epoch", *(FIGURES[name] for name in names)), lines)),
         ("Training", panels(*charts)),

@@ -99,7 +99,7 @@ def _fit(model, train, val, folder, recipe, resume, overwrite, service, report):
     _check_model(model, recipe)
     export = exporter(model, task.labels)
     with frozen(model, recipe.freeze):
-        _compile(task)
+        compile_model(task)
         if recipe.batch_size == AUTO:
             known = earlier and earlier["run"]["recipe"].get("batch_size")
             task.recipe = dataclasses.replace(recipe, batch_size=known or largest_batch_size(task))
@@ -127,7 +127,8 @@ def _check_model(model, recipe):
         raise ValueError(f"precision {recipe.precision}: the model was built under {policy}; build it under the same")
 
 
-def _compile(task):
+def compile_model(task):
+    """Compile a task's model by its recipe, for `fit` or single steps."""
     model, recipe = task.model, task.recipe
     options = {} if recipe.jit_compile is None else {"jit_compile": recipe.jit_compile}
     model.compile(optimizer=make_optimizer(model, recipe), loss=task.loss(), **options)
