@@ -255,11 +255,11 @@ def _disk(folder, pages):
 
 
 def _smaller_demo():
-    from cspkeras.demo import run
+    from cspkeras.demo import device, drawn
 
-    run.TRAIN, run.VAL, run.HELD_OUT, run.SHOWN = 16, 4, 4, 2
-    run.TRAINING = dataclasses.replace(run.TRAINING, epochs=2, batch_size=8, data_workers=0)
-    run.QUANTIZATION = dataclasses.replace(run.QUANTIZATION, epochs=1, batch_size=8, data_workers=0)
+    drawn.TRAIN, drawn.VAL, drawn.HELD_OUT, device.SHOWN = 16, 4, 4, 2
+    drawn.TRAINING = dataclasses.replace(drawn.TRAINING, epochs=2, batch_size=8, data_workers=0)
+    drawn.QUANTIZATION = dataclasses.replace(drawn.QUANTIZATION, epochs=1, batch_size=8, data_workers=0)
 
 
 PREPARATIONS = {"demo": _smaller_demo}
