@@ -82,6 +82,18 @@ def networks():
         )
 
 
+def independent():
+    yield "network", "timm's weights", "recipe", "measured at", "top-1", "parameters", "BFLOPs at that size"
+    for row in PUBLISHED["independent"]:
+        if "ours" in row:
+            found = counted(row["ours"])
+            parameters, bflops, side = found.trainable / 1e6, found.bflops, NETWORKS[row["ours"]].spec.published.size
+        else:
+            parameters, bflops, side = row["parameters"], 2 * row["gmacs"], 224
+        figures = f"{row['top1']:.1f}", f"{parameters:.1f}M", f"{bflops * (row['size'] / side) ** 2:.1f}"
+        yield row["name"], f"`{row['weights']}`", row["recipe"], row["size"], *figures
+
+
 def bottlenecks():
     yield (
         "costliest layer at 416x416",
@@ -242,6 +254,7 @@ TABLES = {
     for table in (
         savings,
         networks,
+        independent,
         bottlenecks,
         traffic,
         blocks,
