@@ -11,7 +11,8 @@ EVERY = 256  # items between two looks at the clock
 
 def interactive(stream):
     """Return whether a progress bar is at home on a stream: on a terminal that takes colours, or in a notebook."""
-    return "ipykernel" in sys.modules or (stream.isatty() and not os.environ.get("NO_COLOR"))
+    on_terminal = getattr(stream, "isatty", bool)()  # there may be none, of a program without a window
+    return "ipykernel" in sys.modules or (on_terminal and not os.environ.get("NO_COLOR"))
 
 
 @contextmanager

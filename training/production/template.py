@@ -22,7 +22,10 @@ ENVIRONMENT = {
     "CUDA_VISIBLE_DEVICES": "-1",
     "KERAS_BACKEND": "tensorflow",
 }
-START = "import sys; sys.path[:] = sys.argv[4:]; from {package}.worker import main; main(*sys.argv[1:4])"
+START = (  # as the command `cspkeras`, which imports no more of this package than it is told
+    "import sys; sys.path[:] = sys.argv[4:]; sys.argv[0] = 'cspkeras'; "
+    "from {package}.worker import main; main(*sys.argv[1:4])"
+)
 
 
 class _Template:
