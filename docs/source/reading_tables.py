@@ -17,7 +17,7 @@ def limits():
 
 def fuzzed():
     heads = "kind", "inputs", "seed", "read", "refused", "crashes", "hangs", "tracebacks", "over the limits"
-    yield *heads, "slowest, s", "inputs a second"
+    yield *heads, "slowest, s", "inputs per second"
     for name, row in json.loads((MEASURED / "fuzz.json").read_text()).items():
         counts = (f"{row[key]:,}" for key in ("read", "refused", *FAILURES))
         speed = f"{row['inputs'] / row['processor']:,.0f}" if "processor" in row else None
