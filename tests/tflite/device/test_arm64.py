@@ -80,7 +80,7 @@ def run(python, script, *arguments, folder):
 
 @pytest.mark.parametrize("runtime, kind", RUNS)
 def test_the_same_objects_are_found(on_arm, bccd_file, test_data, tmp_path, runtime, kind):
-    arguments = "detect.py", bccd_file(kind), *bccd_files.pictures(test_data, 2)
+    arguments = "detect.py", bccd_file(kind), *bccd_files.pictures(test_data, 1)
     expected, found = (run(python, *arguments, folder=tmp_path) for python in ([sys.executable], on_arm(runtime)))
     apart = [
         differences(ours["detections"], theirs["detections"], PIXELS, SCORE)

@@ -25,16 +25,16 @@ KINDS = "float32", "float16", "dynamic", "int8 PTQ", "int8 QAT"
 RATIOS = {"float16": 0.51, "int8 PTQ": 0.27, "int8 QAT": 0.27}  # of the float32 file's bytes, at most
 SMALL_FILE = 5e6  # bytes; of less, names, operations and each channel's scale are a larger share
 RELU6 = "CSPPeleeNet", "CSPMobileNetV2", "CSPDarknet53"
-# These have the layers of most others between them: preactivation; mish and the widest neck; both modern detectors.
+# These have the layers of most others between them: mish and the widest neck; both modern detectors.
 FIVE = {
-    "CSPDenseNet201": lambda: small_backbone("CSPDenseNet201"),
     "panet_spp, mish": lambda: detector(
         small_backbone("CSPDarknet53", include_top=False, activation="mish"), "panet_spp", width=32
     ),
     "YOLOX": small_yolox,
     "RTMDet": small_rtmdet,
 }
-TWO = {  # groups, both resolutions, the other necks
+TWO = {  # preactivation, groups, both resolutions, the other necks
+    "CSPDenseNet201": lambda: small_backbone("CSPDenseNet201"),
     # At a side of 64 its smallest map is one pixel, and norms of that divide by next to nothing.
     "CSPResNeXt50Elastic": lambda: small_backbone("CSPResNeXt50Elastic", input_shape=(128, 128, 3)),
     "gfm": lambda: detector(build_kind("darknet tiny", include_top=False), "gfm", width=32),
