@@ -19,7 +19,7 @@ SPANS = sorted({(page, span) for page, text in TEXTS.items() for span in spans(t
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
 TARGETS = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text("utf-8"), re.M)[1].split()
 DEVICE = {"device/detect.py": detect, "device/classify.py": classify}
-OTHERS = {"git", "cd", "pytest", "npm", "adb", "apt-get", "pre-commit", "."}  # not the project's own
+OTHERS = {"git", "cd", "pytest", "npm", "adb", "apt-get", "pre-commit", "eval", "jupyter", "."}  # not the project's own
 
 
 def understood(program, arguments):

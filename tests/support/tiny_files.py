@@ -67,7 +67,8 @@ def dequantized(values, kind):
 def made_detector(settings, classes, outputs, size):
     """Make a `Detector` whose network's outputs are given: names to pairs of an array (1, ...) and its kind."""
     made = Detector.__new__(Detector)
-    made.settings, made.labels, made.times = settings, [f"class {i}" for i in range(classes)], {}
+    made._path, made.settings, made.times = "made.tflite", settings, {}
+    made.labels = [f"class {i}" for i in range(classes)]
     arrays = [array for array, _ in outputs.values()]
     made._interpreter = SimpleNamespace(
         set_tensor=lambda *_: None, invoke=lambda: None, tensor=lambda i: lambda: arrays[i]
