@@ -135,8 +135,9 @@ def test_the_files_of_the_docs_keep_their_bounds():
     for name, network in networks.items():
         found = network["files"]
         assert set(found) == set(KINDS)
+        more = 0.01 if network["lone_norms"] else 0  # in integers each is a convolution, with scales and biases
         for kind, most in RATIOS.items() if found["float32"]["bytes"] > SMALL_FILE else ():
-            assert round(found[kind]["bytes"] / found["float32"]["bytes"], 2) <= most, (name, kind)
+            assert round(found[kind]["bytes"] / found["float32"]["bytes"], 2) <= most + more, (name, kind)
         for kind, file in found.items():
             assert file["delegated"], (name, kind)
             lone = 0 if kind.startswith("int8") else network["lone_norms"]  # in integers: depthwise convolutions
