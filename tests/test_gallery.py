@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent
 GALLERY = ROOT / "docs/gallery"
 FILES = {  # of each notebook's folder
     "classifier": {"training", "int8.tflite", "found.jpg"},
-    "detector": {"training", "float16.tflite", "int8.tflite"},
+    "detector": {"training", "int8.tflite", "integers.tflite", "found.jpg"},
     "own_network": {"training", "cost.html", "int8.tflite", "found.jpg"},
 }
 
