@@ -15,6 +15,7 @@ from scale_tables import crowds, reading, scale_setting, serial, workers
 
 from cspkeras import get_detector, list_detectors, list_models
 from cspkeras.analysis import complexity
+from cspkeras.backbones import timm_layout
 from cspkeras.layers import Maxout
 from cspkeras.registry import NETWORKS
 
@@ -90,7 +91,8 @@ def independent():
             parameters, bflops, side = found.trainable / 1e6, found.bflops, NETWORKS[row["ours"]].spec.published.size
         else:
             parameters, bflops, side = row["parameters"], 2 * row["gmacs"], 224
-        figures = f"{row['top1']:.1f}", f"{parameters:.1f}M", f"{bflops * (row['size'] / side) ** 2:.1f}"
+        top1 = row.get("top1") or timm_layout.VARIANTS[row["ours"]].published.top1
+        figures = f"{top1:.2f}", f"{parameters:.1f}M", f"{bflops * (row['size'] / side) ** 2:.1f}"
         yield row["name"], f"`{row['weights']}`", row["recipe"], row["size"], *figures
 
 
