@@ -51,7 +51,8 @@ def quantized(values, kind):
 def detector(how, classes, inputs, outputs):
     """Make a `detect.Detector` whose network's outputs are given: inputs and outputs are (array, kind)."""
     made = detect.Detector.__new__(detect.Detector)
-    made.settings, made.labels, made.times = how, [f"class {i}" for i in range(classes)], {}
+    made.settings, made.labels = how, [f"class {i}" for i in range(classes)]
+    made.times, made._path = {}, "made"
     tensors = [array for array, _ in outputs]
     nothing = SimpleNamespace(set_tensor=lambda *_: None, invoke=lambda: None)
     nothing.tensor = lambda index: lambda: tensors[index]
