@@ -14,7 +14,7 @@ from .pyramid import pyramid
 from .resnet import *
 
 FAMILIES = cs3, cs3_gated, cspnext, darknet, darknet_tiny, densenet, densenet_elastic, mobilenet, peleenet, resnet
-__all__ = ["pyramid"]
+__all__: list[str] = ["pyramid"]
 __all__ += cs3.__all__
 __all__ += cs3_gated.__all__
 __all__ += cspnext.__all__

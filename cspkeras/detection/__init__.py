@@ -4,5 +4,5 @@ from . import models
 from .detector import Detector
 from .models import *
 
-__all__ = ["Detector"]
+__all__: list[str] = ["Detector"]
 __all__ += models.__all__
