@@ -117,7 +117,7 @@ class Trial:
             self.is_whole(when)
         elif status != -sent:  # which ends it before it begins
             self.ended(when, status)
-        with suppress(ProcessLookupError):  # what it had started goes on
+        with suppress(ProcessLookupError):  # what it had started still runs
             os.killpg(process, signal.SIGKILL)
         return len(self.faults) == before
 

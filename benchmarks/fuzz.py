@@ -8,7 +8,7 @@ The kinds of files are rows of `KINDS` in tests/support/fuzz_models.py and fuzz_
 change or a few, which follow from the kind, the seed and the input's number alone. A process, forked from one that has
 imported everything, reads one after the other, with at most 4 GB of memory and 20 seconds for each; after a crash, a
 hang or a limit another one takes the next. The first failures of each kind are kept in the folder beside --output, with
-what was said. The same command resumes where it was ended, and with more inputs goes on from those that are there.
+what was said. The same command resumes where it was ended, and with more inputs continues after those that are there.
 
     crash      the process died
     hang       no answer within the time
@@ -138,7 +138,7 @@ class Reader:
         self._rest, self._now, self._spent, self.deadline = b"", None, 0.0, time.monotonic() + START
 
     def take(self):
-        """Take what the fork has said; return whether it goes on."""
+        """Take what the fork has said; return whether it continues."""
         if received := os.read(self.pipe, 1 << 16):
             *lines, self._rest = (self._rest + received).split(b"\n")
             for line in map(json.loads, lines):
@@ -265,7 +265,7 @@ def lines(name, row):
     """Yield what there is to say of a kind, and of its first failures."""
     counts = ", ".join(f"{row[key]} {key}" for key in ("read", "refused", *FAILURES))
     speed = row["inputs"] / max(row["processor"], 1e-3)
-    rest = f"slowest {row['slowest']:.1f} s, {row['peak'] / 1e9:.1f} GB; {speed:.0f} inputs a second of one core"
+    rest = f"slowest {row['slowest']:.1f} s, {row['peak'] / 1e9:.1f} GB; {speed:.0f} inputs per second of one core"
     yield f"{name}: {row['inputs']} inputs: {counts}; {rest}"
     for number, found, said in row["failures"]:
         yield f"  {number} {found}: {said.strip().splitlines()[-1][:160]}"

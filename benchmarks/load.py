@@ -3,8 +3,6 @@
 import os
 import time
 
-import psutil
-
 TOLERATED = 0.03  # share of all cores
 
 
@@ -25,6 +23,8 @@ def _own():
 
 def of_children():
     """Return the processor seconds of this process' children, and theirs, that are alive."""
+    import psutil  # which few of the benchmarks need
+
     return sum(sum(child.cpu_times()[:2]) for child in psutil.Process().children(recursive=True))
 
 

@@ -32,7 +32,7 @@ class Memory:
 
     def _look(self):
         while not self._done.wait(self.PAUSE):
-            self.most = max(self.most, held(*psutil.Process().children(recursive=True)))
+            self.most = max(self.most, held())
 
     def __exit__(self, *_):
         self._done.set()
@@ -40,10 +40,10 @@ class Memory:
         self.most += _own_peak()
 
 
-def held(*processes):
-    """Return the bytes of memory of some processes; what several have is divided among them."""
+def held():
+    """Return the bytes of memory of all children of this process; what several have is divided among them."""
     total = 0
-    for process in processes:
+    for process in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):
             found = process.memory_full_info()
             total += getattr(found, "pss", found.uss)
@@ -146,12 +146,10 @@ def rate(task, folder, side, batch_size, workers, seconds):
     batches = iter(make(_data(task, folder), (side, side), batch_size, workers=workers))
 
     def used():
-        times = [child.cpu_times() for child in children]
-        return time.process_time(), sum(converting), sum(one.user + one.system for one in times)
+        return time.process_time(), sum(converting), of_children()
 
     for _ in range(WARM * (workers + 1)):
         next(batches)
-    children = psutil.Process().children(recursive=True)
     count, before, start = 0, used(), time.perf_counter()
     while time.perf_counter() - start < seconds:
         next(batches)
@@ -159,8 +157,8 @@ def rate(task, folder, side, batch_size, workers, seconds):
     elapsed = time.perf_counter() - start
     own, threads, theirs = ((after - then) / count for after, then in zip(used(), before, strict=True))
     speed = count * batch_size / elapsed
-    times = {"own": own, "converting": threads, "workers": theirs}
-    return {"images_per_second": speed, "memory": held(*children), "children": of_children()} | times
+    times = {"own": own, "converting": threads, "workers": theirs, "children": of_children()}
+    return {"images_per_second": speed, "memory": held()} | times
 
 
 def crowded(boxes, repeats, folder, seed):

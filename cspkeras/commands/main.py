@@ -8,7 +8,7 @@ import sys
 import textwrap
 import threading
 import warnings
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from importlib.metadata import version
 
 from ..training.production.quiet import quiet_imports
@@ -62,7 +62,7 @@ def _run(options):
 
 def _import_layers():
     """Import Keras and all layers of this package, which saved models may hold."""
-    with nullcontext() if "tensorflow" in sys.modules else quiet_imports():
+    with quiet_imports():
         from ..training.quantization import aware  # noqa: F401
 
 

@@ -136,4 +136,4 @@ def test_labelled_images_become_a_file_and_a_report(small, monkeypatch, capfd, t
     assert Classifier(folder / "int8.tflite").labels == sorted(COLORS)
     page = (folder / "report.html").read_text()
     assert [row[0] for row in Page(page).table] == ["Model", "Keras", "float16", "int8"] and "top-1" in page
-    assert page.count("<figcaption>found: ") == 11  # of 12, one of which is broken
+    assert page.count("<figcaption>found: ") == 11  # there are 12 images, and one is broken

@@ -41,7 +41,8 @@ def runtime_calls(what):
     try:
         yield
     except (MemoryError, OSError, RuntimeError, ValueError) as error:
-        why = " ".join(str(error).split()) or f"it takes {MEMORY.exceeded}"  # nothing is said where there is no memory
+        # The runtime says nothing when memory runs out.
+        why = " ".join(str(error).split()) or f"it takes {MEMORY.exceeded}"
         raise ValueError(f"{what}: {why}") from error
     finally:
         if before:

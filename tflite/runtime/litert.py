@@ -192,7 +192,7 @@ def run_script(mode: str, path, folder, environment, timeout: float, *arguments,
     found = json.loads(report.read_text())
     if NO_SPACE in found.get("error", ""):
         raise OSError(errno.ENOSPC, NO_SPACE)
-    if found.get("error") == "":  # LiteRT says nothing where it has no memory
+    if found.get("error") == "":  # LiteRT says nothing when memory runs out
         found["error"] = f"it takes {MEMORY.exceeded}"
     return found, log, end
 

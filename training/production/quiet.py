@@ -2,11 +2,18 @@
 
 import contextlib
 import os
+import sys
 
 
 @contextlib.contextmanager
 def quiet_imports():
-    """Discard what is written to the file of the standard error, where TensorFlow's libraries log, during a block."""
+    """Discard what is written to the file of the standard error, where TensorFlow's libraries log, during a block.
+
+    Nothing is discarded where TensorFlow is loaded already.
+    """
+    if "tensorflow" in sys.modules:
+        yield
+        return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # afterwards its errors alone
     try:
         kept = os.dup(2)

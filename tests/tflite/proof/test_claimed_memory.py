@@ -14,7 +14,7 @@ SIDE = 30_000  # of an image of 11 GB
 
 @pytest.fixture(scope="module")
 def enlarges():
-    """An image becomes one of 16x16, of which the mean is taken."""
+    """A file that resizes an image to 16x16 and takes the mean."""
 
     def means(image):
         import tensorflow as tf
