@@ -1,6 +1,6 @@
 """The sub-command `anchors`: anchor boxes estimated from a data set."""
 
-from .arguments import DEFAULT_SIZE, add_command, add_data, count, number, side
+from .arguments import DEFAULT_SIZE, add_command, add_data, add_size, count, number
 from .reading import read_boxes
 
 
@@ -9,7 +9,7 @@ def add(commands):
     about = "Estimate anchors that fit a data set, and compare them with the published ones."
     parser = add_command(commands, "anchors", run, about, "--data BCCD")
     add_data(parser, split="train")
-    parser.add_argument("--size", type=side, default=DEFAULT_SIZE, help="side of the input in pixels [%(default)s]")
+    add_size(parser, DEFAULT_SIZE)
     parser.add_argument("--count", type=count, default=9, help="number of anchors, a multiple of three [%(default)s]")
     parser.add_argument(
         "--generations", type=number(int, 0), default=1000, help="mutations after k-means [%(default)s]"
@@ -24,7 +24,7 @@ def run(options):
     from ..detection.anchors import Anchors
     from ..training.data.anchors import RATIO, anchor_fit, estimate_anchors, object_shapes
 
-    size, data = (options.size,) * 2, read_boxes(options, options.split)
+    size, data = options.size or (DEFAULT_SIZE,) * 2, read_boxes(options, options.split)
     shapes = object_shapes(data, size)
     if (different := len(np.unique(shapes, axis=0))) < options.count:
         raise ValueError(f"{options.data}: objects of {different} shapes, too few for {options.count} anchors")

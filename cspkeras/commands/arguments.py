@@ -54,6 +54,21 @@ def side(text):
     return value
 
 
+class _Sides(argparse.Action):
+    """Keeps (height, width), of one number a square."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        if len(values) > 2:
+            raise argparse.ArgumentError(self, f"takes one side or HEIGHT WIDTH, received {len(values)} numbers")
+        setattr(namespace, self.dest, (values[0], values[-1]))
+
+
+def add_size(parser, default):
+    """Add the size of a network's input; `default` says what it is if left out."""
+    about = f"side of the input in pixels, or its height and width [{default}]"
+    parser.add_argument("--size", type=side, nargs="+", action=_Sides, metavar="SIDE", help=about)
+
+
 def add_command(commands, name, run, help, example):
     """Add a sub-command that `run(options)` carries out, and return its parser; its help ends with the example."""
     parser = commands.add_parser(name, help=help, description=help, formatter_class=Formatter)

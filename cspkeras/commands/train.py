@@ -8,13 +8,13 @@ from .arguments import (
     add_command,
     add_recipe,
     add_run_folder,
+    add_size,
     add_token,
     add_training_data,
     add_weights,
     count,
     number,
     recipe_of,
-    side,
 )
 from .reading import read_splits
 from .terminal import log
@@ -37,11 +37,7 @@ def add(commands):
         help="a detector or backbone of `cspkeras models` [%(default)s]",
     )
     add_run_folder(parser, "runs/train")
-    parser.add_argument(
-        "--size",
-        type=side,
-        help=f"side of the input in pixels [{DEFAULT_SIZE}; of backbones and where it does not fit the published one]",
-    )
+    add_size(parser, f"{DEFAULT_SIZE}; of backbones and where it does not fit the published one")
     add_weights(
         parser, "a file of it (.onnx, .pth, .safetensors, .weights, NAME.conv.K), or any .keras detector to start from"
     )
@@ -131,7 +127,7 @@ def _model_and_data(options, recipe):
     check_options("model", recipe.model, wanted.build)
     spec = wanted.spec
     usual = spec.published is None or not (classifies or DEFAULT_SIZE % spec.stride)
-    size = (options.size or (DEFAULT_SIZE if usual else spec.published.size),) * 2
+    size = options.size or (DEFAULT_SIZE if usual else spec.published.size,) * 2
     train, val = _data(options, recipe, None)
     kind.check_data(options.model, train)
     how = {**recipe.model, "input_shape": (*size, 3)}
@@ -156,9 +152,9 @@ def _loaded(options, recipe):
     if recipe.model:
         raise ValueError(f"model {recipe.model}: {options.weights} is a whole detector; leave that out")
     model = load_detector(options.weights)
-    if options.size and model.anchors.size != (options.size, options.size):
-        height, width = model.anchors.size
-        raise ValueError(f"--size {options.size}: {options.weights} takes {width}x{height}; leave --size out")
+    if options.size and model.anchors.size != options.size:
+        given, taken = (f"{width}x{height}" for height, width in (options.size, model.anchors.size))
+        raise ValueError(f"--size {given}: {options.weights} takes {taken}; leave --size out")
     if recipe.precision != PLAIN:
         model = rebuilt(model, recipe.precision)
     return model, *_data(options, recipe, model.class_names)

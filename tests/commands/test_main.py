@@ -25,6 +25,10 @@ USAGE = {
         (*TRAIN, "--size", "100"),
         "argument --size: must be a multiple of 32, received 100",
     ),
+    "three sizes": (
+        (*TRAIN, "--size", "32", "64", "96"),
+        "argument --size: takes one side or HEIGHT WIDTH, received 3 numbers",
+    ),
     "size 0": ((*TRAIN, "--size", "0"), "argument --size: must be at least 1, received 0"),
     "size not a number": ((*TRAIN, "--size", "big"), "argument --size: must be a whole number, received big"),
     "negative epochs": ((*TRAIN, "--epochs", "-3"), "argument --epochs: must be at least 1, received -3"),
@@ -287,6 +291,12 @@ def test_a_missing_extra(one_error, monkeypatch):
     assert "cspkeras.tflite.proof.check" in line and line.endswith(
         "install what is missing with: pip install 'cspkeras[all]'"
     )
+
+
+def test_a_missing_extra_that_is_known(one_error, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    line = one_error("data", "check", "tfds:coco")
+    assert line == "cspkeras: tfds:coco: needs TensorFlow Datasets: pip install 'cspkeras[tfds]'"
 
 
 def test_traceback_on_demand(tmp_path):

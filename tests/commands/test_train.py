@@ -32,7 +32,7 @@ def replace_build(monkeypatch):
 def test_a_size_against_the_weights(models, one_error, make_voc):
     path = models / "detector.keras"
     line = one_error("train", "--weights", path, "--size", "96", "--data", make_voc())
-    assert line == f"cspkeras: --size 96: {path} takes 64x64; leave --size out"
+    assert line == f"cspkeras: --size 96x96: {path} takes 64x64; leave --size out"
 
 
 @pytest.mark.integration
@@ -96,8 +96,10 @@ def test_objects_too_few_for_anchors_leave_the_networks_own(replace_build, monke
     replace_build(lambda name, **options: built.append((options["anchors"], options["input_shape"])))
     monkeypatch.setattr(trainer, "fit", lambda *_, **__: None)
     arguments = ["train", "--data", str(make_voc(train=2)), "--run", str(tmp_path), "--model", "YOLOv4P6"]
-    assert main(arguments) == main([*arguments, "--size", "448"]) == 0
-    assert built == [(None, (1280, 1280, 3)), (None, (448, 448, 3))]  # 416 is no multiple of its stride
+    sizes = (), ("--size", "448"), ("--size", "448", "640")
+    assert [main([*arguments, *size]) for size in sizes] == [0, 0, 0]
+    inputs = (1280, 1280, 3), (448, 448, 3), (448, 640, 3)  # 416 is not a multiple of its stride
+    assert built == [(None, shape) for shape in inputs]
 
 
 @pytest.fixture
