@@ -36,7 +36,8 @@ def reason(error):
     if isinstance(error, MemoryError):
         return f"out of memory{message and f' ({message})'}; {LESS_MEMORY}"
     if isinstance(error, ImportError):
-        return f"{message}; install what is missing with: pip install 'cspkeras[all]'"
+        known = "cspkeras[" in message  # which extra it is
+        return message if known else f"{message}; install what is missing with: pip install 'cspkeras[all]'"
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}"  # without "[Errno 2]"
     if message and isinstance(error, FORESEEN) and not isinstance(error, UNFORESEEN):

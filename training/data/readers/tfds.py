@@ -88,8 +88,10 @@ def read_tfds(
 
 
 def _builder(path):
-    import tensorflow_datasets as tfds
-
+    try:
+        import tensorflow_datasets as tfds
+    except ModuleNotFoundError as e:
+        raise ModuleNotFoundError(f"{path}: needs TensorFlow Datasets: pip install 'cspkeras[tfds]'") from e
     try:
         return tfds.builder(str(path).removeprefix(PREFIX))
     except Exception as e:  # tfds has classes of its own for unknown names, configurations and versions
