@@ -45,7 +45,7 @@ class Connections(ThreadingMixIn):
         super().process_request(request, client_address)
 
     def service_actions(self):
-        """End the strangers whose time is over; `serve_forever` calls this twice a second."""
+        """End the strangers whose time is over; `serve_forever` calls this twice per second."""
         for connection, end in list(self._strangers.items()):
             if end < time.monotonic():
                 self.end(connection)

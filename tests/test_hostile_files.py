@@ -39,7 +39,7 @@ THRESHOLDS = {"score_threshold": 0.5, "iou_threshold": 0.5}
 
 
 def archive(path, members, front=b"", flags=None, method=None, size=None):
-    """Write a zip archive, deflated, behind other bytes; `flags`, `method` and `size` are put into its headers."""
+    """Write a zip archive, deflated, after other bytes; `flags`, `method` and `size` are put into its headers."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as made:
         for name, content in members.items():

@@ -158,7 +158,7 @@ def _calibration(options, model, data, pixels):
         return _rows(read_arrays(options.calibration), model, options.calibration)
     if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4 or model.inputs[0].shape[-1] not in (1, 3):
         taken = " and ".join(f"{x.name!r} {tuple(x.shape)}" for x in model.inputs)
-        raise ValueError(f"{options.model}: takes {taken}, no images; give --calibration FILE.npz, an array for each")
+        raise ValueError(f"{options.model}: takes {taken}, not images; give --calibration FILE.npz, an array for each")
     if options.calibration:
         data = _images(options.calibration, detects=is_detector(model))
     if is_detector(model):

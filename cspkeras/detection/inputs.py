@@ -115,7 +115,7 @@ def _padded(target):
         if isinstance(value, (list, tuple)) or getattr(value, "dtype", None) == np.dtype(object):
             rows[key] = [np.asarray(row) for row in value]
             if not all(row.ndim for row in rows[key]):
-                raise DataError(f"{ROWS}. Received: {key} of no axis")
+                raise DataError(f"{ROWS}. Received: {key} without an axis")
     if len(rows) == len(FILL):
         check_counts(*([len(row) for row in part] for part in rows.values()))
     return {**target, **{key: _stacked(key, part) for key, part in rows.items()}} if rows else target

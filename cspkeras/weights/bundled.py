@@ -16,7 +16,7 @@ def load_bundled(model, path, skip_mismatch=False):
     different = {path for path, array in arrays.items() if array.shape != tuple(variables[path].shape)}
     if different and not (skip_mismatch and all("_classes/" in path for path in different)):
         raise ValueError(
-            f"{path}: is of other classes. Received: {len(model.class_names)} classes; skip_mismatch=True leaves the "
+            f"{path}: has other classes. Received: {len(model.class_names)} classes; skip_mismatch=True leaves the "
             "class predictions as initialized"
         )
     for path in arrays.keys() - different:

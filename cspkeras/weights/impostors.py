@@ -39,4 +39,4 @@ def impostor(path: os.PathLike[str] | str) -> str | None:
 def check_is_weights(path: os.PathLike[str] | str) -> None:
     """Raise a ValueError, one line that names the file, if it is one that `impostor` knows."""
     if kind := impostor(path):
-        raise ValueError(f"{path}: no weights, but {kind}")
+        raise ValueError(f"{path}: not weights, but {kind}")

@@ -1,4 +1,4 @@
-"""The `cspkeras` command: whatever is wrong, one line says what, and nothing half-done is left behind."""
+"""The `cspkeras` command: whatever is wrong, one line says what, and nothing half-done is left."""
 
 import os
 import shlex

@@ -199,7 +199,11 @@ def test_ragged_objects_are_padded(x, y):
             [[0], [0]],
             "boxes must be (m, 4) and labels (m,) in each image. Received: ",
         ),
-        (LISTS["boxes"], [0] * N, "boxes must be (m, 4) and labels (m,) in each image. Received: labels of no axis"),
+        (
+            LISTS["boxes"],
+            [0] * N,
+            "boxes must be (m, 4) and labels (m,) in each image. Received: labels without an axis",
+        ),
     ],
     ids=["label missing", "image missing", "last axis", "two last axes", "no axis"],
 )

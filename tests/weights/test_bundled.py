@@ -29,7 +29,7 @@ def test_they_are_found_by_name_where_a_file_is_asked_for(bccd):
 
 @pytest.mark.integration
 def test_other_classes_keep_all_but_the_class_predictions(bccd):
-    with pytest.raises(ValueError, match="bccd.npz: is of other classes. Received: 2 classes; skip_mismatch=True"):
+    with pytest.raises(ValueError, match="bccd.npz: has other classes. Received: 2 classes; skip_mismatch=True"):
         load_bundled(cspkeras.YOLOXNano(2, (64, 64, 3)), PUBLISHED["YOLOXNano"]["bccd"].bundled)
     model = cspkeras.YOLOXNano(2, (64, 64, 3), weights="bccd")
     new = {v.path for v, w in zip(model.variables, bccd.variables, strict=True) if not np.array_equal(v, w)}

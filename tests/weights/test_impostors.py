@@ -24,7 +24,7 @@ def test_what_was_saved_instead_is_named(tmp_path, kind):
     cfg, weights, *_ = save(tmp_path, CLASSIFIER)
     assert impostor(weights) is None
     weights.write_bytes(FILES[kind])
-    with pytest.raises(ValueError, match=rf"^.*net.weights: no weights, but {kind}.*$") as error:
+    with pytest.raises(ValueError, match=rf"^.*net.weights: not weights, but {kind}.*$") as error:
         cspkeras.from_darknet(cfg, weights)
     assert "\n" not in str(error.value)
 
@@ -33,7 +33,7 @@ def test_what_was_saved_instead_is_named(tmp_path, kind):
 def test_every_reader_of_a_backbone_looks(tmp_path, suffix):
     path = tmp_path / f"net{suffix}"
     path.write_bytes(POINTER)
-    with pytest.raises(ValueError, match=re.escape(f"{path}: no weights, but a git-lfs pointer")):
+    with pytest.raises(ValueError, match=re.escape(f"{path}: not weights, but a git-lfs pointer")):
         cspkeras.CSPDarknet53Tiny(input_shape=(32, 32, 3), weights=path)
 
 

@@ -269,8 +269,8 @@ def test_two_lengths_of_a_storage_are_refused(tmp_path):
     ("content", "message"),
     [
         (b"", "not a whole file of PyTorch's"),
-        (b"<!DOCTYPE html><title>Sign in</title>", "no weights, but a web page"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "no weights, but a git-lfs pointer"),
+        (b"<!DOCTYPE html><title>Sign in</title>", "not weights, but a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "not weights, but a git-lfs pointer"),
         (b"weights", "not a file of PyTorch's: neither a zip archive nor its magic number"),
         (pickle.dumps(7, 2), "nor its magic number"),
         (zipfile_of("a.pth", b"x"), "is a zip archive without PyTorch's data.pkl; if a .pth file is in it, unpack it"),

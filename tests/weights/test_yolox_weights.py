@@ -235,7 +235,7 @@ def test_the_published_nano_answers_as_in_onnx_runtime(published, test_data):
     kernels = [t for t in tensors if t.ndim == 4]
     assert len(kernels) == 113 and sum(t.size for t in kernels) == 896_512
     trainable = sum(np.prod(weight.shape) for weight in model.trainable_weights)
-    # Behind each kernel the file has a bias; here all but the predictions' have a norm's scale and shift.
+    # After each kernel the file has a bias; here all but the predictions' have a norm's scale and shift.
     assert trainable == 896_512 + sum(len(t) for t in kernels) * 2 - 3 * 85 == 912_159
     for picture, _, _ in photos(test_data, 3):
         image, _ = letterbox(picture, (416, 416))

@@ -134,7 +134,7 @@ class Classifier(Network):
             top = TOP if top is None else top
         scores = self.scores(image)
         if np.isnan(scores).any():
-            raise FloatingPointError("the network returns NaN, no numbers")
+            raise FloatingPointError("the network's scores are NaN")
         order = (-scores).argsort(kind="stable")[:top]
         return [(self.labels[i], float(scores[i])) for i in order if threshold is None or scores[i] > threshold]
 

@@ -121,7 +121,7 @@ def process_images(options, network, answer, json_file=None, output=None):
                 continue
             times.append(network.times)
             record.update(width=image.shape[1], height=image.shape[0], time_ms=network.times, **found)
-            if not lines:  # which may go on for ever
+            if not lines:  # which may never end
                 records.append(record)
             place = name if number is None else f"{name} frame {number}"
             line = f"{place}: {text}, {sum(network.times.values()):.1f} ms per frame"
@@ -143,7 +143,7 @@ def _prepared(names, network, output):
     seen, lines = set(), "-" in names
     for name, number, image in frames(dict.fromkeys(names)):
         values = None
-        if not lines and number is None:  # standard input may go on for ever, and wants each answer
+        if not lines and number is None:  # standard input may never end, and wants each answer
             if name in seen:
                 continue
             seen.add(name)

@@ -136,7 +136,7 @@ class Grid(NamedTuple):
         older = "free" if decode.get("linear") else "yolo"
         coding = older if "linear" in decode else decode["coding"]
         if coding not in CODINGS:
-            raise ValueError(f"coding {coding!r} is none of {', '.join(CODINGS)}")
+            raise ValueError(f"coding {coding!r} is not one of {', '.join(CODINGS)}")
         if len(decode["levels"]) > MOST_LEVELS:
             raise ValueError(f"{len(decode['levels'])} levels; at most {MOST_LEVELS} are accepted")
         for level in decode["levels"]:

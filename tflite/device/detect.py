@@ -117,7 +117,7 @@ class Detector(Network):
     def _fit_labels(self, classes):
         """Match the labels to a TFLite_Detection_PostProcess, which gives classes without the background."""
         if len(self.labels) == classes and self.labels[0].lower() in BACKGROUND:
-            self.notes.append(f"{self._path}: the first label, {self.labels[0]}, is left out: it is no object")
+            self.notes.append(f"{self._path}: the first label, {self.labels[0]}, is left out: it is not an object")
             del self.labels[0]
         if len(self.labels) == classes - 1:
             self.labels.append(f"class {classes}")  # in case it counts no background

@@ -180,4 +180,4 @@ def recognize(contents, size, asked=None):
     if asked:
         raise ValueError(f"--format {asked} reads {FORMATS[asked].about}; {found}")
     known = "; ".join(f"{name}: {FORMATS[name].about}" for name in ("cyxhw", *CHOICES))
-    raise ValueError(f"its outputs are of no known format: {found}. Known: {known}")
+    raise ValueError(f"its outputs have an unknown format: {found}. Known: {known}")

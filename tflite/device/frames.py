@@ -49,7 +49,7 @@ TURNS = {
 def open_image(source):
     """Open an image file, a path or a binary file, as `PIL.Image.open` does; its pixels are not read yet.
 
-    An OSError: it is no file or of another format than `FORMATS`. A ValueError: it has too many pixels.
+    An OSError: it is not a file, or of another format than `FORMATS`. A ValueError: it has too many pixels.
     """
     if isinstance(source, (str, Path)) and os.path.exists(source) and not os.path.isfile(source):
         raise OSError("it is not a file")  # a pipe would wait

@@ -21,7 +21,7 @@ def prepared(model, size=None):
         `Sequential` is built, a subclassed model gets inputs.
 
     Raises:
-        TypeError: for what is no model.
+        TypeError: for what is not a model.
         ValueError: where its inputs are not known.
     """
     if not isinstance(model, keras.Model):

@@ -123,7 +123,7 @@ def _objects(file, size, names, posed, problems):
             problems.append(f"{source}: {line[:80]!r} is not all numbers, left out")
             continue
         if not (label.is_integer() and 0 <= label < len(names)):
-            problems.append(f"{source}: class {fields[0][:20]} is none of 0 to {len(names) - 1}, left out")
+            problems.append(f"{source}: class {fields[0][:20]} is not in 0 to {len(names) - 1}, left out")
         elif not (len(values) == 4 or posed and len(values) > 4 or len(values) >= 6 and len(values) % 2 == 0):
             problems.append(f"{source}: {len(values)} numbers after the class, expected 4 or a polygon's, left out")
         else:

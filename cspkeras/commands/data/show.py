@@ -77,5 +77,5 @@ def run(options):
         try:
             image.save(aside)
         except (KeyError, ValueError) as e:  # Pillow's, without the file's name
-            raise ValueError(f"{options.output}: no known kind of image, expected a name such as sheet.png") from e
+            raise ValueError(f"{options.output}: not a known kind of image, expected a name such as sheet.png") from e
     print(options.output)

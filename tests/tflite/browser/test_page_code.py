@@ -77,7 +77,7 @@ def test_a_damaged_network_is_named(claimed):
 
 
 def test_settings_of_files_from_anyone(tmp_path):
-    """The page takes no more of the archive behind a network than the device's scripts, and says why."""
+    """The page takes no more of the archive after a network than the device's scripts, and says why."""
     told = json.dumps({"format": 1, **settings()}).encode()
     cases = {
         "whole": (told, "\n".join(LABELS).encode(), LABELS),

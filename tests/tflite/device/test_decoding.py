@@ -66,7 +66,7 @@ def test_settings_of_older_files_and_of_newer_ones(coding):
     anchors = CODED[coding]
     older = {"linear": coding == "free", "levels": decoding_of(anchors)["levels"]}
     assert Grid.of(older, SIZE).coding is Grid.of(decoding_of(anchors), SIZE).coding is CODINGS[coding]
-    with pytest.raises(ValueError, match="coding 'polar' is none of yolo, free, scaled, distances, log_distances"):
+    with pytest.raises(ValueError, match="coding 'polar' is not one of yolo, free, scaled, distances, log_distances"):
         Grid.of({"coding": "polar", "levels": []}, SIZE)
 
 

@@ -210,7 +210,7 @@ REFUSED = {  # the network's functions, its inputs' shapes, the command line's o
         {"a": lambda image: (0 * vector(image[:, 0, 0])) / (0 * vector(image[:, 0, 0]))},
         [(1, 8, 8, 3)],
         ["--labels", "three.txt"],
-        "the network returns NaN, no numbers",
+        "the network's scores are NaN",
     ),
     "blank": ({"a": means((1, 2))}, [(1, 8, 8, 3)], ["--labels", "blank.txt"], "blank.txt: line 2 is blank"),
 }
@@ -275,7 +275,7 @@ def test_a_mean_that_is_none_is_a_usage_error(folder, text):
         ("fails_at_invoke", "the TFLite runtime can't run it: "),
         ("gray", "/photo.png: [a-e] "),
         ("mnv2_float", "/photo.png: [a-e] "),
-        ("nchw", "the network returns NaN, no numbers"),
+        ("nchw", "the network's scores are NaN"),
         ("out1115", "/photo.png: [a-e] "),
         ("two_inputs", "takes 2 inputs (keras_tensor_176 (-1, 3), keras_tensor_172 (-1, 64, 64, 3)), expected one"),
         ("two_signatures", "holds 2 networks (a, b), expected one signature"),

@@ -85,7 +85,7 @@ def test_detection(tfds):
     assert not len(empty.boxes) and not len(crowded.boxes) and crowded.crowd_boxes.tolist() == [[0, 0, 60, 40]]
     assert data.problems == [
         f"{builder.path}: one.jpg: an object 'red cell' without four finite numbers for its box, left out",
-        f"{builder.path}: one.jpg: class -1 is none of 0 to 1, left out",
+        f"{builder.path}: one.jpg: class -1 is not in 0 to 1, left out",
     ]
 
 
@@ -93,7 +93,7 @@ def test_a_split_whose_classes_are_secret(tfds):
     builder = tfds({"image": None, "label": NAMES}, [record(i, label=[-i]) for i in range(2)])
     data = read("tfds:toy/small", "train")
     assert [example.label for example in data.examples] == [0]
-    assert data.problems == [f"{builder.path}: record 1: class -1 is none of 0 to 1, left out"]
+    assert data.problems == [f"{builder.path}: record 1: class -1 is not in 0 to 1, left out"]
 
 
 def test_what_cannot_be_read(tfds, monkeypatch):

@@ -26,7 +26,7 @@ NO_STATES = {
     "broken off": cut,
     "without meta": lambda path: np.savez(path, weight0=np.zeros(3)),
     "meta that is a list": lambda path: np.savez(path, meta="[]", weight0=np.zeros(3)),
-    "meta that is no JSON": lambda path: np.savez(path, meta="{", weight0=np.zeros(3)),
+    "meta that is not JSON": lambda path: np.savez(path, meta="{", weight0=np.zeros(3)),
     "a pickle": lambda path: np.savez(path, meta=np.array([{}], dtype=object)),
 }
 

@@ -1,4 +1,4 @@
-"""Training runs: what they leave behind, and how they are resumed after any kind of end."""
+"""Training runs: what they leave, and how they are resumed after any kind of end."""
 
 import contextlib
 import csv

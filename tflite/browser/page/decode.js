@@ -23,7 +23,7 @@ const CODINGS = {
  * Decodes `raw`, four numbers of each prediction, and `logits`, of an object (where the coding has it) and of each class,
  * both one after the other; predictions in the order level, row, column, anchor. `how` is the file's setting "decode",
  * `input` [width, height]. Returns {boxes, scores}: centre y, centre x, height, width in 0..1 of the input; scores 0..1.
- * Both are left 0 where the object, or without it every class, is no likelier than the threshold.
+ * Both are left 0 where the object, or without it every class, is not likelier than the threshold.
  */
 export function decode(raw, logits, classes, how, input, threshold) {
   const boxes = new Float32Array(raw.length), scores = new Float32Array((raw.length / 4) * classes);

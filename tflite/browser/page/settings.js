@@ -1,4 +1,4 @@
-// What cspkeras wrote behind the network in a .tflite file: how it is used, and the names of its classes.
+// What cspkeras wrote after the network in a .tflite file: how it is used, and the names of its classes.
 
 const ACCEPTED = {format: [1], task: ["detection"], boxes: ["cyxhw", "raw"], colors: ["RGB"], resize: ["letterbox", "stretch"]};
 const LARGEST = 1 << 24, LONGEST = 1000; // bytes of settings or of class names, characters of a name: as in device/

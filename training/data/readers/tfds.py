@@ -96,7 +96,7 @@ def _builder(path):
         return tfds.builder(str(path).removeprefix(PREFIX))
     except Exception as e:  # tfds has classes of its own for unknown names, configurations and versions
         reason = " ".join(str(e).split())
-        raise ValueError(f"{path}: no set that TensorFlow Datasets knows ({reason.split('. ')[0]})") from e
+        raise ValueError(f"{path}: TensorFlow Datasets does not know it ({reason.split('. ')[0]})") from e
 
 
 def _image(file, start, record, fields, number):
@@ -109,7 +109,7 @@ def _image(file, start, record, fields, number):
 def _label(fields, image, names):
     number = fields["label"][0]
     if number not in range(len(names)):  # -1 in test splits whose classes are secret
-        raise ValueError(f"{image}: class {number} is none of 0 to {len(names) - 1}")
+        raise ValueError(f"{image}: class {number} is not in 0 to {len(names) - 1}")
     return names[number]
 
 
@@ -119,7 +119,7 @@ def _objects(fields, image, size, names, problems):
     objects = []
     for i, (number, values) in enumerate(zip(labels, boxes, strict=True)):
         if number not in range(len(names)):
-            problems.append(f"{image}: class {number} is none of 0 to {len(names) - 1}, left out")
+            problems.append(f"{image}: class {number} is not in 0 to {len(names) - 1}, left out")
             continue
         crowd = bool(crowds[i]) if crowds else False
         add_object(objects, problems, names[number], values, size, str(image), crowd=crowd)

@@ -45,7 +45,7 @@ class ScreenTest {
 
     private fun MainActivity.shown(id: Int) = findViewById<View>(id).visibility == View.VISIBLE
 
-    /** Lets threads go on until it is so. */
+    /** Lets threads run until it is so. */
     private fun await(what: String, so: () -> Boolean) {
         val end = System.nanoTime() + 20_000_000_000
         while (!so()) {

@@ -15,7 +15,7 @@ class Newest<T : Any>(private val executor: Executor, private val work: (T) -> U
     }
 }
 
-/** Frames a second, over the last of them. */
+/** Frames per second, over the last of them. */
 class FrameRate(private val span: Int = 20) {
     private val times = ArrayDeque<Long>()
 
