@@ -23,7 +23,7 @@ from ..tflite.device.printing import printable
 MISSING = "–"
 RUN_COLOURS = 4  # run0 to run3 in the style below
 MAX_LARGE_CLASSES = 8  # a confusion matrix of more classes is set small
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 400, 250, 40, 12, 26, 40  # of a panel and its margins, in SVG units
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 400, 250, 50, 12, 26, 40  # of a panel and its margins, in SVG units
 
 STYLE = """
 :root { color-scheme: light dark; --page: #f6f7f9; --card: #fff; --ink: #1b1f27; --soft: #5b6472;
@@ -40,7 +40,7 @@ h2 { font-size: 1.15rem; margin: 2.5rem 0 .85rem; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 12px; overflow: auto; }
 table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .7rem clamp(.5rem, 1.8vw, 1.25rem); text-align: right; white-space: nowrap; }
-th:first-child { text-align: left; } tbody tr { border-top: 1px solid var(--line); }
+th:first-child { text-align: left; } tbody th { white-space: normal; } tbody tr { border-top: 1px solid var(--line); }
 thead th { color: var(--soft); font-size: .85em; font-weight: 500; white-space: normal; }
 .yes { color: var(--run2); } .no { color: var(--no); } .yes, .no { font-weight: 600; }
 .unknown { color: var(--soft); white-space: normal; }
@@ -59,7 +59,7 @@ figure { margin: 0; }
 .grid { stroke: var(--line); } .axis { stroke: var(--soft); } .dotted { stroke-dasharray: .5 4.5; }
 .curve { fill: none; stroke: currentColor; stroke-width: 2; stroke-linejoin: round; stroke-linecap: round; }
 .bars { stroke-linecap: butt; }
-.layers { font-size: .8rem; } .layers th, .layers td { padding: .2rem .6rem; }
+.layers { font-size: .8rem; } .layers th, .layers td { padding: .2rem .6rem; white-space: nowrap; }
 .faint { color: color-mix(in srgb, var(--soft) 40%, transparent); } .mean { color: var(--ink); }
 .matrix th, .matrix td { padding: .45rem .6rem; } .matrix td { min-width: 3rem; }
 .matrix .heat { background: color-mix(in srgb, var(--run0) calc(var(--share) * 50%), transparent); }
