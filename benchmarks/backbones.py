@@ -24,6 +24,7 @@ import statistics
 from functools import partial
 
 from load import TOLERATED, Patience
+from machine import processor
 from peers import CLOCKS, TASKS, Peer, Settings
 
 NETWORKS = {  # ours: {library: its name there}
@@ -149,15 +150,7 @@ def machine_line(results):
         for one in libraries.values():
             versions |= one.get("versions", {})
     versions = ", ".join(f"{package} {version}" for package, version in versions.items())
-    return f"{platform.machine()} {_processor()}, {os.cpu_count()} cores; {versions}."
-
-
-def _processor():
-    try:
-        with open("/proc/cpuinfo") as f:
-            return next(line.split(":")[1].strip() for line in f if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor()
+    return f"{platform.machine()} {processor()}, {os.cpu_count()} cores; {versions}."
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 
+from machine import processor
+
 PEER = "YOLOXNano"
 KINDS = "float32", "int8"
 THREADS, ROUNDS, RUNS, IMAGES = 2, 3, 15, 2
@@ -76,7 +78,8 @@ def main():
     names.sort(key=lambda name: published[name].trainable * published[name].size ** 2)  # the quick ones first
     if unknown := set(args.models or ()) - set(names):
         parser.error(f"no published accuracy of {', '.join(sorted(unknown))}; there is of {', '.join(names)}")
-    setting = {"machine": platform.machine(), "cores": os.cpu_count(), "threads": THREADS}
+    machine = {"machine": platform.machine(), "processor": processor(), "cores": os.cpu_count()}
+    setting = machine | {"threads": THREADS}
     setting |= {package: version(package) for package in PACKAGES}
     results = json.loads(args.output.read_text()) if args.output.exists() else {"setting": setting, "detectors": {}}
     if results["setting"] != setting:
