@@ -10,7 +10,7 @@ import pytest
 from hostile_pages import HOSTILE, PLAIN, write_all
 from html_page import Parts
 
-from cspkeras.reports.page import write_page
+from cspkeras.reports.page import found_caption, write_page
 
 PAGES = "analysis", "bar chart", "detector", "detector of few classes", "classifier", "run", "demo"
 CONTROLS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -49,6 +49,11 @@ def test_what_is_no_markup_is_shown_as_text(tmp_path):
     page = Parts(write_page(tmp_path / "page.html", evil, evil, [(evil, evil)], [evil]).read_text("utf-8"))
     assert not page.scripts() and "b" not in {tag for tag, *_ in page.tags}
     assert [text.strip() for text in page.texts].count(evil) == 6
+
+
+def test_what_was_found_is_counted():
+    assert found_caption(["WBC", "RBC", "RBC"]) == "found: WBC, 2 × RBC"
+    assert found_caption([]) == "found: nothing"
 
 
 def dumped(address):

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ..files import replacing
+from ..reports.page import found_caption
 from ..tflite.device.frames import load_image
 from ..training.data.examples import DetectionData, readable
 
@@ -35,9 +36,9 @@ def try_device(folder, data, report):
         raise RuntimeError(f"{script} ended with status {status} on the images of {folder / 'images'}")
     shown = []
     for image, answer in zip(images, json.loads(answers.read_text()), strict=True):
-        labels = [one["label"] for one in answer["detections" if detects else "classes"]]
+        labels = (one["label"] for one in answer["detections" if detects else "classes"])
         drawn = load_image(found / image.name if detects else image)
-        shown.append((f"found: {', '.join(labels) or 'nothing'}", np.asarray(drawn)))
+        shown.append((found_caption(labels), np.asarray(drawn)))
     return shown
 
 

@@ -9,6 +9,7 @@ import base64
 import io
 import math
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -241,6 +242,12 @@ def figure(caption: str, image: np.ndarray) -> Markup:
         '<figure class="card"><img src="data:image/jpeg;base64,{}" alt="{}" width="{}" height="{}">'
         "<figcaption>{}</figcaption></figure>"
     ).format(content, caption, width, height, caption)
+
+
+def found_caption(names: Iterable[str]) -> str:
+    """Return the caption of an image on which objects of these names were found, each name once with its number."""
+    counted = (name if count == 1 else f"{count} × {name}" for name, count in Counter(names).items())
+    return f"found: {', '.join(counted) or 'nothing'}"
 
 
 def images(captioned: Iterable[tuple[str, np.ndarray]], wide: bool = False) -> Markup:

@@ -12,6 +12,7 @@ from ...classification.scores import LOGITS, SIGMOID, classes_of, in_two, score_
 from ...detection.anchors import Anchors
 from ...detection.losses import loss_class
 from ...graph import is_detector
+from ...reports.page import found_caption
 from ...saving import is_classifier
 from ...tflite.device.drawing import draw_detections
 from ..data.examples import ClassificationData, LabelledImage, readable
@@ -161,9 +162,9 @@ class Detection(Task):
             image = Image.fromarray(pixels)
             image.thumbnail((MAX_SIDE, MAX_SIDE))
             found = self.model.detect([np.asarray(image)])[0]
-            names = [self.val.class_names[label] for label in found["labels"]]
+            names = (self.val.class_names[label] for label in found["labels"])
             draw_detections(image, found, self.val.class_names)
-            pairs.append((f"found: {', '.join(names) or 'nothing'}", np.asarray(image)))
+            pairs.append((found_caption(names), np.asarray(image)))
         return pairs
 
 
