@@ -154,7 +154,7 @@ LEFT_OUT = {
     "a crowd of 400 digits": (coco(iscrowd=BIG), 1, None),
     "an image of 400 digits": (coco(image_id=BIG), 0, "of an image that is not listed"),
     "a size of 400 digits": (voc(annotation(size=("9" * 400, 1))), 0, "no <size> with a width and a height"),
-    "a class of 5000 digits": (yolo("names: [a]\ntrain: images\n", "9" * 5000 + " 0.5 0.5 0.2 0.2\n"), 0, "none of 0"),
+    "a class of 5000 digits": (yolo("names: [a]\ntrain: images\n", "9" * 5000 + " 0.5 0.5 0.2 0.2\n"), 0, "not in 0"),
     "control characters": (voc(annotation("x&#x9b;2J&#x202e;")), 1, None),
 }
 

@@ -46,7 +46,7 @@ def test_formats_are_told_apart_by_their_shapes(outputs, asked, expected):
     "outputs, asked, message",
     [
         (contents((1, 1000)), None, "its outputs have an unknown format: found a (1, 1000) int8. Known: cyxhw: "),
-        (contents((1, 50, 8)), None, "no known format: found a (1, 50, 8) int8"),
+        (contents((1, 50, 8)), None, "unknown format: found a (1, 50, 8) int8"),
         (contents((1, 126, 8), (1, 4)), None, "found a (1, 126, 8) int8, b (1, 4) int8"),
         (contents((1, 126, 126)), None, "its outputs could be yolox or yolov8: say which with --format; found a "),
         (contents((1, 1000)), "yolox", "--format yolox reads an output (1, P, 5 + C), a box a cell; found a (1, 1000)"),
