@@ -97,7 +97,7 @@ def test_a_split_whose_classes_are_secret(tfds):
 
 
 def test_what_cannot_be_read(tfds, monkeypatch):
-    with pytest.raises(ValueError, match=r"^tfds:nothing: TensorFlow Datasets does not know it \(Dataset nothing not found\)$"):
+    with pytest.raises(ValueError, match=r"^tfds:nothing: TensorFlow Datasets does not know it \(.* not found\)$"):
         read("tfds:nothing", "train")
     builder = tfds({"image": None, "label": NAMES}, [record(i, label=[0]) for i in range(3)])
     with pytest.raises(ValueError, match=r"tfds:toy/small: has no split 'val'; there are train"):
