@@ -9,7 +9,7 @@ def add(commands):
     about = "Estimate anchors that fit a data set, and compare them with the published ones."
     parser = add_command(commands, "anchors", run, about, "--data BCCD")
     add_data(parser, split="train")
-    add_size(parser, DEFAULT_SIZE)
+    add_size(parser, DEFAULT_SIZE, (DEFAULT_SIZE, DEFAULT_SIZE))
     parser.add_argument("--count", type=count, default=9, help="number of anchors, a multiple of three [%(default)s]")
     parser.add_argument(
         "--generations", type=number(int, 0), default=1000, help="mutations after k-means [%(default)s]"
@@ -24,7 +24,7 @@ def run(options):
     from ..detection.anchors import Anchors
     from ..training.data.anchors import RATIO, anchor_fit, estimate_anchors, object_shapes
 
-    size, data = options.size or (DEFAULT_SIZE,) * 2, read_boxes(options, options.split)
+    size, data = options.size, read_boxes(options, options.split)
     shapes = object_shapes(data, size)
     if (different := len(np.unique(shapes, axis=0))) < options.count:
         raise ValueError(f"{options.data}: objects of {different} shapes, too few for {options.count} anchors")
