@@ -111,7 +111,7 @@ REFUSED = {
     ): "' that was never built, so it has no weights; begin it with keras.Input((height, width, channels)), ",
     ("exported",): "a SavedModel, which has no Keras layers; give what model.save(...) writes ",
     ("two_inputs.keras", *INT8): "--precision int8 needs --data, the images that calibrate it, or --calibration",
-    ("two_inputs.keras", *INT8, *DATA): "no images; give --calibration FILE.npz, an array for each",
+    ("two_inputs.keras", *INT8, *DATA): "not images; give --calibration FILE.npz, an array for each",
     ("two_inputs.keras", *ARRAYS, "{folder}/one.npz"): "expected those of the inputs: image, vector",
     ("two_inputs.keras", *ARRAYS, "{folder}/uneven.npz"): "expected the same number of rows in each array",
     ("softmax.keras", *ARRAYS, "{folder}/names.txt"): "neither a folder of images nor a .npz file",
