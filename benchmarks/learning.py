@@ -5,10 +5,10 @@
     python benchmarks/learning.py --run runs/learning --output docs/measured/learning.json --measure  # the speeds
 
 The data is `keras.datasets.cifar10`, or with --data any folder with train/CLASS/ and test/CLASS/ that `cspkeras train`
-reads. Every network gets the same images, enlarged to 64x64, by the same recipe, in each seed; what counts is the
-accuracy on the test images after the last epoch; nothing was chosen by it. Killed at any moment, the same command
-resumes. The networks are those of the paper with their first stages and a fraction of their width, so that a run takes
-a few minutes of one processor core.
+reads. Every network gets the same images, enlarged to 64x64 or as they are with --size 32, by the same recipe, in each
+seed; what counts is the accuracy on the test images after the last epoch; nothing was chosen by it. Killed at any
+moment, the same command resumes. The networks are those of the paper with their first stages and a fraction of their
+width, so that an epoch takes a minute of one processor core. The widened ones have as much compute as their bases.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import os
 import platform
 import statistics
 import time
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -24,7 +25,7 @@ from pathlib import Path
 from load import TOLERATED, Load, Patience
 
 SIZE, CLASSES = 64, 10
-RESCALE = 64, 80  # pixels of an image's shorter side, least and most
+LARGEST = 1.25  # an image's shorter side, of the network's input, when it is enlarged most
 BATCH = 64  # images a training step
 CALIBRATION = 64  # training images that calibrate int8
 RUNS = 50  # of a .tflite file, whose median is a round's latency
@@ -32,12 +33,14 @@ STEPS = 10  # of training, which are a round's speed
 PACKAGES = ("keras", "tensorflow", "ai-edge-litert", "numpy")
 
 
-def networks():
-    """Return {name: function that builds it}: bases, their CSP networks, and one of these with the other fusions."""
+def networks(size=SIZE):
+    """Return {name: function that builds it}: bases, their CSP networks, wider ones, and one with the other fusions."""
     from cspkeras.backbones import densenet, peleenet, resnet
 
     pelee = dict(stem=16, growth_rate=16, bottleneck=(8, 16, 32))
     dense = dict(blocks=(4, 6, 8), stem=16, growth_rate=12, bottleneck=48)
+    halves = dict(stem=16, cross_stage=True, expansion=2)
+    wider = pelee | dict(bottleneck=(9, 18, 36))
     rows = {
         "PeleeNet": (peleenet.build, peleenet.PeleeSpec((3, 4, 8), False, **pelee), {}),
         "CSPPeleeNet": (peleenet.build, peleenet.PeleeSpec((2, 4, 8), True, **pelee), {}),
@@ -46,19 +49,25 @@ def networks():
         "ResNet10": (resnet.build, resnet.ResNetSpec((1, 1, 1, 1), (16, 32, 64, 128), None, stem=16), {}),
         "CSPResNet10": (
             resnet.build,
-            resnet.ResNetSpec((1, 1, 1, 1), (8, 16, 32, 64), None, stem=16, cross_stage=True, expansion=2),
+            resnet.ResNetSpec((1, 1, 1, 1), (8, 16, 32, 64), None, **halves),
+            {},
+        ),
+        "CSPPeleeNet, widened": (peleenet.build, peleenet.PeleeSpec((2, 4, 8), True, **wider), {}),
+        "CSPResNet10, widened": (
+            resnet.build,
+            resnet.ResNetSpec((1, 1, 1, 1), (11, 22, 44, 88), None, **halves),
             {},
         ),
     }
     for fusion in ("fusion_first", "fusion_last"):
         rows[f"CSPPeleeNet, {fusion.replace('_', ' ')}"] = (*rows["CSPPeleeNet"][:2], {"fusion": fusion})
-    shape = dict(input_shape=(SIZE, SIZE, 3), classes=CLASSES)
+    shape = dict(input_shape=(size, size, 3), classes=CLASSES)
     return {name: partial(build, spec, **options, **shape) for name, (build, spec, options) in rows.items()}
 
 
-def chosen_networks(parser, names):
+def chosen_networks(parser, names, size=SIZE):
     """Return the `networks` of these names, all for None; an unknown one is the parser's error."""
-    builders = networks()
+    builders = networks(size)
     if unknown := set(names or ()) - set(builders):
         parser.error(f"unknown network {', '.join(unknown)}; there are {'; '.join(builders)}")
     return {name: builders[name] for name in names or builders}
@@ -84,29 +93,34 @@ def read_data(folder):
     return train, test, f"CIFAR-10, {len(train.examples)} training and {len(test.examples)} test images, {source}"
 
 
-def recipe_of(epochs, seed):
+def rescale(size):
+    """Return the pixels of an image's shorter side, least and most, for networks of that input."""
+    return size, round(LARGEST * size)
+
+
+def recipe_of(epochs, seed, size=SIZE):
     """Return the recipe that all networks share."""
     from cspkeras.training import Recipe
 
-    augment = dict(rescale=RESCALE, angle=0.0, hue=0.0, saturation=1.0, exposure=1.0, aspect=1.0)
+    augment = dict(rescale=rescale(size), angle=0.0, hue=0.0, saturation=1.0, exposure=1.0, aspect=1.0)
     options = dict(learning_rate=3e-3, weight_decay=0.05, warmup_epochs=0.2, evaluate_every=epochs, save_every=60)
     return Recipe(epochs=epochs, batch_size=BATCH, seed=seed, augment=augment, **options)
 
 
-def train(build, seed, data, folder, epochs):
+def train(build, data, folder, recipe):
     """Train a network, or resume its training; return {"top1", "top5", "loss"} on the test images."""
     import keras
 
     from cspkeras.training import fit
 
-    keras.utils.set_random_seed(seed)
+    keras.utils.set_random_seed(recipe.seed)
     keras.backend.clear_session()
     resume = (folder / "last.npz").exists()
-    rows = fit(build(), *data, folder, recipe_of(epochs, seed), resume=resume)
+    rows = fit(build(), *data, folder, recipe, resume=resume)
     return {key: rows[-1][f"val_{key}"] for key in ("top1", "top5", "loss")}
 
 
-def measure(builders, data, run, seed, rounds, patience):
+def measure(builders, data, run, seed, size, rounds, patience):
     """Measure the networks in turn; return {network: {"images_per_second", "int8_ms"}}, rounds' medians; and loads."""
     import keras
     import numpy as np
@@ -115,7 +129,7 @@ def measure(builders, data, run, seed, rounds, patience):
     from cspkeras.tflite.runtime.litert import run_cpu
     from cspkeras.training import evaluation_batches
 
-    images, labels = next(iter(evaluation_batches(data, (SIZE, SIZE), max(BATCH, CALIBRATION))))
+    images, labels = next(iter(evaluation_batches(data, (size, size), max(BATCH, CALIBRATION))))
     images, labels = np.asarray(images), np.asarray(labels)
     models, files = {}, {}
     for name, build in builders.items():
@@ -166,6 +180,7 @@ def main():
     parser.add_argument("--run", type=Path, default=Path("runs/learning"), help="folder of the runs [%(default)s]")
     parser.add_argument("--output", type=Path, help="JSON file of the results [learning.json in the runs' folder]")
     parser.add_argument("--networks", nargs="+", metavar="NAME", help="[all]")
+    parser.add_argument("--size", type=int, default=SIZE, help="side of the input in pixels [%(default)s]")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--limit", type=int, help="images of each split, for a trial [all]")
@@ -182,14 +197,14 @@ def main():
     from cspkeras.analysis import complexity
     from cspkeras.files import write_json
 
-    chosen = chosen_networks(parser, args.networks)
+    chosen = chosen_networks(parser, args.networks, args.size)
     *data, source = read_data(args.data)
     if args.limit:
-        for part in data:
-            part.examples[:] = part.examples[:: max(1, len(part.examples) // args.limit)]
+        every = [max(1, len(part.examples) // args.limit) for part in data]
+        data = [replace(part, examples=part.examples[::n]) for part, n in zip(data, every, strict=True)]
         source += f", of each {args.limit}"
     output = args.output or args.run / "learning.json"
-    setting = {"data": source, "epochs": args.epochs, "size": SIZE, "batch_size": BATCH}
+    setting = {"data": source, "epochs": args.epochs, "size": args.size, "batch_size": BATCH}
     if (known := read_results(output, setting)["setting"]) != setting:
         parser.error(f"{output}: measured with other settings, {known}. Received: {setting}")
 
@@ -201,7 +216,9 @@ def main():
         write_json(output, results)
 
     if args.measure:
-        speeds, loads = measure(chosen, data[0], args.run, args.seeds[0], args.rounds, Patience(args.patience))
+        speeds, loads = measure(
+            chosen, data[0], args.run, args.seeds[0], args.size, args.rounds, Patience(args.patience)
+        )
         keep("networks", speeds)
         keep("measured", {machine(args.threads): {"rounds": args.rounds, "load": max(loads)}})
         if max(loads) > TOLERATED:
@@ -213,8 +230,10 @@ def main():
             if run not in read_results(output, setting)["runs"]:
                 print(f"== {name}, seed {seed}", flush=True)
                 cost = complexity(build())
-                keep("networks", {name: {"bflops": cost.bflops, "trainable": cost.trainable}})
-                figures = train(build, seed, data, args.run / run, args.epochs)
+                layer, most = cost.costliest
+                costs = {"bflops": cost.bflops, "trainable": cost.trainable, "costliest": [layer, most]}
+                keep("networks", {name: costs})
+                figures = train(build, data, args.run / run, recipe_of(args.epochs, seed, args.size))
                 keep("runs", {run: {"network": name, "seed": seed, **figures}})
             print(f"{name}, seed {seed}: top-1 {read_results(output, setting)['runs'][run]['top1']:.4f}", flush=True)
 

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 
-from learning import CLASSES, RESCALE, SIZE, chosen_networks, read_data, recipe_of
+from learning import CLASSES, SIZE, chosen_networks, read_data, recipe_of, rescale
 
 EVALUATED = 500  # images at once
 COMPILED = 8  # networks at once
@@ -42,9 +42,11 @@ def augment(key, images):
     import jax
     import jax.numpy as jnp
 
+    least, most = rescale(SIZE)
+
     def one(key, image):
         keys = jax.random.split(key, 3)
-        side = jax.random.uniform(keys[0], (), minval=RESCALE[0], maxval=RESCALE[1])
+        side = jax.random.uniform(keys[0], (), minval=least, maxval=most)
         start = jax.random.uniform(keys[1], (2,)) * (SIZE - side)
         scale = jnp.broadcast_to(side / image.shape[0], (2,))
         image = jax.image.scale_and_translate(image, (SIZE, SIZE, 3), (0, 1), scale, start, "linear")
