@@ -5,8 +5,9 @@
 
 Detectors with a published accuracy are built at the size that it was published for, with 80 classes. Weights are random
 with calibrated norms (untrained.py), int8 is calibrated on noise: this measures speed and size, not accuracy. First all
-files are written, then each is measured. A round runs YOLOX-Nano's file of the same precision, then the detector's; the
-figure is the median of the rounds. Killed at any moment, the same command resumes.
+files are written, then each is measured. A round runs YOLOX-Nano's file of the same precision, then the detector's, 15
+times each, a slow one less often; the figure is the median of the rounds. Killed at any moment, the same command
+resumes.
 """
 
 import argparse
@@ -23,7 +24,8 @@ from machine import processor
 
 PEER = "YOLOXNano"
 KINDS = "float32", "int8"
-THREADS, ROUNDS, RUNS, IMAGES = 2, 3, 15, 2
+THREADS, ROUNDS, IMAGES = 2, 3, 2
+RUNS, FEWEST, SECONDS = 15, 5, 10  # of a file in a round: so many, or as many as fit into the seconds
 PACKAGES = "keras", "tensorflow", "ai-edge-litert"
 
 
@@ -49,9 +51,11 @@ def measure(name, folder):
 
     row, peers = {}, paths(PEER, folder)
     for kind, path in paths(name, folder).items():
+        once = benchmark(path, (THREADS,), 1).latencies[0].median_ms / 1000
+        runs = {peers[kind]: RUNS, path: max(FEWEST, min(RUNS, int(SECONDS / once)))}
         rounds = []
         for _ in range(ROUNDS):
-            peer, own = (benchmark(file, (THREADS,), RUNS).latencies[0] for file in (peers[kind], path))
+            peer, own = (benchmark(file, (THREADS,), runs[file]).latencies[0] for file in (peers[kind], path))
             rounds.append((own.median_ms, own.median_ms / peer.median_ms, own.memory_bytes))
         milliseconds, ratio, memory = map(statistics.median, zip(*rounds, strict=True))
         row[kind] = {"bytes": path.stat().st_size, "ms": milliseconds, "ratio": ratio, "memory": memory}

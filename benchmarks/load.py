@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import suppress
 
 TOLERATED = 0.03  # share of all cores
 
@@ -25,7 +26,11 @@ def of_children():
     """Return the processor seconds of this process' children, and theirs, that are alive."""
     import psutil  # which few of the benchmarks need
 
-    return sum(sum(child.cpu_times()[:2]) for child in psutil.Process().children(recursive=True))
+    seconds = 0.0
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # one that has just ended
+            seconds += sum(child.cpu_times()[:2])
+    return seconds
 
 
 class Load:

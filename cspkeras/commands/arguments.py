@@ -63,10 +63,10 @@ class _Sides(argparse.Action):
         setattr(namespace, self.dest, (values[0], values[-1]))
 
 
-def add_size(parser, usual, default=None):
+def add_size(parser, usual, default=None, kind=side):
     """Add the size of a network's input; `usual` says what it is if left out, where its value is `default`."""
     about = f"side of the input in pixels, or its height and width [{usual}]"
-    parser.add_argument("--size", type=side, nargs="+", action=_Sides, default=default, metavar="SIDE", help=about)
+    parser.add_argument("--size", type=kind, nargs="+", action=_Sides, default=default, metavar="SIDE", help=about)
 
 
 def add_command(commands, name, run, help, example):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from .arguments import DATA_HELP, add_command, add_format, add_pixels, add_refine, add_weights, count
+from .arguments import DATA_HELP, add_command, add_format, add_pixels, add_refine, add_size, add_weights, count
 from .reading import has_boxes, read_arrays, read_data, read_labels, read_pixels
 from .terminal import log
 
@@ -33,8 +33,7 @@ def add(commands):
     parser.add_argument("--io", choices=("float32", "int8", "uint8", "int16"), default="float32", help=of_io)
     of_decode = "what makes boxes of a detector's numbers: the file, or on the host what reads it [%(default)s]"
     parser.add_argument("--decode", choices=("file", "host"), default="file", help=of_decode)
-    sides = ("HEIGHT", "WIDTH")
-    parser.add_argument("--size", type=count, nargs=2, metavar=sides, help="input of a network, or a model of any size")
+    add_size(parser, "the model's; needed where it takes any", kind=count)
     parser.add_argument("--strict", action="store_true", help="fail where an int8 file would compute in floats")
     uses = "or a folder of images; they calibrate int8, its classes name those of a classifier without names"
     parser.add_argument("--data", type=Path, help=f"{DATA_HELP}; {uses}")
@@ -54,11 +53,11 @@ def run(options):
     from ..tflite.export.convert import convert
     from ..tflite.export.settings import file_labels
 
-    path, size = options.model, options.size and tuple(options.size)
+    path, size = options.model, options.size
     model = load_model(path, "a detector, a classifier or another model", options.weights, size)
     detects, classifies = is_detector(model), is_classifier(model)
     if options.android and not detects:
-        kind = "classifier" if classifies else "model that is none"
+        kind = "classifier" if classifies else "model of another kind"
         raise ValueError(f"--android: the application needs a detector, {path} holds a {kind}")
     output = options.output or _asset(options.android, f"{path.stem}_{options.precision}.tflite")
     if output.exists() and path.exists() and output.samefile(path):
