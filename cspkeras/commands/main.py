@@ -89,10 +89,12 @@ def _failed(message, status=1):
 
 
 class _Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line, as all others are."""
+    """An ArgumentParser whose errors are one line, as all others are; what is missing is shown in the example."""
 
     def error(self, message):
-        self.exit(2, f"cspkeras: {one_line(message)}; see {self.prog} --help\n")
+        missing, example = " required" in message, self.epilog or ""
+        shown = f"for example: {example.removeprefix(EXAMPLE)}; " if missing and example.startswith(EXAMPLE) else ""
+        self.exit(2, f"cspkeras: {one_line(message)}; {shown}see {self.prog} --help\n")
 
 
 class _Overview(_Parser):

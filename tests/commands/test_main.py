@@ -19,7 +19,11 @@ USAGE = {
         "detect is a script for the device; here it is run by: python -m",
     ),
     "unknown argument": ((*TRAIN, "--speed", "9"), "unrecognized arguments: --speed 9"),
-    "no data": (("train",), "the following arguments are required: --data"),
+    "no data": (("train",), "the following arguments are required: --data; for example: cspkeras train "),
+    "no option before the model": (
+        ("export", "x.keras"),
+        "the following arguments are required: --model; for example: cspkeras export --model ",
+    ),
     "no model": (("evaluate", "--data", "voc"), "the following arguments are required: --model"),
     "a size that is not a multiple of 32": (
         (*TRAIN, "--size", "100"),
