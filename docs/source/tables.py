@@ -1,14 +1,13 @@
 """The tables of the docs: what the paper says, from published.toml, and what is counted here."""
 
-import json
-import statistics
 import tomllib
 from pathlib import Path
 
 import keras
 from counting import cost, counted
-from file_tables import MEASURED, agreement, applications, files, which
+from file_tables import agreement, applications, files, which
 from keras import layers
+from learning_tables import FUSIONS, gradients, learning, setting
 from network_tables import backbones, detectors, families
 from reading_tables import faults, fuzzed, limits
 from scale_tables import crowds, reading, scale_setting, serial, workers
@@ -20,7 +19,6 @@ from cspkeras.layers import Maxout
 from cspkeras.registry import NETWORKS
 
 PUBLISHED = tomllib.loads((Path(__file__).parent / "published.toml").read_text(encoding="utf-8"))
-FUSIONS = {"csp": "CSP", "fusion_first": "fusion first", "fusion_last": "fusion last"}
 
 
 def saved(base, csp):
@@ -195,62 +193,6 @@ def detection():
         yield call, size, published, f"{found:.{digits + 1}f}", agrees(found, published, digits)
 
 
-def learning_results():
-    """What the short runs gave, and the long ones on an accelerator."""
-    return [json.loads((MEASURED / file).read_text()) for file in ("learning.json", "learning_long.json")]
-
-
-def top1_of(results, name):
-    """The top-1 in % of a network's runs."""
-    return [100 * run["top1"] for run in results["runs"].values() if run["network"] == name]
-
-
-def learning():
-    known, long = results = learning_results()
-    budgets = [f"top-1, {part['setting']['epochs']} epoch{'s' * (part['setting']['epochs'] > 1)}" for part in results]
-    seeds = [column for budget in budgets for column in (budget, "mean")]
-    yield "network", "parameters", "MFLOPs at 64x64", *seeds, "training, images/s", "int8, ms"
-    for name, network in known["networks"].items():
-        accuracy = []
-        for top1 in (top1_of(part, name) for part in results):
-            accuracy += [", ".join(f"{x:.1f}" for x in top1), f"{statistics.mean(top1):.1f}"]
-        speed = [format(network[key], pattern) if key in network else "–" for key, pattern in SPEEDS.items()]
-        yield name, f"{network['trainable']:,}", f"{1e3 * network['bflops']:.1f}", *accuracy, *speed
-
-
-def setting():
-    known, long = learning_results()
-    yield "what", "the short runs", "the long runs"
-    for key in known["setting"]:
-        yield key.replace("_", " "), known["setting"][key], long["setting"][key]
-    yield "machine", "as the speeds'", long["setting"]["machine"]
-    for machine, how in known["measured"].items():
-        setup = f"{machine}; {how['rounds']} rounds, other programs used up to {how['load']:.0%} of the cores"
-        yield "speeds", setup, "not measured"
-
-
-def gradients():
-    known = json.loads((MEASURED / "gradients.json").read_text())
-    yield (
-        "stage",
-        "entering map, all pairs",
-        "between its halves",
-        "within a half",
-        "independent of 32",
-        "the layers' outputs",
-        "accuracy",
-    )
-    for kind, runs in known.items():
-        moments = [moment for run in runs for moment in run["epochs"][1:]]
-        mean = {key: statistics.mean(moment[key] for moment in moments) for key in moments[0]}
-        keys = "entering", "between the halves", "within a half"
-        correlations = [f"{mean[key]:.3f}" for key in keys]
-        accuracy = statistics.mean(run["accuracy"] for run in runs)
-        last = f"{mean['rank of entering']:.1f}", f"{mean['layers']:.3f}", f"{accuracy:.3f}"
-        yield FUSIONS.get(kind, kind), *correlations, *last
-
-
-SPEEDS = {"images_per_second": ".0f", "int8_ms": ".3f"}
 TABLES = {
     table.__name__: table
     for table in (
