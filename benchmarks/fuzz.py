@@ -2,13 +2,14 @@
 
     pip install -e '.[dev]'
     python benchmarks/fuzz.py cfg npz --inputs 1000 --seed 0 --output fuzz.json
-    nice -n 19 python benchmarks/fuzz.py --inputs 40000 --processes 2       # a million inputs of all kinds, unattended
+    nice -n 19 python benchmarks/fuzz.py --processor 200 --processes 2      # a million inputs of all kinds, unattended
 
 The kinds of files are rows of `KINDS` in tests/support/fuzz_models.py and fuzz_data.py. An input is a whole file with a
 change or a few, which follow from the kind, the seed and the input's number alone. A process, forked from one that has
 imported everything, reads one after the other, with at most 4 GB of memory and 20 seconds for each; after a crash, a
 hang or a limit another one takes the next. The first failures of each kind are kept in the folder beside --output, with
 what was said. The same command resumes where it was ended, and with more inputs continues after those that are there.
+Quick kinds are read some hundred times as often as networks: with --processor each gets the same time.
 
     crash      the process died
     hang       no answer within the time
@@ -19,6 +20,7 @@ what was said. The same command resumes where it was ended, and with more inputs
 import argparse
 import faulthandler
 import json
+import math
 import os
 import random
 import resource
@@ -81,12 +83,12 @@ def outcome(read, folder, file):
 def child(kind, name, folder, task, answers):
     """Read inputs in a folder, and write a line of JSON before and after each.
 
-    `task` is the seed, the first number, that after the last, and the bytes of memory; `answers` the descriptor that is
-    written to. Returns the exit status.
+    `task` is the seed, the first number, that after the last, the seconds of processor time after which no other input
+    is read, and the bytes of memory; `answers` the descriptor that is written to. Returns the exit status.
     """
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     faulthandler.disable()  # its report is of no use here
-    seed, first, last, memory = task
+    seed, first, last, processor, memory = task
     answers, silent = os.fdopen(answers, "w"), os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(silent, stream)
@@ -109,6 +111,8 @@ def child(kind, name, folder, task, answers):
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
         said, spent = said[-2000:] if found in FAILURES else "", time.process_time() - began
         print(json.dumps([number, found, said, seconds, peak, spent]), file=answers, flush=True)
+        if spent >= processor:
+            break
     return 0
 
 
@@ -120,18 +124,22 @@ class Reader:
         row: its counts, to which this adds.
         seed: of the inputs.
         inputs: how many in all.
+        processor: seconds of processor time for all of them.
         memory: bytes that the fork may have.
         seconds: for each input.
         keep: a folder for the inputs that fail, or None.
         modules: where the kind is looked for.
     """
 
-    def __init__(self, name, row, seed, inputs, memory=MEMORY, seconds=SECONDS, keep=None, modules=MODULES):
+    def __init__(
+        self, name, row, seed, inputs, processor=math.inf, memory=MEMORY, seconds=SECONDS, keep=None, modules=MODULES
+    ):
         self.name, self.row, self.seconds, self.keep = name, row, seconds, keep
         kind, self._home = kinds(modules)[name], tempfile.TemporaryDirectory(prefix="fuzz.")
         self.folder = Path(self._home.name, "files")
         self.folder.mkdir()
-        task = seed, row["inputs"], min(inputs, row["inputs"] + GENERATION), memory
+        last = min(inputs, row["inputs"] + GENERATION)
+        task = seed, row["inputs"], last, processor - row["processor"], memory
         self.pipe, answers = os.pipe()
         self._process = forked(lambda: child(kind, name, self.folder, task, answers))
         os.close(answers)
@@ -190,10 +198,10 @@ class Reader:
                 self.keep.mkdir(parents=True, exist_ok=True)
                 title = f"{self.name}-{row['seed']}-{number}"
                 shutil.copy(content, self.keep / f"{title}-{Path(file).name}")
-                (self.keep / f"{title}.txt").write_text(f"{file}\n{said}\n")
+                (self.keep / f"{title}.txt").write_text(f"{file}\n{said}\n", errors="backslashreplace")
 
 
-def run_kinds(names, rows, seed, inputs, processes=1, save=lambda: None, **options):
+def run_kinds(names, rows, seed, inputs, processor=math.inf, processes=1, save=lambda: None, **options):
     """Read the inputs of kinds that are not in their rows yet, {name: row}; `options` are those of a `Reader`.
 
     `save` is called now and then. Yields the name of each kind that is done.
@@ -208,8 +216,8 @@ def run_kinds(names, rows, seed, inputs, processes=1, save=lambda: None, **optio
         while waiting or running:
             while waiting and len(running) < processes:
                 name = waiting.pop(0)
-                if rows[name]["inputs"] < inputs:
-                    reader = Reader(name, rows[name], seed, inputs, **options)
+                if rows[name]["inputs"] < inputs and rows[name]["processor"] < processor:
+                    reader = Reader(name, rows[name], seed, inputs, processor, **options)
                     running[reader.pipe] = reader
                 else:
                     yield name
@@ -234,7 +242,9 @@ def main():
     """Read each kind's inputs, print a line for each kind, and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("kinds", nargs="*", metavar="KIND", help="kinds of files [all]")
-    parser.add_argument("--inputs", type=int, default=1000, help="of each kind [%(default)s]")
+    amount = parser.add_mutually_exclusive_group()
+    amount.add_argument("--inputs", type=int, default=1000, help="of each kind [%(default)s]")
+    amount.add_argument("--processor", type=float, help="seconds of processor time for each kind, in place of --inputs")
     parser.add_argument("--seed", type=int, default=0, help="[%(default)s]")
     parser.add_argument("--output", type=Path, default=Path("fuzz.json"), help="[%(default)s]")
     about = "for an input, more on a machine that has other work [%(default)g]"
@@ -248,12 +258,13 @@ def main():
     from cspkeras.files import write_json
 
     names, output = options.kinds or list(known), options.output
+    amount = (options.inputs, math.inf) if options.processor is None else (sys.maxsize, options.processor)
     rows = json.loads(output.read_text()) if output.exists() else {}
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of `finally`
     how = dict(processes=options.processes, seconds=options.seconds, keep=output.with_suffix(""))
     how["save"] = lambda: write_json(output, rows)
     try:
-        for name in run_kinds(names, rows, options.seed, options.inputs, **how):
+        for name in run_kinds(names, rows, options.seed, *amount, **how):
             write_json(output, rows)
             print(*lines(name, rows[name]), sep="\n", flush=True)
     finally:

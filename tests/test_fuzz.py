@@ -1,5 +1,6 @@
 """Files changed at random, of every kind: a result or one line that names the file. And the fuzzer itself."""
 
+import sys
 from pathlib import Path
 
 import fuzz
@@ -53,3 +54,13 @@ def test_the_fuzzer_counts_each_failure_and_goes_on(name, tmp_path):
     first = contents.index(b"fail")
     assert row["failures"][0][:2] == [first, found]
     assert (tmp_path / "kept" / f"{name}-0-{first}-x.bin").read_bytes() == b"fail"
+
+
+@pytest.mark.integration
+def test_a_kind_is_read_for_a_time(tmp_path):
+    rows, options = {}, dict(modules=["fuzz_faults"], processor=0.05)
+    assert list(fuzz.run_kinds(["lines"], rows, 0, sys.maxsize, **options)) == ["lines"]
+    inputs = rows["lines"]["inputs"]
+    assert rows["lines"]["processor"] >= 0.05 and inputs > 1
+    list(fuzz.run_kinds(["lines"], rows, 0, sys.maxsize, **options))  # which is over
+    assert rows["lines"]["inputs"] == inputs

@@ -10,7 +10,7 @@ import numpy as np
 from .class_names import checked_classes, clean
 from .example_tables import ExampleTable, LabelTable
 from .examples import ClassificationData, DetectionData
-from .images import checked_size
+from .images import checked_size, shown
 
 ROUNDING = 0.05  # pixels by which a box may reach outside unreported: annotations are rounded
 MAX_NAMES = 10  # in a message
@@ -274,7 +274,7 @@ def _nothing(listing, wanted, images, unknown, class_names, problems, crowds=0):
     found = f"; found {images} images without one" if images else "" if problems else "; found no image"
     if crowds:
         found = f"; found {images} images with {crowds} regions of a crowd (iscrowd), which are not trained on"
-    why = f"; the first of {len(problems)} problems: {problems[0]}" if problems else ""
+    why = f"; the first of {len(problems)} problems: {shown(problems[0])}" if problems else ""
     return ValueError(f"{listing}: no {wanted}{found}{why}")
 
 

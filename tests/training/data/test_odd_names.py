@@ -84,3 +84,12 @@ def test_what_is_reported_is_one_line_that_can_be_printed(image):
     for line, name in zip((*lines, str(caught.value)), ("damaged", "broken", "broken"), strict=True):
         assert name + NAMES[os.fsencode(image.name)] in line and line.isprintable()
     assert image_name(LabelledImage(image, 0), 0) == NAMES[os.fsencode(image.name)]
+
+
+def test_an_error_that_quotes_a_name_is_one_line(tmp_path):
+    (tmp_path / "obj.names").write_text("red\n")
+    (tmp_path / "obj.data").write_bytes(b"names = obj.names\ntrain = a\xd0\x1e\x11.txt\n")
+    scene().save(tmp_path / "a.jpg")
+    with pytest.raises(ValueError) as error:
+        read(tmp_path, "train")
+    assert len(str(error.value).splitlines()) == 1 and r"a\udcd0\x1e\x11.txt: missing" in str(error.value)
