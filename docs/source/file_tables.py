@@ -5,7 +5,6 @@ from collections import Counter
 from pathlib import Path
 
 from cspkeras import list_detectors, list_models
-from cspkeras.registry import NETWORKS
 
 KINDS = "float32", "int8"
 MEASURED = Path(__file__).parent.parent / "measured"
@@ -50,31 +49,6 @@ def agreement():
         if name in known:
             files = [known[name]["files"][kind] for kind in kinds]
             yield name, *(f"{file['cpu_to_keras']['rms']:.0e}, {file['gpu_to_cpu']['rms']:.0e}" for file in files)
-
-
-def which():
-    """Detectors by what they cost: accuracies as published, the rest as counted and measured."""
-    yield (
-        "detector",
-        "at",
-        "AP",
-        "parameters",
-        "BFLOPs",
-        "int8, MB",
-        "float32, ms",
-        "of YOLOXNano's",
-        "int8, ms",
-        "of YOLOXNano's",
-        "memory, MB",
-        "int8",
-    )
-    for name, found in measured().items():
-        figures = NETWORKS[name].spec.published
-        accuracy = figures.ap or f"AP50 {figures.ap50}"
-        costs = f"{figures.trainable / 1e6:.2f}M", f"{figures.counted or figures.bflops:.2f}"
-        speed = [cell for kind in KINDS for cell in (f"{found[kind]['ms']:.0f}", f"{found[kind]['ratio']:.1f}")]
-        memory = [f"{found[kind]['memory'] / 1e6:.0f}" for kind in KINDS]
-        yield f"`{name}`", figures.size, accuracy, *costs, f"{found['int8']['bytes'] / 1e6:.2f}", *speed, *memory
 
 
 def measured():

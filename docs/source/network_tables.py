@@ -1,7 +1,7 @@
-"""The tables of all networks: by family, in the README, and each, in docs/guide/models.md."""
+"""The tables of all networks: by family, in the README, and each, in docs/guide/; detectors by what they cost."""
 
 from counting import counted
-from file_tables import measured
+from file_tables import KINDS, measured
 
 from cspkeras import list_detectors, list_models
 from cspkeras.registry import BACKBONE, NETWORKS
@@ -86,3 +86,28 @@ def _overview(name, accuracy):
     parameters = f"{found.trainable:,}" + (f" ({published.params:.2f}M)" if published.params else "")
     bflops = f"{found.bflops:.3f}" + (f" ({published.bflops})" if published.bflops else "")
     return f"`{name}`", parameters, bflops, getattr(published, accuracy)
+
+
+def which():
+    """Detectors by what they cost: accuracies as published, the rest as counted and measured."""
+    yield (
+        "detector",
+        "at",
+        "AP",
+        "parameters",
+        "BFLOPs",
+        "int8, MB",
+        "float32, ms",
+        "of YOLOXNano's",
+        "int8, ms",
+        "of YOLOXNano's",
+        "memory, MB",
+        "int8",
+    )
+    for name, found in measured().items():
+        figures = NETWORKS[name].spec.published
+        accuracy = figures.ap or f"AP50 {figures.ap50}"
+        costs = f"{figures.trainable / 1e6:.2f}M", f"{counted(name).bflops:.2f}"
+        speed = [cell for kind in KINDS for cell in (f"{found[kind]['ms']:.0f}", f"{found[kind]['ratio']:.1f}")]
+        memory = [f"{found[kind]['memory'] / 1e6:.0f}" for kind in KINDS]
+        yield f"`{name}`", figures.size, accuracy, *costs, f"{found['int8']['bytes'] / 1e6:.2f}", *speed, *memory

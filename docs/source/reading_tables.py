@@ -18,10 +18,13 @@ def limits():
 def fuzzed():
     heads = "kind", "inputs", "seed", "read", "refused", "crashes", "hangs", "tracebacks", "over the limits"
     yield *heads, "slowest, s", "inputs per second"
-    for name, row in json.loads((MEASURED / "fuzz.json").read_text()).items():
+    rows = json.loads((MEASURED / "fuzz.json").read_text())
+    for name, row in rows.items():
         counts = (f"{row[key]:,}" for key in ("read", "refused", *FAILURES))
         speed = f"{row['inputs'] / row['processor']:,.0f}" if "processor" in row else None
         yield f"`{name}`", f"{row['inputs']:,}", row["seed"], *counts, f"{row['slowest']:.1f}", speed
+    inputs, *sums = (f"{sum(row[key] for row in rows.values()):,}" for key in ("inputs", "read", "refused", *FAILURES))
+    yield "all", inputs, None, *sums, f"{max(row['slowest'] for row in rows.values()):.1f}", None
 
 
 def faults():

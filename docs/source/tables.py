@@ -5,10 +5,10 @@ from pathlib import Path
 
 import keras
 from counting import cost, counted
-from file_tables import agreement, applications, files, which
+from file_tables import agreement, applications, files
 from keras import layers
 from learning_tables import FUSIONS, gradients, learning, setting
-from network_tables import backbones, detectors, families
+from network_tables import backbones, detectors, families, which
 from reading_tables import faults, fuzzed, limits
 from scale_tables import crowds, reading, scale_setting, serial, workers
 
