@@ -92,8 +92,8 @@ class _Parser(argparse.ArgumentParser):
     """An ArgumentParser whose errors are one line, as all others are; what is missing is shown in the example."""
 
     def error(self, message):
-        missing, example = " required" in message, self.epilog or ""
-        shown = f"for example: {example.removeprefix(EXAMPLE)}; " if missing and example.startswith(EXAMPLE) else ""
+        example = (self.epilog or "").removeprefix(EXAMPLE)
+        shown = f"for example: {example}; " if example and " required" in message else ""
         self.exit(2, f"cspkeras: {one_line(message)}; {shown}see {self.prog} --help\n")
 
 

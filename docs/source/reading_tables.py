@@ -21,7 +21,7 @@ def fuzzed():
     rows = json.loads((MEASURED / "fuzz.json").read_text())
     for name, row in rows.items():
         counts = (f"{row[key]:,}" for key in ("read", "refused", *FAILURES))
-        speed = f"{row['inputs'] / row['processor']:,.0f}" if "processor" in row else None
+        speed = f"{row['inputs'] / row['processor']:,.0f}"
         yield f"`{name}`", f"{row['inputs']:,}", row["seed"], *counts, f"{row['slowest']:.1f}", speed
     inputs, *sums = (f"{sum(row[key] for row in rows.values()):,}" for key in ("inputs", "read", "refused", *FAILURES))
     yield "all", inputs, None, *sums, f"{max(row['slowest'] for row in rows.values()):.1f}", None

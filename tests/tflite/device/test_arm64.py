@@ -77,7 +77,7 @@ def run(python, script, *arguments, folder):
     start = partial(subprocess.run, command, capture_output=True, text=True, cwd=folder)
     try:
         done = start(timeout=SECONDS)
-    except subprocess.TimeoutExpired:  # the emulator hung, once in some hundred runs
+    except subprocess.TimeoutExpired:  # the emulator has hung, once
         done = start(timeout=SECONDS)
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(found.read_text())
