@@ -140,3 +140,11 @@ def test_no_answer_is_noisier_than_by_tensorflows_own_calibration(tmp_path):
     theirs, exact = litert.run_cpu(path, IMAGES), model(IMAGES)
     noises = {n: [noise(run.outputs[n][:, 0], exact[n]) for run in (ours, theirs)] for n in exact}
     assert {n: each for n, each in noises.items() if each[0] > 1.1 * each[1] + 0.002} == {}
+
+
+def test_no_activation_has_a_step_that_cpus_compute_value_by_value(tmp_path):
+    names = "mish", "softplus", "log_sigmoid", "elu", "celu", "selu"
+    model = model_of(lambda: {name: between(name) for name in names})
+    run = litert.run_cpu(convert(model, tmp_path / "stepped.tflite", "int8", [IMAGES], strict=True), IMAGES)
+    assert run.operations["LOGISTIC"] == 9 and run.operations["EXP"] == 9
+    assert not {"ABS", "RELU"} & set(run.operations)
