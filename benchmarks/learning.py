@@ -73,8 +73,8 @@ def chosen_networks(parser, names, size=SIZE):
     return {name: builders[name] for name in names or builders}
 
 
-def read_data(folder):
-    """Read the training and the test images; return them and a line that describes them."""
+def read_data(folder, limit=None):
+    """Read the training images, `limit` of them evenly where given, and the test images; return both and a line."""
     from cspkeras.training import ClassificationData, LabelledImage, read
 
     if folder is not None:
@@ -90,6 +90,8 @@ def read_data(folder):
             for part in keras.datasets.cifar10.load_data()
         )
         source = "keras.datasets.cifar10"
+    if limit:
+        train = replace(train, examples=train.examples[:: max(1, len(train.examples) // limit)])
     return train, test, f"CIFAR-10, {len(train.examples)} training and {len(test.examples)} test images, {source}"
 
 
@@ -183,7 +185,7 @@ def main():
     parser.add_argument("--size", type=int, default=SIZE, help="side of the input in pixels [%(default)s]")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--limit", type=int, help="images of each split, for a trial [all]")
+    parser.add_argument("--limit", type=int, help="training images, evenly of the whole set [all]")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--measure", action="store_true", help="measure the speeds of trained networks")
     parser.add_argument("--rounds", type=int, default=5, help="of the measurement")
@@ -198,11 +200,7 @@ def main():
     from cspkeras.files import write_json
 
     chosen = chosen_networks(parser, args.networks, args.size)
-    *data, source = read_data(args.data)
-    if args.limit:
-        every = [max(1, len(part.examples) // args.limit) for part in data]
-        data = [replace(part, examples=part.examples[::n]) for part, n in zip(data, every, strict=True)]
-        source += f", of each {args.limit}"
+    *data, source = read_data(args.data, args.limit)
     output = args.output or args.run / "learning.json"
     setting = {"data": source, "epochs": args.epochs, "size": args.size, "batch_size": BATCH}
     if (known := read_results(output, setting)["setting"]) != setting:

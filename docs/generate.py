@@ -6,7 +6,8 @@
 
 A page has `<!-- table: NAME -->`, the table, and `<!-- end -->`. The networks are counted anew, into
 measured/counted.json; --check takes them from there, as tests hold it against the networks. What was measured is in
-docs/measured/, each file by the script of its name in benchmarks/ (learning_long.json: learning_jax.py).
+docs/measured/, each file by the script of its name in benchmarks/ (learning_equal.json: learning.py;
+learning_long.json: learning_jax.py).
 """
 
 import argparse

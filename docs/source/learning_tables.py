@@ -15,8 +15,9 @@ def learning_results():
 
 
 def top1_of(results, name):
-    """The top-1 in % of a network's runs."""
-    return [100 * run["top1"] for run in results["runs"].values() if run["network"] == name]
+    """The top-1 in % of a network's runs, by their seeds."""
+    runs = [run for run in results["runs"].values() if run["network"] == name]
+    return [100 * run["top1"] for run in sorted(runs, key=lambda run: run["seed"])]
 
 
 def learning():
@@ -41,6 +42,26 @@ def setting():
     for machine, how in known["measured"].items():
         setup = f"{machine}; {how['rounds']} rounds, other programs used up to {how['load']:.0%} of the cores"
         yield "speeds", setup, "not measured"
+
+
+def equal_compute():
+    """The runs of CSP networks that are as costly as their bases."""
+    known = json.loads((MEASURED / "learning_equal.json").read_text())
+    size, epochs = known["setting"]["size"], known["setting"]["epochs"]
+    yield (
+        "network",
+        "parameters",
+        f"MFLOPs at {size}x{size}",
+        "costliest layer, MFLOPs",
+        f"top-1, {epochs} epochs",
+        "mean",
+        "int8, ms",
+    )
+    for name, network in known["networks"].items():
+        top1, (layer, most) = top1_of(known, name), network["costliest"]
+        costs = f"{network['trainable']:,}", f"{1e3 * network['bflops']:.2f}", f"{1e3 * most:.2f} ({layer})"
+        accuracy = ", ".join(f"{x:.1f}" for x in top1), f"{statistics.mean(top1):.1f}"
+        yield name, *costs, *accuracy, f"{network['int8_ms']:.3f}"
 
 
 def gradients():

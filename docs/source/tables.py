@@ -7,7 +7,7 @@ import keras
 from counting import cost, counted
 from file_tables import agreement, applications, files
 from keras import layers
-from learning_tables import FUSIONS, gradients, learning, setting
+from learning_tables import FUSIONS, equal_compute, gradients, learning, setting
 from network_tables import backbones, detectors, families, which
 from reading_tables import faults, fuzzed, limits
 from scale_tables import crowds, reading, scale_setting, serial, workers
@@ -210,6 +210,7 @@ TABLES = {
         detectors,
         learning,
         setting,
+        equal_compute,
         gradients,
         applications,
         which,
