@@ -106,6 +106,7 @@ def tradeoff(path):
 def which(path):
     """Published accuracy over the measured latency of the int8 file."""
     colours = {"RTMDet": BLUE, "YOLOX": ORANGE, "YOLOv": GREEN}
+    left = {"RTMDet": (-5, 3), "YOLOXM": (-5, -9), "CSPResNet50": (-5, -9)}  # where others' labels would lie
     with figure(path, 7.5, 4.2) as ax:
         for name, found in measured().items():
             figures, x = NETWORKS[name].spec.published, found["int8"]["ms"]
@@ -113,8 +114,9 @@ def which(path):
                 continue
             colour = next((colour for family, colour in colours.items() if name.startswith(family)), GREY)
             ax.plot(x, figures.ap, "o", color=colour)
-            text = f"{name} {figures.size}"
-            ax.annotate(text, (x, figures.ap), (5, -9), textcoords="offset points", fontsize=8, color=colour)
+            at = next((at for start, at in left.items() if name.startswith(start)), (5, -9))
+            how = dict(textcoords="offset points", ha="right" if at[0] < 0 else "left", fontsize=8, color=colour)
+            ax.annotate(f"{name} {figures.size}", (x, figures.ap), at, **how)
         ax.set(xscale="log", xlabel="int8, ms on two threads", ylabel="COCO AP in %, published")
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.xaxis.set_major_formatter("{x:g}")
