@@ -83,13 +83,18 @@ def depthwise(path):
         ax.legend(ncols=4, loc="lower center", bbox_to_anchor=(0.4, 1), frameon=False, fontsize=9)
 
 
+def label(ax, text, point, at, **how):
+    """Write beside a point, `at` points from it: to its left where that is negative."""
+    ax.annotate(text, point, at, textcoords="offset points", ha="right" if at[0] < 0 else "left", **how)
+
+
 def tradeoff(path):
     """The paper's table 1: compute as counted here, accuracy as published."""
     base = cost("PeleeNet").bflops
     shifts = {("csp", 0.25): (-6, -12), ("csp", 0.5): (-6, 5), ("fusion_last", 0.5): (7, -3)}
     with figure(path, 6.5, 3.4) as ax:
         ax.plot(base, 70.7, "s", color=GREY)
-        ax.annotate("PeleeNet", (base, 70.7), (-6, -12), textcoords="offset points", ha="right", fontsize=9)
+        label(ax, "PeleeNet", (base, 70.7), (-6, -12), fontsize=9)
         for row in PUBLISHED["ablation"]:
             if "top1" not in row:
                 continue
@@ -97,9 +102,7 @@ def tradeoff(path):
             colour = {"csp": BLUE, "fusion_first": ORANGE, "fusion_last": GREEN}[row["fusion"]]
             ax.plot(x, row["top1"], "o", color=colour)
             at = shifts.get((row["fusion"], row["gamma"]), (7, -3))
-            side = "right" if at[0] < 0 else "left"
-            text = f"{FUSIONS[row['fusion']]}, gamma {row['gamma']}"
-            ax.annotate(text, (x, row["top1"]), at, textcoords="offset points", ha=side, fontsize=9, color=colour)
+            label(ax, f"{FUSIONS[row['fusion']]}, gamma {row['gamma']}", (x, row["top1"]), at, fontsize=9, color=colour)
         ax.set(xlabel="BFLOPs at 224x224, counted", ylabel="ImageNet top-1 in %, published", ylim=(69, 71.8))
 
 
@@ -115,8 +118,7 @@ def which(path):
             colour = next((colour for family, colour in colours.items() if name.startswith(family)), GREY)
             ax.plot(x, figures.ap, "o", color=colour)
             at = next((at for start, at in left.items() if name.startswith(start)), (5, -9))
-            how = dict(textcoords="offset points", ha="right" if at[0] < 0 else "left", fontsize=8, color=colour)
-            ax.annotate(f"{name} {figures.size}", (x, figures.ap), at, **how)
+            label(ax, f"{name} {figures.size}", (x, figures.ap), at, fontsize=8, color=colour)
         ax.set(xscale="log", xlabel="int8, ms on two threads", ylabel="COCO AP in %, published")
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.xaxis.set_major_formatter("{x:g}")

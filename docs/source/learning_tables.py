@@ -20,15 +20,19 @@ def top1_of(results, name):
     return [100 * run["top1"] for run in sorted(runs, key=lambda run: run["seed"])]
 
 
+def accuracy_of(results, name):
+    """The cells of a network's top-1: each seed's, and their mean."""
+    top1 = top1_of(results, name)
+    return ", ".join(f"{x:.1f}" for x in top1), f"{statistics.mean(top1):.1f}"
+
+
 def learning():
     known, long = results = learning_results()
     budgets = [f"top-1, {part['setting']['epochs']} epoch{'s' * (part['setting']['epochs'] > 1)}" for part in results]
     seeds = [column for budget in budgets for column in (budget, "mean")]
     yield "network", "parameters", "MFLOPs at 64x64", *seeds, "training, images/s", "int8, ms"
     for name, network in known["networks"].items():
-        accuracy = []
-        for top1 in (top1_of(part, name) for part in results):
-            accuracy += [", ".join(f"{x:.1f}" for x in top1), f"{statistics.mean(top1):.1f}"]
+        accuracy = [cell for part in results for cell in accuracy_of(part, name)]
         speed = [format(network[key], pattern) if key in network else "–" for key, pattern in SPEEDS.items()]
         yield name, f"{network['trainable']:,}", f"{1e3 * network['bflops']:.1f}", *accuracy, *speed
 
@@ -58,10 +62,9 @@ def equal_compute():
         "int8, ms",
     )
     for name, network in known["networks"].items():
-        top1, (layer, most) = top1_of(known, name), network["costliest"]
+        layer, most = network["costliest"]
         costs = f"{network['trainable']:,}", f"{1e3 * network['bflops']:.2f}", f"{1e3 * most:.2f} ({layer})"
-        accuracy = ", ".join(f"{x:.1f}" for x in top1), f"{statistics.mean(top1):.1f}"
-        yield name, *costs, *accuracy, f"{network['int8_ms']:.3f}"
+        yield name, *costs, *accuracy_of(known, name), f"{network['int8_ms']:.3f}"
 
 
 def gradients():
